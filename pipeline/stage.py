@@ -1,0 +1,62 @@
+"""The contract of a stage. Everything Hazmat does to a sample is one of these; the engines know nothing else."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from schemas.sample import Sample
+
+Step = Callable[[Sequence[Sample]], Iterable[Sample]]
+"""A batch in, an iterable out, in the order of the batch: none for a sample drops it, one maps it, many fan it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one worker of a stage takes. Neighbours with equal resources share a worker; others get a pool of their own."""
+
+    cpus: float = 1.0
+    accelerator: bool = False  # one whole accelerator where the cluster has any, else CPU only
+
+
+@dataclass(frozen=True)
+class Stage(ABC):
+    """A frozen, picklable description; `open` makes the live step, once per worker.
+
+    `needs` and `adds` name fields of Sample: the plan is checked with them before anything heavy starts.
+    `batch_size` is the planned shape of a batch: a step that computes in batches always computes `batch_size` rows and puts
+    `sample.slot` in its own row, so that a sample gets the same bytes alone as in company (DESIGN 3.3).
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    adds: ClassVar[frozenset[str]] = frozenset()
+    resources: ClassVar[Resources] = Resources()
+    batch_size: int = 64
+
+    @property
+    def name(self) -> str:
+        """The file's name, which is the class's in snake case."""
+        camel = type(self).__name__
+        return "".join(f"_{char.lower()}" if char.isupper() else char for char in camel).lstrip("_")
+
+    @abstractmethod
+    def open(self) -> Step:
+        """Load what is heavy and return the step. Errors here end the run: they are not a sample's fault."""
+
+    def revision(self) -> str:
+        """A digest of what `open` will load (weights, tables), cheap enough for the driver; "" where there is nothing."""
+        return ""
+
+    def describe(self) -> dict[str, str]:
+        """Everything that can change this stage's output, as text: goes into the plan's fingerprint."""
+        settings = {field.name: repr(getattr(self, field.name)) for field in fields(self)}
+        return {"stage": self.name, "revision": self.revision(), **settings}
+
+
+class BadSamplesError(Exception):
+    """Raised by a step that knows which samples of its batch are at fault; the others are run again without them."""
+
+    def __init__(self, reasons: dict[str, str]) -> None:
+        """`reasons` maps sample keys to what was wrong."""
+        super().__init__("; ".join(f"{key}: {reason}" for key, reason in reasons.items()))
+        self.reasons = reasons

@@ -1,0 +1,139 @@
+"""The one record of Hazmat: a prompt, at most one picture, its lineage and its provenance."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from schemas.attack import ATTACK_TYPE, AttackRecord
+from schemas.identity import derived_key
+from schemas.prompt import Prompt
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One row. Frozen: a stage makes a new one with `with_` (same identity) or `derive` (a child).
+
+    A *root* is the original prompt (`key == root`, no parent); *clean* means no attack in the ancestry.
+    """
+
+    # identity and lineage
+    key: str
+    root: str
+    parent: str | None = None
+    clean: bool = True
+    # the prompt: what is judged, and what the generator saw
+    prompt: str = ""
+    drawn_prompt: str = ""
+    language: str | None = None
+    # the source's claims, carried along and never taken for labels
+    source: str = ""
+    source_id: str | None = None
+    licence: str | None = None
+    category: str | None = None
+    label: str | None = None
+    # how the picture was made
+    generator: str | None = None
+    revision: str | None = None  # blake2b of the weights
+    scheduler: str | None = None
+    steps: int | None = None
+    guidance_scale: float | None = None
+    seed: int | None = None
+    scene: str | None = None  # JSON of the Scene a drawn picture shows: its ground truth
+    attack: AttackRecord | None = None
+    # the picture as it is stored
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    image_sha256: str | None = None  # of the encoded file
+    # in memory only
+    pixels: Pixels | None = None  # uint8 [height, width, 3]
+    encoded: bytes | None = None  # the picture file
+    slot: int = 0  # row in the planned batch: a re-run of this sample alone must use the same row (DESIGN 3.3)
+
+    @classmethod
+    def from_prompt(cls, prompt: Prompt, run_seed: int) -> Self:
+        """The root sample of a prompt; its key depends on the run's seed and both texts, not on its place in a file."""
+        drawn = prompt.text if prompt.drawn_text is None else prompt.drawn_text
+        key = derived_key("root", run_seed, prompt.text, drawn)
+        return cls(
+            key=key,
+            root=key,
+            prompt=prompt.text,
+            drawn_prompt=drawn,
+            language=prompt.language,
+            source=prompt.source,
+            source_id=prompt.source_id,
+            licence=prompt.licence,
+            category=prompt.category,
+            label=prompt.label,
+        )
+
+    def with_(self, **changes: Any) -> Self:
+        """The same sample with more known about it."""
+        return replace(self, **changes)
+
+    def derive(self, stage: str, index: int, **changes: Any) -> Self:
+        """The `index`-th child that `stage` makes of this sample; its key hashes this one's."""
+        return replace(self, key=derived_key(self.key, stage, index), parent=self.key, **changes)
+
+
+TRANSIENT = ("pixels", "encoded", "slot")
+STORED = tuple(field.name for field in fields(Sample) if field.name not in TRANSIENT)
+
+_STRINGS = (
+    "key root parent prompt drawn_prompt language source source_id licence category label "
+    "generator revision scheduler scene format image_sha256"
+).split()
+_OTHERS: dict[str, pa.DataType] = {
+    "clean": pa.bool_(),
+    "steps": pa.int32(),
+    "guidance_scale": pa.float64(),
+    "seed": pa.int64(),
+    "attack": ATTACK_TYPE,
+    "width": pa.int32(),
+    "height": pa.int32(),
+}
+SAMPLE_SCHEMA = pa.schema([(name, pa.string() if name in _STRINGS else _OTHERS[name]) for name in STORED])
+# A committed row also says where its picture lies in the unit's tar: bytes [tar_offset, tar_offset + tar_size).
+ROW_SCHEMA = SAMPLE_SCHEMA.append(pa.field("tar_offset", pa.int64())).append(pa.field("tar_size", pa.int64()))
+
+_NAMES = tuple(field.name for field in fields(AttackRecord))
+
+
+def to_row(sample: Sample) -> dict[str, Any]:
+    """The stored columns as plain Python values (`attack` as a dict)."""
+    row = {name: getattr(sample, name) for name in STORED}
+    if sample.attack is not None:
+        row["attack"] = {name: getattr(sample.attack, name) for name in _NAMES}
+    return row
+
+
+def from_row(row: dict[str, Any]) -> Sample:
+    """Inverse of `to_row`; further columns are ignored."""
+    values = {name: row[name] for name in STORED if name in row}
+    if values.get("attack") is not None:
+        values["attack"] = AttackRecord(**values["attack"])
+    return Sample(**values)
+
+
+def to_table(samples: Iterable[Sample]) -> pa.Table:
+    """Samples as an Arrow table of `SAMPLE_SCHEMA`."""
+    return pa.Table.from_pylist([to_row(sample) for sample in samples], schema=SAMPLE_SCHEMA)
+
+
+def from_table(table: pa.Table) -> list[Sample]:
+    """Inverse of `to_table`."""
+    return [from_row(row) for row in table.to_pylist()]
+
+
+def to_json(sample: Sample) -> bytes:
+    """The stored columns that are known, as one line of canonical JSON: the tar member beside the picture."""
+    known = {name: value for name, value in to_row(sample).items() if value is not None}
+    return json.dumps(known, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
