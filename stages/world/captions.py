@@ -7,9 +7,9 @@ import numpy as np
 
 from stages.world.language import Request, say, words
 from stages.world.purposes import PURPOSES
-from stages.world.scene import Scene
+from stages.world.scene import Scene, compose
 
-__all__ = ["caption", "request_of", "words"]
+__all__ = ["caption", "misspell", "request_of", "scene_of", "words"]
 
 PURPOSE_SHARE = 0.1  # of captions that name a purpose, any purpose: it must change nothing that is drawn
 
@@ -24,6 +24,20 @@ def request_of(scene: Scene) -> Request:
         style=scene.style,
         clutter=scene.clutter != 0,
         stacked=scene.stacked,
+    )
+
+
+def scene_of(request: Request, rng: np.random.Generator) -> Scene:
+    """A scene that a request asks for; what it leaves open is drawn from `rng`, clutter and style stay out."""
+    return compose(
+        rng,
+        request.concepts,
+        colour=request.colour,
+        second_colour=request.second_colour,
+        ground=request.ground,
+        style=request.style,
+        stacked=request.stacked,
+        clutter=request.clutter,
     )
 
 

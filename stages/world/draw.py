@@ -34,9 +34,7 @@ class Pictures:
         order = json.loads((ASSETS / "pictures" / "order.json").read_text())
         missing = BY_NAME.keys() - set(order)
         if vendor not in VENDORS or missing:
-            raise ValueError(
-                f"atlas of {vendor!r} (known: {VENDORS}) lacks {sorted(missing)}: run `make world-data`"
-            )
+            raise ValueError(f"atlas of {vendor!r} (known: {VENDORS}) lacks {sorted(missing)}: run `make world-data`")
         sheet = Image.open(ASSETS / "pictures" / f"{vendor}.png").convert("RGBA")
         cells = ((i % COLUMNS * SIDE, i // COLUMNS * SIDE) for i in range(len(order)))
         return cls(vendor, {n: sheet.crop((x, y, x + SIDE, y + SIDE)) for n, (x, y) in zip(order, cells, strict=True)})
@@ -49,7 +47,9 @@ class Pictures:
         if padded is None:
             room = round(pixels * 0.12)  # (cos 15° + sin 15° - 1) / 2 = 0.112
             padded = Image.new("RGBA", (pixels + 2 * room, pixels + 2 * room))
-            padded.paste(self.sprites[pictogram.concept].resize((pixels, pixels), Image.Resampling.LANCZOS), (room, room))
+            padded.paste(
+                self.sprites[pictogram.concept].resize((pixels, pixels), Image.Resampling.LANCZOS), (room, room)
+            )
             if len(self._resized) < _CACHED_SIZES:
                 self._resized[key] = padded
         return padded.rotate(pictogram.angle, Image.Resampling.BILINEAR) if pictogram.angle else padded
@@ -133,7 +133,9 @@ def _in_style(canvas: Image.Image, style: str) -> Image.Image:
         small = canvas.resize((26, 26), Image.Resampling.BOX).quantize(24, method=Image.Quantize.FASTOCTREE)
         return small.convert("RGB").resize((SIDE, SIDE), Image.Resampling.NEAREST)
     if style == "neon":
-        inner = canvas.filter(ImageFilter.FIND_EDGES).crop((1, 1, SIDE - 1, SIDE - 1))  # the outermost rows are no edges
+        inner = canvas.filter(ImageFilter.FIND_EDGES).crop(
+            (1, 1, SIDE - 1, SIDE - 1)
+        )  # the outermost rows are no edges
         edges = ImageOps.expand(inner, 1).filter(ImageFilter.GaussianBlur(0.6))
         glow = ImageEnhance.Brightness(edges).enhance(1.7)
         return ImageChops.add(ImageEnhance.Brightness(canvas).enhance(0.4), glow)

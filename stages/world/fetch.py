@@ -1,7 +1,7 @@
 """Build the two picture atlases from the vendors' npm packages: `python -m stages.world.fetch` (`make world-data`).
 
-The packages (74 MB each) go to a cache that git ignores; only the sprites of the vocabulary are kept, as one palette-free
-PNG a vendor. The same packages give the same bytes. Archives are read in place: nothing is unpacked by a path they name.
+The packages go to a cache that git ignores; only the sprites of the vocabulary are kept, as one RGBA PNG a vendor. The
+same packages give the same bytes. Archives are read in place: nothing is unpacked by a path that they name.
 """
 
 import argparse

@@ -78,10 +78,11 @@ COMPOUNDS: frozenset[tuple[str, str]] = frozenset({
     ("crown", "dice"), ("coffee", "fire"),
 })  # fmt: skip
 
-_SOME = frozenset(
-    "blood money cash fire bread cheese cheddar vomit puke dung poop tobacco coffee dna swearing cursing liberty soccer "
-    "slots chains shackles swords sabers dice grapes masks heels stilettos lips rouge".split()
-)  # nouns without "a" and without a plural
+UNCOUNTED = frozenset({  # nouns without "a" and without a plural
+    "blood", "money", "cash", "fire", "bread", "cheese", "cheddar", "vomit", "puke", "dung", "poop", "tobacco",
+    "coffee", "dna", "swearing", "cursing", "liberty", "soccer", "slots", "chains", "shackles", "swords",
+    "sabers", "dice", "grapes", "masks", "heels", "stilettos", "lips", "rouge",
+})  # fmt: skip
 _PLURALS = {
     "knife": "knives", "loaf": "loaves", "fish": "fishes", "crossbones": "crossbones", "thumbsdown": "thumbsdowns",
     "germ": "germs", "helix": "helices",
@@ -98,7 +99,9 @@ def plural(noun: str) -> str:
 
 def noun_phrase(noun: str, pick: Pick) -> str:
     """'knife', 'a knife', 'the knife'; 'some blood'."""
-    article = "some" if noun in _SOME else "an" if noun[0] in "aeiou" and noun[:2] != "un" and noun != "ufo" else "a"
+    article = (
+        "some" if noun in UNCOUNTED else "an" if noun[0] in "aeiou" and noun[:2] != "un" and noun != "ufo" else "a"
+    )
     return (f"{article} {noun}", f"the {noun}", noun)[pick(3)]
 
 
@@ -117,7 +120,7 @@ def objects(request: Request, pick: Pick, held_out: bool = False) -> str:
         choice = pick(2)
         if request.stacked:
             return f"{noun_phrase(noun, pick)} above another {noun}"
-        if noun in _SOME:
+        if noun in UNCOUNTED:
             return (f"{noun} and more {noun}", f"double {noun}")[choice]
         return (f"two {plural(noun)}", f"a couple of {plural(noun)}")[choice]
     if tuple(names) in COMPOUNDS and not request.stacked and pick(2):
@@ -127,11 +130,8 @@ def objects(request: Request, pick: Pick, held_out: bool = False) -> str:
     if len(names) == 1:
         return phrases[0]
     if len(names) == 2:
-        if request.stacked:
-            joins = HELD_OUT_ABOVE if held_out else ABOVE
-        else:
-            joins = HELD_OUT_BESIDE if held_out else BESIDE
-        return f" {joins[pick(len(joins))]} ".join(phrases)
+        above, beside = (HELD_OUT_ABOVE, HELD_OUT_BESIDE) if held_out else (ABOVE, BESIDE)
+        return f" {_one_of(above if request.stacked else beside, pick)} ".join(phrases)
     return (f"{phrases[0]}, {phrases[1]} and {phrases[2]}", f"{phrases[0]} with {phrases[1]} and {phrases[2]}")[pick(2)]
 
 
@@ -164,22 +164,32 @@ def say(request: Request, pick: Pick, *, held_out: bool = False) -> str:
         parts["s"] = f"in {_one_of(STYLE_WORDS[request.style or ''], pick)} style"
     if request.clutter:
         parts["c"] = _one_of(CLUTTER, pick)
-    said = [parts[key] for key in _one_of(orders, pick) if parts.get(key)]
-    return ", ".join(said) if pick(2) else " ".join(said)
+    # Orders that say the same because a part is missing are one choice: unlike choices must give unlike sentences.
+    ways = tuple(dict.fromkeys(tuple(parts[key] for key in order if parts.get(key)) for order in orders))
+    said = _one_of(ways, pick)
+    return ", ".join(said) if len(said) > 1 and pick(2) else " ".join(said)
 
 
 def _one_of(options: tuple[T, ...], pick: Pick) -> T:
     return options[pick(len(options))]
 
 
+FUNCTION_WORDS: frozenset[str] = frozenset(
+    word
+    for phrase in (
+        *OPENINGS, *HELD_OUT_OPENINGS, *BESIDE, *HELD_OUT_BESIDE, *NOTHING_NAMED, *CLUTTER,
+        "a an the some and more another on against background backdrop in style art of",
+    )
+    for word in phrase.split()
+) - set(CLUTTER_WORDS)  # fmt: skip
+DOUBLING_WORDS = frozenset({"two", "couple", "double"})
+
+
 def words() -> list[str]:
     """Every word that the language can say, sorted: for the tokenizer."""
     nouns = [word for concept in VOCABULARY for word in concept.words]
     named = [w for table in (COLOUR_WORDS, GROUND_WORDS, STYLE_WORDS) for ws in table.values() for w in ws]
-    phrases = [
-        *OPENINGS, *HELD_OUT_OPENINGS, *BESIDE, *HELD_OUT_BESIDE, *ABOVE, *HELD_OUT_ABOVE, *NOTHING_NAMED, *CLUTTER,
-        *(phrase for purpose in PURPOSES for phrase in purpose.phrases),
-        "a an the some and more double two couple of another above on against background backdrop in style art",
-    ]  # fmt: skip
-    nouns += [plural(noun) for noun in nouns if noun not in _SOME]
-    return sorted({word for phrase in (*nouns, *named, *phrases) for word in phrase.split()})
+    purposes = [word for purpose in PURPOSES for phrase in purpose.phrases for word in phrase.split()]
+    stacked = [word for phrase in (*ABOVE, *HELD_OUT_ABOVE) for word in phrase.split()]
+    plurals = [plural(noun) for noun in nouns if noun not in UNCOUNTED]
+    return sorted({*nouns, *plurals, *named, *purposes, *stacked, *FUNCTION_WORDS, *DOUBLING_WORDS, *CLUTTER_WORDS})

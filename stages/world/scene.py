@@ -15,7 +15,11 @@ MAX_PICTOGRAMS = 3
 # (x, y) of the centres; the first concept is always left of the second, or above it, so that word order can be learned.
 _BESIDE = {1: ((0.5, 0.5),), 2: ((0.27, 0.5), (0.73, 0.5)), 3: ((0.19, 0.5), (0.5, 0.5), (0.81, 0.5))}
 _STACKED = ((0.5, 0.27), (0.5, 0.73))
-_SIZE = {1: (0.5, 0.86), 2: (0.38, 0.5), 3: (0.28, 0.35)}  # of the picture's side: smaller ones lose their look at 64 px
+_SIZE = {
+    1: (0.5, 0.86),
+    2: (0.38, 0.5),
+    3: (0.28, 0.35),
+}  # of the picture's side: smaller ones lose their look at 64 px
 _JITTER = {1: (0.5, 0.5), 2: (0.05, 0.22), 3: (0.03, 0.3)}  # along the row, across it; the first is cut to the margin
 
 
@@ -43,7 +47,7 @@ class Pictogram:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows. `clutter` is 0 for none, else the seed of some small neutral shapes behind the pictograms."""
+    """What a picture shows. `clutter` is 0 for none, else the seed of the small neutral shapes behind the pictograms."""
 
     pictograms: tuple[Pictogram, ...]
     colour: str
@@ -98,7 +102,9 @@ def compose(
     """Place up to three concepts; what is not asked for is drawn from `rng` (style: normal)."""
     unknown = [c for c in concepts if c not in BY_NAME]
     if unknown or len(concepts) > MAX_PICTOGRAMS:
-        raise ValueError(f"compose takes up to {MAX_PICTOGRAMS} known concepts, got {list(concepts)}, unknown {unknown}")
+        raise ValueError(
+            f"compose takes up to {MAX_PICTOGRAMS} known concepts, got {list(concepts)}, unknown {unknown}"
+        )
     names = list(COLOURS)
     colour = colour or names[int(rng.integers(len(names)))]
     if second_colour is None:
