@@ -87,11 +87,7 @@ class Sample:
 TRANSIENT = ("pixels", "encoded", "slot")
 STORED = tuple(field.name for field in fields(Sample) if field.name not in TRANSIENT)
 
-_STRINGS = (
-    "key root parent prompt drawn_prompt language source source_id licence category label "
-    "generator revision scheduler scene format image_sha256"
-).split()
-_OTHERS: dict[str, pa.DataType] = {
+_NOT_TEXT: dict[str, pa.DataType] = {
     "clean": pa.bool_(),
     "steps": pa.int32(),
     "guidance_scale": pa.float64(),
@@ -100,7 +96,7 @@ _OTHERS: dict[str, pa.DataType] = {
     "width": pa.int32(),
     "height": pa.int32(),
 }
-SAMPLE_SCHEMA = pa.schema([(name, pa.string() if name in _STRINGS else _OTHERS[name]) for name in STORED])
+SAMPLE_SCHEMA = pa.schema([(name, _NOT_TEXT.get(name, pa.string())) for name in STORED])
 # A committed row also says where its picture lies in the unit's tar: bytes [tar_offset, tar_offset + tar_size).
 ROW_SCHEMA = SAMPLE_SCHEMA.append(pa.field("tar_offset", pa.int64())).append(pa.field("tar_size", pa.int64()))
 

@@ -1,0 +1,107 @@
+#!/usr/bin/env python
+"""Turn prompts into committed units of prompt/picture pairs.
+
+    jobs/generate.py --out runs/mine --count 256
+    jobs/generate.py --out runs/mine --prompts prompts.csv --column text --images-per-prompt 2
+    ray job submit --working-dir . -- python jobs/generate.py --out /shared/runs/mine
+
+The same command on the same --out goes on where it stopped. Exit 0 done, 2 bad use or input, 3 done with quarantined samples.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import replace
+
+from jobs.command import DONE, QUARANTINED, resolve_out, run_command
+from jobs.estimate import print_estimate
+from jobs.progress import watched
+from jobs.recipes import RECIPES
+from jobs.restricted import check_restricted
+from jobs.roots import roots
+from pipeline.engine import run_units
+from pipeline.round import Round, open_round, pending, run_digest
+from pipeline.store import open_store
+from schemas.run import RunConfig
+
+ROUND = "000-generate"
+
+
+def parse() -> tuple[RunConfig, bool, bool]:
+    """The run's facts, and whether to estimate only, and whether to print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--out", default="runs/generate", help="a folder or object-store url for the run (default: %(default)s)")
+    add("--recipe", default="pictogram", choices=sorted(RECIPES), help="what is done (default: %(default)s)")
+    add("--prompts", metavar="FILE", help=".txt, .csv, .jsonl or .parquet; without it the grammar makes prompts")
+    add("--column", metavar="NAME", help="the column that holds the prompts (default: prompt)")
+    add("--count", type=positive, help="prompts to make, or to take of the file (default: 256, or all of the file)")
+    add("--images-per-prompt", type=positive, default=1, metavar="K")
+    add("--engine", choices=("local", "ray"), default="ray")
+    add("--workers", type=positive, metavar="N", help="default: every accelerator, or every core but one")
+    add("--seed", type=int, default=0)
+    add("--model", metavar="DIR_OR_ID", help="a diffusers directory or hub id, for --recipe diffusion")
+    add("--restricted", action="store_true", help="allow weights from outside; the run is readable to you only")
+    add("--dry-run", action="store_true", help="print units, images, expected bytes and time; write nothing")
+    add("--json", action="store_true", help="print one summary object as the last line")
+    given = vars(parser.parse_args())
+    dry_run, as_json = given.pop("dry_run"), given.pop("json")
+    config = RunConfig(**given)
+    return replace(config, out=resolve_out(config.out)), dry_run, as_json
+
+
+def positive(text: str) -> int:
+    """argparse type: an integer of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def main() -> int:
+    """Plan, carry out what is left of the plan, and sum up."""
+    config, dry_run, as_json = parse()
+    check_restricted(config)
+    items = roots(config)
+    plan = RECIPES[config.recipe](config, items)
+    if dry_run:
+        return print_estimate(plan, config, as_json)
+    store = open_store(config.out, private=config.restricted)
+    started = time.monotonic()
+    round_ = open_round(store, ROUND, plan)
+    store.write("run.json", config.to_json())
+    for reason, count in items.intake.counts.items():
+        if reason != "admitted" and count:
+            print(f"prompts left out: {count} {reason}")
+    left = pending(round_)
+    receipts = run_units(config.engine, config.workers, plan, round_, left)
+    made = sum(receipt.samples for receipt in watched(receipts, round_.units, round_.units - len(left)))
+    return summarise(round_, made, time.monotonic() - started, as_json)
+
+
+def summarise(round_: Round, made: int, seconds: float, as_json: bool) -> int:
+    """Print what the round holds now; exit code 3 if anything is in quarantine."""
+    receipts = list(round_.receipts())
+    quarantined = sum(receipt.quarantined for receipt in receipts)
+    summary = {
+        "out": round_.store.url,
+        "units": len(receipts),
+        "samples": sum(receipt.samples for receipt in receipts),
+        "dropped": sum(receipt.dropped for receipt in receipts),
+        "quarantined": quarantined,
+        "seconds": round(seconds, 2),
+        "images_per_second": round(made / seconds, 2),
+        "digest": run_digest(receipts),
+    }
+    print(
+        f"{summary['samples']} pairs in {summary['units']} units at {summary['out']} "
+        f"({made} made now, {summary['images_per_second']}/s); {summary['dropped']} dropped, {quarantined} quarantined"
+    )
+    if quarantined:
+        print(f"see {round_.store.url}/{round_.folder}/quarantine/*.parquet for the samples and the reasons")
+    if as_json:
+        print(json.dumps(summary))
+    return QUARANTINED if quarantined else DONE
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,29 @@
+"""The line one watches while units are committed."""
+
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from schemas.manifest import Receipt
+
+
+def watched(receipts: Iterable[Receipt], units: int, done: int) -> Iterator[Receipt]:
+    """Pass receipts through, showing units, pictures a second, quarantined and time left on stderr."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("units · {task.fields[rate]} · {task.fields[bad]} quarantined ·"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as progress:
+        task = progress.add_task("generating", total=units, completed=done, rate="starting", bad=0)
+        pictures = bad = 0
+        for receipt in receipts:
+            pictures += receipt.samples
+            bad += receipt.quarantined
+            elapsed = progress.tasks[0].elapsed or 1e-9
+            progress.update(task, advance=1, rate=f"{pictures / elapsed:.1f} images/s", bad=bad)
+            yield receipt

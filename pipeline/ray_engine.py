@@ -1,0 +1,150 @@
+"""The distributed engine: Ray Data carries units, a block a unit, through one actor pool per group of stages.
+
+The commit is ours (DESIGN 3.1): Ray Data's writers lose rows in a 1→N pipeline and leave torn files. This is the only file
+of the pipeline that imports ray.
+"""
+
+import os
+import pickle
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import ray
+import ray.data
+from ray.data import ActorPoolStrategy
+from ray.exceptions import RayError
+
+from pipeline.plan import Plan
+from pipeline.round import Round
+from pipeline.stage import Stage
+from pipeline.store import OBJECT_SCHEMES
+from pipeline.worker import GroupWorker
+from schemas.errors import HazmatError, InputError
+from schemas.manifest import Receipt
+
+TASK_RETRIES = 8
+"""Times a unit is tried again after its worker died. A sample that kills its process costs one (see isolation); the rest is
+for machines that go away. Ray's own default is without end, so that a poison input would loop for ever."""
+SHARED_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "lustre", "ceph", "beegfs", "gpfs", "9p", "glusterfs", "afs"})
+
+
+class _GroupActor:
+    """One group of stages in a worker: a block that is one unit in, the same unit further on out.
+
+    The last group commits, so what comes out of it is receipts. Ray Data calls the constructor in the worker.
+    """
+
+    def __init__(self, round_: Round, stages: Sequence[Stage], first: int, last: bool) -> None:
+        self._worker = GroupWorker(round_, stages, first)
+        self._last = last
+
+    def __call__(self, block: dict[str, Any]) -> dict[str, Any]:
+        if len(block["unit"]) != 1:
+            raise HazmatError(f"a block held {len(block['unit'])} units; the plan's cut was not kept")
+        unit = int(block["unit"][0])
+        state = pickle.loads(block["state"][0]) if "state" in block else self._worker.round.load(unit)
+        state = self._worker.run(state)
+        payload = self._worker.commit(state).to_json() if self._last else pickle.dumps(state, protocol=5)
+        return {"unit": np.array([unit]), "state": np.array([payload], dtype=object)}
+
+
+@dataclass(frozen=True)
+class RayEngine:
+    """Carry out units on the cluster this process was submitted to, or else on one started here.
+
+    `workers` is the size of the pool that does the heavy work; None takes every accelerator, or every core but one.
+    """
+
+    workers: int | None = None
+
+    def run(self, plan: Plan, round_: Round, units: Sequence[int]) -> Iterator[Receipt]:
+        """Yield each receipt once it is committed, in the order of completion."""
+        self._connect()
+        resources = ray.cluster_resources()
+        _refuse_local_path(round_.store.url)
+        accelerators = int(resources.get("GPU", 0))
+        workers = self.workers or accelerators or max(1, int(resources["CPU"]) - 1)
+        groups = plan.groups(accelerators > 0)
+        # Actors must leave a share of the CPUs free: with all of them held, Ray Data waits for ever (PACKAGES.md part 1).
+        cpus = min(1.0, round(0.8 * resources["CPU"] / (workers * len(groups)), 3))
+        context = ray.data.DataContext.get_current()
+        context.target_max_block_size = None  # a block stays one unit, whatever its size
+        context.enable_progress_bars = False
+        dataset = ray.data.from_items([{"unit": unit} for unit in units], override_num_blocks=len(units))
+        for number, group in enumerate(groups):
+            stages = [plan.stages[index] for index in group]
+            wants = accelerators > 0 and any(stage.resources.accelerator for stage in stages)
+            dataset = dataset.map_batches(
+                _GroupActor,
+                fn_constructor_args=(round_, stages, group.start, number == len(groups) - 1),
+                batch_size=None,
+                batch_format="numpy",
+                compute=ActorPoolStrategy(size=min(workers, len(units))),
+                num_cpus=cpus,
+                num_gpus=1 if wants else None,
+                max_restarts=-1,
+                max_task_retries=TASK_RETRIES,
+            )
+        try:
+            for row in dataset.iter_rows():
+                yield Receipt.from_json(row["state"])
+        except RayError as error:
+            raise _cause(error) from error
+
+    def _connect(self) -> None:
+        if ray.is_initialized():
+            return
+        environment = {"env_vars": {"OMP_NUM_THREADS": "1", "PYTHONPATH": _import_path()}}
+        if "RAY_ADDRESS" in os.environ:
+            ray.init(runtime_env=environment, log_to_driver=False, logging_level="ERROR")
+            return
+        cores = os.cpu_count() or 1
+        ray.init(
+            address="local",
+            num_cpus=max(cores, (self.workers or 1) + 1),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            runtime_env=environment,
+        )
+
+
+def _import_path() -> str:
+    """Where workers find what this process could import (a stage of the user's own, say)."""
+    return os.pathsep.join(path for path in sys.path if path)
+
+
+def _refuse_local_path(url: str) -> None:
+    """Raise InputError if several nodes would each write to a disk of their own."""
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    if len(nodes) < 2 or url.startswith(OBJECT_SCHEMES) or _file_system(Path(url)) in SHARED_FILE_SYSTEMS:
+        return
+    raise InputError(
+        f"--out {url} is a local path, and the cluster has {len(nodes)} nodes: each would keep its own part. "
+        "Give a path on a shared file system or an object store (s3://…)."
+    )
+
+
+def _file_system(path: Path) -> str:
+    """The type of the file system that holds `path`, from the kernel's mount table."""
+    best, kind = "", ""
+    for partition in psutil.disk_partitions(all=True):
+        if Path(partition.mountpoint) in (path, *path.parents) and len(partition.mountpoint) > len(best):
+            best, kind = partition.mountpoint, partition.fstype
+    return kind
+
+
+def _cause(error: BaseException) -> Exception:
+    """The error of ours inside Ray's wrapping; if there is none, one that names the last cause."""
+    seen: BaseException = error
+    while not isinstance(seen, HazmatError):
+        inner = getattr(seen, "cause", None) or seen.__cause__
+        if inner is None or inner is seen:
+            return HazmatError(f"a Ray worker failed: {type(seen).__name__}: {str(seen).strip().splitlines()[-1:]}")
+        seen = inner
+    return seen

@@ -1,0 +1,24 @@
+"""Several pictures of one prompt: each is a child of its own, with a key and so a seed of its own."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pipeline.stage import Stage, Step
+from schemas.sample import Sample
+
+
+@dataclass(frozen=True)
+class Replicate(Stage):
+    """Fan a prompt out into `images_per_prompt` samples, children of the prompt."""
+
+    images_per_prompt: int = 1
+
+    def open(self) -> Step:
+        """Nothing to load."""
+
+        def step(batch: Sequence[Sample]) -> Iterator[Sample]:
+            for sample in batch:
+                for index in range(self.images_per_prompt):
+                    yield sample.derive(self.name, index)
+
+        return step
