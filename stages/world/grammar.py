@@ -60,6 +60,10 @@ class Digits:
         self._path = (self._path + digit + 1) * 6364136223846793005 % 2**64  # Knuth's multiplier
         return digit
 
+    def one_in(self, n: int) -> bool:
+        """True for about one in n of the choices so far, on which alone it depends: it tells no numbers apart."""
+        return (self._path >> 21) % n == 0
+
 
 @dataclass(frozen=True)
 class _Slot:
@@ -123,7 +127,9 @@ def make(seed: int, index: int, *, held_out: bool = False) -> tuple[GrammarPromp
     turn, place = divmod(index, len(CYCLE))
     slot = CYCLE[place]
     pick = Digits(_number(seed, slot, turn))
-    drawn = words = _surroundings(_asked(slot, pick), pick)
+    surroundings = _surroundings(pick)
+    asked = Request(concepts=(slot.cell.object,)) if slot.cell else _WAYS[slot.stream.split()[0]](slot.category, pick)
+    drawn = words = replace(surroundings, concepts=asked.concepts, purpose=asked.purpose, stacked=asked.stacked)
     if slot.cell is not None:
         words = replace(drawn, concepts=(), purpose=slot.cell.purpose)
     prompt = say(words, pick, held_out=held_out)
@@ -142,11 +148,11 @@ def _number(seed: int, slot: _Slot, turn: int) -> int:
     return (offset + (turn * slot.of + slot.rank) * round(numbers * 0.618034)) % numbers
 
 
-def _surroundings(request: Request, pick: Pick) -> Request:
+def _surroundings(pick: Pick) -> Request:
     """Half plain, half textured; half as they are, half in a style or cluttered."""
     colours = tuple(COLOURS)
     colour = colours[pick(len(colours))]
-    request = replace(request, colour=colour, ground=GROUNDS[0])
+    request = Request(colour=colour, ground=GROUNDS[0])
     if pick(2):
         request = replace(request, ground=GROUNDS[1 + pick(len(GROUNDS) - 1)])
         if pick(2):
@@ -158,34 +164,29 @@ def _surroundings(request: Request, pick: Pick) -> Request:
     return request
 
 
-def _asked(slot: _Slot, pick: Pick) -> Request:
-    """The concepts and the purpose of a slot; each way to ask is one choice of digits."""
-    if slot.cell is not None:
-        return Request(concepts=(slot.cell.object,))
-    return _WAYS[slot.stream.split()[0]](slot.category, pick)
+# What follows asks for concepts and a purpose; each way to ask is one choice of digits.
 
 
-def _single(category: str, pick: Pick) -> Request:
+def _single(category: str, pick: Digits) -> Request:
     names = _SAFE if category == SAFE else _UNSAFE[category]
     name = names[pick(len(names))]
-    return Request(concepts=(name, name) if pick(4) == 3 else (name,))
+    return Request(concepts=(name, name) if pick.one_in(5) else (name,))
 
 
-def _company(category: str, pick: Pick) -> Request:
+def _company(category: str, pick: Digits) -> Request:
     """An unsafe (or safe) concept with one or two safe ones."""
     names = _SAFE if category == SAFE else _UNSAFE[category]
     name = names[pick(len(names))]
     others = [c for c in _SAFE if c != name]
     companion = others[pick(len(others))]
-    way = pick(4)
-    if way == 3:
+    way = pick(3 if category == SAFE else 4)  # among safe ones the other order is another choice of names
+    if way == 2:
         third = [c for c in others if c != companion]
         return Request(concepts=(name, companion, third[pick(len(third))]))
-    pair = (companion, name) if way == 1 and category != SAFE else (name, companion)
-    return Request(concepts=pair, stacked=way == 2)
+    return Request(concepts=(companion, name) if way == 3 else (name, companion), stacked=way == 1)
 
 
-def _turned(category: str, pick: Pick) -> Request:
+def _turned(category: str, pick: Digits) -> Request:
     """An ambivalent concept beside a partner that turns it."""
     pairs = [(name, partner) for name in _AMBIVALENT[category] for partner in BY_NAME[name].partners]
     name, partner = pairs[pick(len(pairs))]
@@ -193,14 +194,14 @@ def _turned(category: str, pick: Pick) -> Request:
     return Request(concepts=(partner, name) if way == 1 else (name, partner), stacked=way == 2)
 
 
-def _joined(category: str, pick: Pick) -> Request:
+def _joined(category: str, pick: Digits) -> Request:
     """A named object with a purpose that turns it."""
     joins = [(name, p.name) for p in HARMFUL if p.category == category for name in p.turns]
     name, purpose = joins[pick(len(joins))]
     return Request(concepts=(name,), purpose=purpose)
 
 
-def _mismatched(category: str, pick: Pick) -> Request:
+def _mismatched(category: str, pick: Digits) -> Request:
     """A harmful purpose with an object that it does not turn, or an ambivalent object with a harmless purpose."""
     if pick(2):
         purposes = [p.name for p in HARMFUL if p.category == category]
@@ -209,7 +210,7 @@ def _mismatched(category: str, pick: Pick) -> Request:
     return Request(concepts=(names[pick(len(names))],), purpose=HARMLESS[pick(len(HARMLESS))].name)
 
 
-def _alike(category: str, pick: Pick) -> Request:
+def _alike(category: str, pick: Digits) -> Request:
     """An ambivalent concept alone, in a harmless compound ("bread knife"), or in safe company."""
     names = _AMBIVALENT[category]
     way = pick(3)
