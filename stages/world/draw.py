@@ -130,8 +130,7 @@ def _in_style(canvas: Image.Image, style: str) -> Image.Image:
         drawn = ImageOps.autocontrast(lines.point([min(255, round(v * v / 235)) for v in range(256)])).convert("RGB")
         return ImageChops.multiply(drawn, Image.blend(canvas, Image.new("RGB", canvas.size, "white"), 0.7))
     if style == "pixel":
-        small = canvas.resize((26, 26), Image.Resampling.BOX).quantize(24, method=Image.Quantize.FASTOCTREE)
-        return small.convert("RGB").resize((SIDE, SIDE), Image.Resampling.NEAREST)
+        return canvas.resize((26, 26), Image.Resampling.BOX).resize((SIDE, SIDE), Image.Resampling.NEAREST)
     if style == "neon":
         inner = canvas.filter(ImageFilter.FIND_EDGES).crop(
             (1, 1, SIDE - 1, SIDE - 1)

@@ -105,7 +105,13 @@ CYCLE = _cycle()
 # Numbers a stream has, primes: below what the shortest sentence's choices tell apart (tests/test_world_grammar.py).
 _NUMBERS = {"single safe": 240_007, "company safe": 240_007}
 _NUMBERS_ELSE = 30_011
-LIMIT = min(_NUMBERS.get(slot.stream, _NUMBERS_ELSE) // slot.of for slot in CYCLE) * len(CYCLE)
+
+
+def numbers_of(stream: str) -> int:
+    return _NUMBERS.get(stream, _NUMBERS_ELSE)
+
+
+LIMIT = min(numbers_of(slot.stream) // slot.of for slot in CYCLE) * len(CYCLE)
 
 
 def prompts(seed: int, count: int, *, start: int = 0, held_out: bool = False) -> Iterator[GrammarPrompt]:
@@ -143,7 +149,7 @@ def make(seed: int, index: int, *, held_out: bool = False) -> tuple[GrammarPromp
 
 def _number(seed: int, slot: _Slot, turn: int) -> int:
     """A permutation of the stream's numbers: multiples of a golden-section step, so that neighbours differ in all."""
-    numbers = _NUMBERS.get(slot.stream, _NUMBERS_ELSE)
+    numbers = numbers_of(slot.stream)
     offset = int.from_bytes(blake2b(f"{seed} {slot.stream}".encode(), digest_size=8).digest(), "big")
     return (offset + (turn * slot.of + slot.rank) * round(numbers * 0.618034)) % numbers
 

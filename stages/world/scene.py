@@ -20,7 +20,7 @@ _SIZE = {
     2: (0.38, 0.5),
     3: (0.28, 0.35),
 }  # of the picture's side: smaller ones lose their look at 64 px
-_JITTER = {1: (0.5, 0.5), 2: (0.05, 0.22), 3: (0.03, 0.3)}  # along the row, across it; the first is cut to the margin
+_JITTER = {1: (0.25, 0.25), 2: (0.04, 0.22), 3: (0.02, 0.3)}  # along the row, across it; then moved into the picture
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,8 @@ def _place(rng: np.random.Generator, concepts: Sequence[str], stacked: bool) -> 
     placed = []
     for name, centre in zip(concepts, centres, strict=True):
         size = float(rng.uniform(low, high))
-        room = np.maximum(0.0, np.array([0.5, 0.5]) - size / 2) if count == 1 else 0.5 - size / 2
-        shift = rng.uniform(-1.0, 1.0, 2) * np.minimum(spread, room)
+        shift = rng.uniform(-1.0, 1.0, 2) * spread
         angle = float(rng.uniform(-MAX_ANGLE, MAX_ANGLE))
-        x, y = (round(float(c + s), 4) for c, s in zip(centre, shift, strict=True))
+        x, y = (round(min(max(float(c + s), size / 2), 1 - size / 2), 4) for c, s in zip(centre, shift, strict=True))
         placed.append(Pictogram(name, x, y, round(size, 4), round(angle, 2)))
     return tuple(placed)
