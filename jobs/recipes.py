@@ -20,7 +20,7 @@ def pictogram(config: RunConfig, items: Iterable[Sample]) -> Plan:
     if config.model is not None:
         raise InputError("--model goes with --recipe diffusion; the recipe 'pictogram' draws with the embedded model")
     stages: tuple[Stage, ...] = (
-        Replicate(config.images_per_prompt),
+        Replicate(images_per_prompt=config.images_per_prompt),
         Diffusion(model=EMBEDDED, steps=10, guidance_scale=3.0),
         Encode(),
     )
@@ -32,7 +32,7 @@ def render(config: RunConfig, items: Iterable[Sample]) -> Plan:
     if config.model is not None:
         raise InputError("--model goes with --recipe diffusion; the recipe 'render' draws without a model")
     # 256 items a unit: 0.3 s of work, so that a lost worker costs little and the commit's fsyncs (3 ms) are 1 %.
-    return Plan((Replicate(config.images_per_prompt), Render(), Encode()), items, unit_size=256, seed=config.seed)
+    return Plan((Replicate(images_per_prompt=config.images_per_prompt), Render(), Encode()), items, unit_size=256, seed=config.seed)
 
 
 def diffusion(config: RunConfig, items: Iterable[Sample]) -> Plan:
@@ -40,7 +40,7 @@ def diffusion(config: RunConfig, items: Iterable[Sample]) -> Plan:
     if config.model is None:
         raise InputError("--recipe diffusion draws with a model of yours: give --model DIR_OR_ID")
     stages: tuple[Stage, ...] = (
-        Replicate(config.images_per_prompt),
+        Replicate(images_per_prompt=config.images_per_prompt),
         Diffusion(model=config.model, steps=30, guidance_scale=7.5),
         Encode(),
     )

@@ -4,9 +4,11 @@ The commit is ours (DESIGN 3.1): Ray Data's writers lose rows in a 1→N pipelin
 of the pipeline that imports ray.
 """
 
+import logging
 import os
 import pickle
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +20,13 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy
 from ray.exceptions import RayError
+from ray.util.annotations import RayDeprecationWarning
 
 from pipeline.plan import Plan
 from pipeline.round import Round
 from pipeline.stage import Stage
 from pipeline.store import OBJECT_SCHEMES
+from pipeline.unit import UnitState
 from pipeline.worker import GroupWorker
 from schemas.errors import HazmatError, InputError
 from schemas.manifest import Receipt
@@ -47,10 +51,14 @@ class _GroupActor:
         if len(block["unit"]) != 1:
             raise HazmatError(f"a block held {len(block['unit'])} units; the plan's cut was not kept")
         unit = int(block["unit"][0])
-        state = pickle.loads(block["state"][0]) if "state" in block else self._worker.round.load(unit)
-        state = self._worker.run(state)
-        payload = self._worker.commit(state).to_json() if self._last else pickle.dumps(state, protocol=5)
-        return {"unit": np.array([unit]), "state": np.array([payload], dtype=object)}
+        try:
+            state = self._worker.round.load(unit) if "state" not in block else pickle.loads(block["state"][0])
+            if isinstance(state, UnitState):
+                state = self._worker.run(state)
+                state = self._worker.commit(state) if self._last else state
+        except HazmatError as error:  # travels as a result: through Ray's own channel it would lose its type
+            state = error
+        return {"unit": np.array([unit]), "state": np.array([pickle.dumps(state, protocol=5)], dtype=object)}
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,11 @@ class RayEngine:
         context = ray.data.DataContext.get_current()
         context.target_max_block_size = None  # a block stays one unit, whatever its size
         context.enable_progress_bars = False
+        context.print_on_execution_start = False
         dataset = ray.data.from_items([{"unit": unit} for unit in units], override_num_blocks=len(units))
+        # Ray 2.60 deprecates passing these two by name and offers no other way yet; the version is pinned.
+        bounded = {"max_restarts": -1, "max_task_retries": TASK_RETRIES}
+        warnings.filterwarnings("ignore", category=RayDeprecationWarning, message=".*ray_remote_args.*")
         for number, group in enumerate(groups):
             stages = [plan.stages[index] for index in group]
             wants = accelerators > 0 and any(stage.resources.accelerator for stage in stages)
@@ -87,18 +99,24 @@ class RayEngine:
                 compute=ActorPoolStrategy(size=min(workers, len(units))),
                 num_cpus=cpus,
                 num_gpus=1 if wants else None,
-                max_restarts=-1,
-                max_task_retries=TASK_RETRIES,
+                **bounded,
             )
         try:
             for row in dataset.iter_rows():
-                yield Receipt.from_json(row["state"])
+                result = pickle.loads(row["state"])
+                if isinstance(result, HazmatError):
+                    raise result
+                yield result
         except RayError as error:
-            raise _cause(error) from error
+            last_line = str(error).strip().splitlines()[-1]
+            raise HazmatError(f"a Ray worker failed: {type(error).__name__}: {last_line}") from error
 
     def _connect(self) -> None:
         if ray.is_initialized():
             return
+        for name in ("ray", "ray.data"):  # a plan's own progress line says all that a user needs
+            logging.getLogger(name).setLevel(logging.ERROR)
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         environment = {"env_vars": {"OMP_NUM_THREADS": "1", "PYTHONPATH": _import_path()}}
         if "RAY_ADDRESS" in os.environ:
             ray.init(runtime_env=environment, log_to_driver=False, logging_level="ERROR")
@@ -137,14 +155,3 @@ def _file_system(path: Path) -> str:
         if Path(partition.mountpoint) in (path, *path.parents) and len(partition.mountpoint) > len(best):
             best, kind = partition.mountpoint, partition.fstype
     return kind
-
-
-def _cause(error: BaseException) -> Exception:
-    """The error of ours inside Ray's wrapping; if there is none, one that names the last cause."""
-    seen: BaseException = error
-    while not isinstance(seen, HazmatError):
-        inner = getattr(seen, "cause", None) or seen.__cause__
-        if inner is None or inner is seen:
-            return HazmatError(f"a Ray worker failed: {type(seen).__name__}: {str(seen).strip().splitlines()[-1:]}")
-        seen = inner
-    return seen

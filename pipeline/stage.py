@@ -19,7 +19,7 @@ class Resources:
     accelerator: bool = False  # one whole accelerator where the cluster has any, else CPU only
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stage(ABC):
     """A frozen, picklable description; `open` makes the live step, once per worker.
 

@@ -47,9 +47,14 @@ class OpenStage:
 
     @property
     def step(self) -> Step:
-        """The live step."""
+        """The live step. Raises HazmatError if it cannot be opened: that is never a sample's fault."""
         if self._step is None:
-            self._step = self.stage.open()
+            try:
+                self._step = self.stage.open()
+            except HazmatError:
+                raise
+            except Exception as error:
+                raise HazmatError(f"{self.stage!r} cannot be opened: {type(error).__name__}: {error}") from error
         return self._step
 
 

@@ -15,7 +15,7 @@ from schemas.sample import Sample
 from stages.weights import PICKLED, model_directory, weights_digest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Diffusion(Stage):
     """Text to image. `steps` and `guidance_scale` are the pipeline's own; `size` None takes the model's own side in pixels.
 

@@ -16,7 +16,7 @@ from stages.world.scene import compose
 from stages.world.vocabulary import ASSETS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Render(Stage):
     """Read `drawn_prompt` back into a scene and draw it with one vendor's pictograms, 64 x 64 pixels.
 

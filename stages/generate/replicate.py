@@ -7,7 +7,7 @@ from pipeline.stage import Stage, Step
 from schemas.sample import Sample
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Replicate(Stage):
     """Fan a prompt out into `images_per_prompt` samples, children of the prompt."""
 

@@ -20,7 +20,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Encode(Stage):
     """Write `pixels` as `format` (png, jpg, webp, or auto: PNG below 256 pixels, else JPEG of quality 95)."""
 
