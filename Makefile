@@ -1,0 +1,54 @@
+# Every target is one way in; `make` alone lists them. Nothing here needs an accelerator or the network after `setup`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+RUN ?= runs/demo
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export OMP_NUM_THREADS ?= 1
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: help setup demo test test-slow check format world-data cluster cluster-stop clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+%?:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):[^#]*## /\1\t/' | expand -t 16
+
+setup: $(READY) ## make .venv with everything in it (again only when what is pinned changes)
+
+$(READY): pyproject.toml .ci/constraints.txt .ci/setup
+	.ci/setup $(PYTHON) $(VENV)
+	@touch $@
+
+demo: setup ## generate 256 pairs of the embedded world on Ray, and show where they are
+	$(BIN)/python jobs/demo.py --out runs/demo
+
+test: setup ## the fast tests
+	$(BIN)/python -m pytest
+
+test-slow: setup ## kills, object store, model classes
+	$(BIN)/python -m pytest -m slow --timeout 900
+
+check: setup ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup ## put the code into form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench-%: setup ## measure: bench-generate, bench-world, bench-gate
+	$(BIN)/python -m bench.$*
+
+world-data: setup ## build the atlases of pictograms again from their packages
+	$(BIN)/python jobs/world.py data
+
+cluster: setup ## start a Ray head on this machine (loopback, token); jobs then go in with `ray job submit`
+	.ci/cluster start
+
+cluster-stop: ## stop the head that `make cluster` started
+	.ci/cluster stop
+
+clean: ## remove what tests and benchmarks left, not .venv and not your runs
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
