@@ -1,0 +1,1 @@
+"""The trainings of the embedded world: tokenizer, autoencoder, CLIP, diffusion and tagger, one file each."""

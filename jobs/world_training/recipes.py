@@ -1,0 +1,124 @@
+"""What `jobs/world.py train PART` does for each part: which trainings, with which default budget, stored where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from jobs.world_training.loop import Budget, fit
+from jobs.world_training.parallel import Group, run_in_group
+
+# Minutes on two cores without an accelerator that reach the figures of issue 3, as docs/world.md shows.
+DEFAULT_MINUTES = {"tokenizer": 1.0, "vae": 10.0, "clip": 25.0, "t2i": 90.0, "tagger": 15.0}
+TEXT_SHARE = 0.3  # of the minutes of `clip`; the text tower is then frozen, and t2i can start beside the picture tower
+PARTS = tuple(DEFAULT_MINUTES)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to train and how long."""
+
+    part: str
+    out: Path
+    work: Path
+    minutes: float | None = None
+    samples: int | None = None
+    processes: int = 1
+    seed: int = 0
+    export_only: bool = False
+    data_share: float = 1.0  # of the cached scenes of `t2i`: less for tests
+
+    def budget(self, share: float = 1.0) -> Budget:
+        """A share of what was ordered."""
+        if self.samples is not None:
+            if self.minutes is not None:
+                raise ValueError("give --minutes or --samples, not both")
+            return Budget(samples=max(1, round(self.samples * share)))
+        return Budget(minutes=(self.minutes or DEFAULT_MINUTES[self.part]) * share)
+
+
+def train(order: Order) -> None:
+    """Train the ordered part (in several processes where ordered), then store it."""
+    work, store = _PARTS[order.part]
+    if not order.export_only:
+        processes = 1 if order.part == "tokenizer" else order.processes
+        run_in_group(partial(work, order), processes, order.work / order.part)
+    store(order)
+
+
+def _tokenizer(order: Order, group: Group) -> None:
+    from jobs.world_training import tokenizer
+
+    tokenizer.train(order.work)
+
+
+def _vae(order: Order, group: Group) -> None:
+    from jobs.world_training.vae import AutoencoderTraining
+
+    torch.manual_seed(order.seed)
+    fit(AutoencoderTraining(), order.budget(), order.work, order.seed, group)
+
+
+def _clip(order: Order, group: Group) -> None:
+    from jobs.world_training import tokenizer
+    from jobs.world_training.clip import VisionTraining
+    from jobs.world_training.text import TextTraining
+
+    words = tokenizer.load(order.work)
+    torch.manual_seed(order.seed)
+    fit(TextTraining(words), order.budget(TEXT_SHARE), order.work, order.seed, group)
+    torch.manual_seed(order.seed)
+    fit(VisionTraining(words, order.work), order.budget(1.0 - TEXT_SHARE), order.work, order.seed, group)
+
+
+def _store_clip(order: Order) -> None:
+    from jobs.world_training.clip import store
+
+    store(order.work, order.out / "clip")
+
+
+def _t2i(order: Order, group: Group) -> None:
+    from jobs.world_training.diffusion import DiffusionTraining
+    from jobs.world_training.judge import judge_of
+    from jobs.world_training.latents import prepare
+
+    data = prepare(order.work, order.seed, group, share=order.data_share)
+    judge = judge_of(order.out / "tagger") if group.rank == 0 else None
+    torch.manual_seed(order.seed)  # every process starts from the same weights
+    fit(DiffusionTraining(data, order.work, group.device, judge), order.budget(), order.work, order.seed, group)
+
+
+def _store_t2i(order: Order) -> None:
+    from jobs.world_training.diffusion import store
+
+    store(order.work, order.out / "t2i")
+
+
+def _tagger(order: Order, group: Group) -> None:
+    from jobs.world_training.tagger import TaggerTraining
+
+    torch.manual_seed(order.seed)
+    fit(TaggerTraining(order.work), order.budget(), order.work, order.seed, group)
+
+
+def _store_tagger(order: Order) -> None:
+    from jobs.world_training.tagger import store
+
+    store(order.work, order.out / "tagger")
+
+
+def _nothing(order: Order) -> None:
+    """The tokenizer and the autoencoder are stored as parts of `clip` and `t2i`."""
+
+
+_PARTS: dict[str, tuple[Callable[[Order, Group], None], Callable[[Order], None]]] = {
+    "tokenizer": (_tokenizer, _nothing),
+    "vae": (_vae, _nothing),
+    "clip": (_clip, _store_clip),
+    "t2i": (_t2i, _store_t2i),
+    "tagger": (_tagger, _store_tagger),
+}

@@ -1,0 +1,83 @@
+"""Pictograms that are no concept of the world: what the tagger must call `none`.
+
+`python -m jobs.world_training.unknown` builds their atlas from the package that `make world-data` fetched. Three in
+four are seen in training, every fourth only by the bench.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from functools import lru_cache
+from typing import Any
+
+from PIL import Image
+
+from stages.world.draw import COLUMNS, SIDE, Pictures
+from stages.world.fetch import CACHE, PACKAGES, pack
+from stages.world.vocabulary import ASSETS, VOCABULARY
+
+ATLAS = ASSETS / "pictures" / "unknown.png"
+COUNT = 192
+_GROUPS = ("Animals & Nature", "Food & Drink", "Objects", "Travel & Places", "Activities", "Symbols")
+# Look-alikes of concepts under names that share no word with them.
+_ALIKE = re.compile(
+    "heart|love|face|moon|skull|person|man|woman|hand|ball|letter|mail|train|bus|car|auto|truck|house|home|cat|dog|tiger"
+    "|rose|flower|tree|clock|money|dollar|yen|euro|pound|arrow|button|square|sign|input|medal|star|sun|sword|dagger|gun"
+    "|capital|virus|drop|phone|camera|video|moai|fish|monkey|evil|cell|medical|building|button|keycap|circle"
+)
+
+
+def _chosen(table: list[dict[str, Any]]) -> list[str]:
+    """File stems of unknown pictograms, spread evenly over the package's order."""
+    words = {word for concept in VOCABULARY for word in (*concept.words, concept.name)}
+    known = {concept.codepoint for concept in VOCABULARY}
+    stems = []
+    for row in sorted(table, key=lambda row: int(row["sort_order"])):
+        said = set(re.findall("[a-z]+", f"{row['name']} {row['short_name']}".lower()))
+        stem = row["image"].removesuffix(".png")
+        drawn = row["category"] in _GROUPS and row["has_img_google"]
+        if drawn and stem not in known and not said & words and not any(_ALIKE.fullmatch(word) for word in said):
+            stems.append(stem)
+    return [stems[i * len(stems) // COUNT] for i in range(COUNT)]
+
+
+def build() -> None:
+    """Store the atlas: `COUNT` sprites of 64 px, `COLUMNS` a row."""
+    package, folder = PACKAGES["noto"]
+    with tarfile.open(pack(package, CACHE), "r:gz") as tar:
+        files = {m.name: m for m in tar.getmembers()}
+        table = tar.extractfile(files["package/emoji.json"])
+        if table is None:
+            raise ValueError(f"{package} has no emoji.json: `make world-data` fetches it anew after deleting {CACHE}")
+        sheet = Image.new("RGBA", (COLUMNS * SIDE, -(-COUNT // COLUMNS) * SIDE))
+        for i, stem in enumerate(_chosen(json.load(table))):
+            handle = tar.extractfile(files[f"package/{folder}/{stem}.png"])
+            if handle is None:
+                raise ValueError(f"{package} has no picture {stem}.png")
+            sprite = (
+                Image.open(io.BytesIO(handle.read())).convert("RGBA").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+            )
+            sheet.paste(sprite, (i % COLUMNS * SIDE, i // COLUMNS * SIDE))
+    sheet.save(ATLAS, optimize=True)
+
+
+@lru_cache(maxsize=1)
+def unknown_pictures() -> Pictures:
+    """Sprites named `unknown-0` … `unknown-191`."""
+    sheet = Image.open(ATLAS).convert("RGBA")
+    cells = [(i % COLUMNS * SIDE, i // COLUMNS * SIDE) for i in range(COUNT)]
+    return Pictures(
+        "unknown", {f"unknown-{i}": sheet.crop((x, y, x + SIDE, y + SIDE)) for i, (x, y) in enumerate(cells)}
+    )
+
+
+def names(*, held_out: bool) -> list[str]:
+    """The unknown pictograms of training, or those that only the bench sees."""
+    return [f"unknown-{i}" for i in range(COUNT) if (i % 4 == 3) == held_out]
+
+
+if __name__ == "__main__":
+    build()
