@@ -42,7 +42,7 @@ bench-%: setup ## measure: bench-generate, bench-world, bench-gate
 	$(BIN)/python -m bench.$*
 
 world-data: setup ## build the atlases of pictograms again from their packages
-	$(BIN)/python jobs/world.py data
+	$(BIN)/python -m stages.world.fetch
 
 cluster: setup ## start a Ray head on this machine (loopback, token); jobs then go in with `ray job submit`
 	.ci/cluster start

@@ -4,7 +4,6 @@ import json
 import time
 from itertools import islice
 
-from pipeline.commit import pack_rows, pack_tar
 from pipeline.plan import Plan
 from pipeline.unit import OpenStage
 from schemas.run import RunConfig
@@ -47,8 +46,7 @@ def _calibrate(plan: Plan) -> tuple[float, float, float]:
         start = time.perf_counter()
         given = _through(opened, part)
         seconds = time.perf_counter() - start
-    tar, extents = pack_tar(given)
-    size = len(tar) + len(pack_rows(given, extents))
+    size = sum(len(data) for _, data in plan.pack.files(0, given, ""))
     return seconds / max(1, len(given)), size / max(1, len(given)), len(given) / max(1, len(parts[1]))
 
 

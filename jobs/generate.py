@@ -24,7 +24,7 @@ from pipeline.round import Round, open_round, pending, run_digest
 from pipeline.store import open_store
 from schemas.run import RunConfig
 
-ROUND = "000-generate"
+ROUND = "rounds/000-generate"
 
 
 def parse() -> tuple[RunConfig, bool, bool]:

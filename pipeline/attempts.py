@@ -15,7 +15,7 @@ class Attempts:
     """
 
     store: Store
-    round_name: str
+    folder: str
 
     def suspects(self, unit: int, stage: str, index: int) -> list[int]:
         """The batches of this unit and stage that some process did not come back from."""
@@ -38,4 +38,4 @@ class Attempts:
         self.store.delete(self._name(unit, stage, index))
 
     def _name(self, unit: int, stage: str, index: int) -> str:
-        return f"rounds/{self.round_name}/attempts/unit-{unit:06d}-{index:02d}-{stage}.json"
+        return f"{self.folder}/attempts/unit-{unit:06d}-{index:02d}-{stage}.json"

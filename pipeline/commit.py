@@ -1,21 +1,48 @@
-"""What a unit becomes on disk: a USTAR tar of pictures and JSON, a Parquet file with one row a sample.
+"""What a unit becomes on disk. `PackPictures`: a USTAR tar of pictures and JSON, a Parquet file with one row a sample.
 
 Same samples, same bytes: members are sorted by key, carry no times or owners, and Parquet is written with fixed settings.
 """
 
 import io
 import tarfile
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas.sample import ROW_SCHEMA, Sample, to_json, to_row
+from schemas.sample import Sample, to_json, to_table
 
 ROW_GROUP = 4096  # rows; a unit is smaller, so one row group is the rule
 BLOCK = tarfile.BLOCKSIZE
+
+
+@dataclass(frozen=True)
+class Pack(ABC):
+    """How a finished unit becomes files. Frozen and picklable, like a stage; its settings are part of the fingerprint."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def files(self, unit: int, samples: Sequence[Sample], folder: str) -> Iterator[tuple[str, bytes]]:
+        """The unit's files as (name within the round, bytes); `folder` is the round's own within the run."""
+
+
+@dataclass(frozen=True)
+class PackPictures(Pack):
+    """`raw/unit-000123.tar` and `raw/unit-000123.parquet`."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"encoded", "format"})
+
+    def files(self, unit: int, samples: Sequence[Sample], folder: str) -> Iterator[tuple[str, bytes]]:
+        """The tar first, then the rows that say where in it each picture lies."""
+        name = f"raw/unit-{unit:06d}.tar"
+        tar, extents = pack_tar(samples)
+        yield name, tar
+        yield f"raw/unit-{unit:06d}.parquet", pack_rows(samples, f"{folder}/{name}", extents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +82,11 @@ def _padded(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
 
 
-def pack_rows(samples: Sequence[Sample], extents: dict[str, Extent]) -> bytes:
-    """The unit's Parquet file of `ROW_SCHEMA`, sorted by key as the tar is."""
-    rows = []
-    for sample in sorted(samples, key=lambda sample: sample.key):
-        extent = extents[sample.key]
-        rows.append({**to_row(sample), "tar_offset": extent.offset, "tar_size": extent.size})
-    return parquet_bytes(pa.Table.from_pylist(rows, schema=ROW_SCHEMA))
+def pack_rows(samples: Sequence[Sample], tar: str, extents: dict[str, Extent]) -> bytes:
+    """One Parquet row a sample, sorted by key as the tar is; `tar` is its name within the run."""
+    ordered = sorted(samples, key=lambda sample: sample.key)
+    placed = [(sample, extents[sample.key]) for sample in ordered]
+    return parquet_bytes(to_table(s.with_(tar=tar, tar_offset=e.offset, tar_size=e.size) for s, e in placed))
 
 
 def parquet_bytes(table: pa.Table) -> bytes:

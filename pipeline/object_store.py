@@ -60,6 +60,13 @@ class ObjectStore(Store):
         except (BaseError, OSError) as error:
             raise StoreError(_advice(self.address, name, error)) from error
 
+    def read_range(self, name: str, offset: int, size: int) -> bytes:
+        """One ranged GET."""
+        try:
+            return bytes(obstore.get_range(_client(self.address), name, start=offset, length=size))
+        except (BaseError, OSError) as error:
+            raise StoreError(_advice(self.address, name, error)) from error
+
     def open(self, name: str) -> BinaryIO:
         """The object's bytes as a file; read whole, since what is opened so is small or read to its end."""
         data = self.read(name)

@@ -6,13 +6,14 @@ from dataclasses import dataclass, fields
 from hashlib import blake2b
 from itertools import islice
 
+from pipeline.commit import Pack, PackPictures
 from pipeline.stage import Stage
 from schemas.errors import HazmatError
 from schemas.sample import Sample
 
 GIVEN = frozenset({"prompt", "drawn_prompt"})
 """What every root sample has: the first stages may need it."""
-COMMIT_NEEDS = frozenset({"encoded", "format"})
+PICTURES = PackPictures()
 _FIELDS = frozenset(field.name for field in fields(Sample))
 
 
@@ -22,7 +23,7 @@ class PlanError(HazmatError):
 
 @dataclass(frozen=True)
 class Plan:
-    """`stages` in order over `items` (re-iterable root samples), `unit_size` items a unit.
+    """`stages` in order over `items` (re-iterable samples), `unit_size` items a unit; `pack` makes a finished unit's files.
 
     Raises PlanError if a stage needs what no earlier one adds, names an unknown field, or nothing is left to commit.
     """
@@ -31,6 +32,7 @@ class Plan:
     items: Iterable[Sample]
     unit_size: int
     seed: int
+    pack: Pack = PICTURES
 
     def __post_init__(self) -> None:
         if self.unit_size < 1:
@@ -44,9 +46,9 @@ class Plan:
             if missing:
                 raise PlanError(f"{stage!r} needs {sorted(missing)}, which no earlier stage adds; have {sorted(known)}")
             known |= stage.adds
-        missing = COMMIT_NEEDS - known
+        missing = self.pack.needs - known
         if missing:
-            raise PlanError(f"nothing adds {sorted(missing)}: end the plan with a stage of stages/sink")
+            raise PlanError(f"nothing adds {sorted(missing)}, which {self.pack!r} needs to commit a unit")
 
     def describe(self) -> list[dict[str, str]]:
         """The stages as text, for people and for the fingerprint."""
@@ -54,7 +56,7 @@ class Plan:
 
     def fingerprint(self, items_digest: str) -> str:
         """Names this plan: equal fingerprints promise equal files (on one hardware and software, DESIGN 3.3)."""
-        text = json.dumps([self.describe(), self.unit_size, self.seed, items_digest], sort_keys=True)
+        text = json.dumps([self.describe(), repr(self.pack), self.unit_size, self.seed, items_digest], sort_keys=True)
         return blake2b(text.encode(), digest_size=16).hexdigest()
 
     def units(self) -> Iterator[list[Sample]]:

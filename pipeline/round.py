@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pyarrow.parquet as pq
 
-from pipeline.commit import digest, pack_rows, pack_tar, parquet_bytes
+from pipeline.commit import Pack, digest, parquet_bytes
 from pipeline.plan import Plan
 from pipeline.store import Store
 from pipeline.unit import UnitState
@@ -28,18 +28,17 @@ class AnotherPlanError(InputError):
 
 @dataclass(frozen=True)
 class Round:
-    """`rounds/NAME` of a run, opened: what workers and the driver both need to read its plan and commit its units."""
+    """A round of a run, opened: what workers and the driver both need to read its plan and commit its units.
+
+    `folder` lies within the run: `rounds/000-generate`, `rounds/002-label-NAME`, `shards`.
+    """
 
     store: Store
-    name: str
+    folder: str
     fingerprint: str
     units: int
     items: int
-
-    @property
-    def folder(self) -> str:
-        """`rounds/NAME`."""
-        return f"rounds/{self.name}"
+    pack: Pack
 
     def load(self, unit: int) -> UnitState:
         """The items of one unit, as planned. `plan.parquet` has a row group a unit."""
@@ -48,11 +47,8 @@ class Round:
 
     def commit(self, state: UnitState) -> Receipt:
         """Write the unit's files, then its receipt."""
-        tar, extents = pack_tar(state.samples)
-        files = [
-            self._put(f"raw/unit-{state.unit:06d}.tar", tar),
-            self._put(f"raw/unit-{state.unit:06d}.parquet", pack_rows(state.samples, extents)),
-        ]
+        packed = self.pack.files(state.unit, state.samples, self.folder)
+        files = [self._put(name, data) for name, data in packed]
         if state.quarantine:
             rows = parquet_bytes(quarantine_table(state.quarantine))
             files.append(self._put(f"quarantine/unit-{state.unit:06d}.parquet", rows))
@@ -104,7 +100,7 @@ def environment() -> dict[str, str]:
     return {"machine": platform.machine(), "python": platform.python_version()} | {p: version(p) for p in packages}
 
 
-def open_round(store: Store, name: str, plan: Plan) -> Round:
+def open_round(store: Store, folder: str, plan: Plan) -> Round:
     """Write the plan, or find that the very same plan is there already.
 
     Raises AnotherPlanError if the round belongs to another plan, InputError if the plan holds no items.
@@ -124,14 +120,12 @@ def open_round(store: Store, name: str, plan: Plan) -> Round:
             "stages": plan.describe(),
         }
         text = json.dumps(card, indent=1, sort_keys=True).encode()
-        existing = store.read(f"rounds/{name}/round.json")
+        existing = store.read(f"{folder}/round.json")
         if existing is None:
-            store.write_file(f"rounds/{name}/plan.parquet", path)
-            existing = (
-                text if store.create(f"rounds/{name}/round.json", text) else store.read(f"rounds/{name}/round.json")
-            )
-        _refuse_another(json.loads(existing or b"{}"), card, f"{store.url}/rounds/{name}")
-    return Round(store, name, str(card["fingerprint"]), units, items)
+            store.write_file(f"{folder}/plan.parquet", path)
+            existing = text if store.create(f"{folder}/round.json", text) else store.read(f"{folder}/round.json")
+        _refuse_another(json.loads(existing or b"{}"), card, f"{store.url}/{folder}")
+    return Round(store, folder, str(card["fingerprint"]), units, items, plan.pack)
 
 
 def _write_plan(plan: Plan, path: Path) -> tuple[int, int, str]:
@@ -166,5 +160,12 @@ def pending(round_: Round) -> list[int]:
 
 def run_digest(receipts: Sequence[Receipt]) -> str:
     """One hash over all unit files that hold data (not the quarantine, whose error texts are the machine's)."""
-    lines = sorted(f"{e.name} {e.sha256}" for r in receipts for e in r.files if e.name.startswith(("raw/", "votes/")))
+    lines = sorted(f"{e.name} {e.sha256}" for r in receipts for e in r.files if not e.name.startswith("quarantine/"))
     return digest("\n".join(lines).encode())
+
+
+def committed_files(store: Store, folder: str, start: str, end: str) -> Iterator[str]:
+    """Names within the run of the files of a round's committed units that start and end so, by unit; others do not count."""
+    for name in store.names(f"{folder}/receipts"):
+        receipt = Receipt.from_json(store.read(name) or b"{}")
+        yield from (f"{folder}/{e.name}" for e in receipt.files if e.name.startswith(start) and e.name.endswith(end))

@@ -49,6 +49,10 @@ class Store(ABC):
         """The bytes under `name`, or None."""
 
     @abstractmethod
+    def read_range(self, name: str, offset: int, size: int) -> bytes:
+        """Bytes [offset, offset + size) of `name`. Raises StoreError if they are not there."""
+
+    @abstractmethod
     def open(self, name: str) -> BinaryIO:
         """The bytes under `name` as a seekable file. Raises StoreError if nothing is there."""
 
@@ -127,6 +131,15 @@ class LocalStore(Store):
             return None
         except OSError as error:
             raise StoreError(_advice(self.path(name), error)) from error
+
+    def read_range(self, name: str, offset: int, size: int) -> bytes:
+        """One seek and read."""
+        with self.open(name) as file:
+            file.seek(offset)
+            data = file.read(size)
+        if len(data) != size:
+            raise StoreError(f"{self.path(name)} ends before byte {offset + size}: it was cut short")
+        return data
 
     def open(self, name: str) -> BinaryIO:
         """The open file."""

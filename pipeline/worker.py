@@ -22,7 +22,7 @@ class GroupWorker:
     def __post_init__(self) -> None:
         _one_thread()
         self.opened = [OpenStage(self.first + offset, stage) for offset, stage in enumerate(self.stages)]
-        self.attempts = Attempts(self.round.store, self.round.name)
+        self.attempts = Attempts(self.round.store, self.round.folder)
 
     def run(self, state: UnitState) -> UnitState:
         """Put the unit through this group's stages."""

@@ -1,9 +1,9 @@
-"""The errors a user sees as one line: what was wrong, where, and what to do."""
+"""What Hazmat raises when a run can't go on; the message says what is wrong, where, and what to do about it."""
 
 
 class HazmatError(Exception):
-    """Ends a command with its message and exit code 1."""
+    """A run can't go on."""
 
 
 class InputError(HazmatError):
-    """Bad use or bad input: exit code 2."""
+    """Bad use or bad input: a job that meets it prints the message and ends with exit code 2."""

@@ -52,6 +52,10 @@ class Sample:
     width: int | None = None
     height: int | None = None
     image_sha256: str | None = None  # of the encoded file
+    # where it lies once committed: bytes [tar_offset, tar_offset + tar_size) of this file of the run
+    tar: str | None = None
+    tar_offset: int | None = None
+    tar_size: int | None = None
     # in memory only
     pixels: Pixels | None = None  # uint8 [height, width, 3]
     encoded: bytes | None = None  # the picture file
@@ -85,6 +89,7 @@ class Sample:
 
 
 TRANSIENT = ("pixels", "encoded", "slot")
+LOCATION = ("tar", "tar_offset", "tar_size")
 STORED = tuple(field.name for field in fields(Sample) if field.name not in TRANSIENT)
 
 _NOT_TEXT: dict[str, pa.DataType] = {
@@ -95,11 +100,10 @@ _NOT_TEXT: dict[str, pa.DataType] = {
     "attack": ATTACK_TYPE,
     "width": pa.int32(),
     "height": pa.int32(),
+    "tar_offset": pa.int64(),
+    "tar_size": pa.int64(),
 }
 SAMPLE_SCHEMA = pa.schema([(name, _NOT_TEXT.get(name, pa.string())) for name in STORED])
-# A committed row also says where its picture lies in the unit's tar: bytes [tar_offset, tar_offset + tar_size).
-ROW_SCHEMA = SAMPLE_SCHEMA.append(pa.field("tar_offset", pa.int64())).append(pa.field("tar_size", pa.int64()))
-
 _NAMES = tuple(field.name for field in fields(AttackRecord))
 
 
@@ -130,6 +134,6 @@ def from_table(table: pa.Table) -> list[Sample]:
 
 
 def to_json(sample: Sample) -> bytes:
-    """The stored columns that are known, as one line of canonical JSON: the tar member beside the picture."""
-    known = {name: value for name, value in to_row(sample).items() if value is not None}
+    """The stored columns that are known, but for the location, as one line of canonical JSON: the member beside the picture."""
+    known = {name: value for name, value in to_row(sample).items() if value is not None and name not in LOCATION}
     return json.dumps(known, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

@@ -43,7 +43,7 @@ def plan_of(items: Texts, *stages: Stage, images: int = 1, unit_size: int = 8) -
 
 def carry_out(folder: Path, plan: Plan, engine: str = "local", workers: int = 1) -> Round:
     """Run what is left of `plan` in `folder`."""
-    round_ = open_round(open_store(str(folder)), NAME, plan)
+    round_ = open_round(open_store(str(folder)), f"rounds/{NAME}", plan)
     for _ in run_units(engine, workers, plan, round_, pending(round_)):
         pass
     return round_
