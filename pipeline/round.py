@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.commit import Pack, digest, parquet_bytes
@@ -136,10 +137,17 @@ def _write_plan(plan: Plan, path: Path) -> tuple[int, int, str]:
         for unit in plan.units():
             table = to_table(unit)
             writer.write_table(table, row_group_size=len(unit))
-            for row in table.to_pylist():
-                hasher.update(repr(row).encode())
+            hasher.update(_ipc_bytes(table))
             items, units = items + len(unit), units + 1
     return items, units, hasher.hexdigest()
+
+
+def _ipc_bytes(table: pa.Table) -> pa.Buffer:
+    """The table's columns in Arrow's own stable form, to be hashed (Parquet's would carry the writer's version)."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table.combine_chunks())
+    return sink.getvalue()
 
 
 def _refuse_another(found: dict[str, object], wanted: dict[str, object], where: str) -> None:

@@ -30,8 +30,21 @@ _CONCEPT |= {plural(word): name for word, name in _CONCEPT.items() if word not i
 _COLOUR = {word: name for name, words in COLOUR_WORDS.items() for word in words}
 _GROUND = {word: name for name, words in GROUND_WORDS.items() for word in words}
 _STYLE = {word: name for name, words in STYLE_WORDS.items() for word in words}
-_STACKED = tuple(tuple(phrase.split()) for phrase in (*ABOVE, *HELD_OUT_ABOVE))
-_PURPOSE = {tuple(phrase.split()): p.name for p in PURPOSES for phrase in p.phrases}
+
+Phrases = dict[str, list[tuple[tuple[str, ...], str]]]
+
+
+def _by_first_word(meanings: dict[str, str]) -> Phrases:
+    """Phrases with their meanings, under their first words: most tokens begin none, so most are looked up once."""
+    table: Phrases = {}
+    for phrase, meaning in meanings.items():
+        words = tuple(phrase.split())
+        table.setdefault(words[0], []).append((words, meaning))
+    return table
+
+
+_STACKED = _by_first_word(dict.fromkeys((*ABOVE, *HELD_OUT_ABOVE), "stacked"))
+_PURPOSE = _by_first_word({phrase: purpose.name for purpose in PURPOSES for phrase in purpose.phrases})
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,7 @@ def read(prompt: str) -> Reading:
     """Never raises: what is not of the language is `unknown`."""
     tokens = [t for t in (word.strip(PUNCTUATION) for word in prompt.casefold().replace(",", " ").split()) if t]
     purposes, tokens = _take(tokens, _PURPOSE)
-    stacked, tokens = _take(tokens, dict.fromkeys(_STACKED, "stacked"))
+    stacked, tokens = _take(tokens, _STACKED)
     said = _Said()
     for token in tokens:
         said.hear(token)
@@ -96,17 +109,19 @@ class _Said:
             self.unknown.append(token)
 
 
-def _take(tokens: list[str], phrases: dict[tuple[str, ...], str]) -> tuple[list[str], list[str]]:
+def _take(tokens: list[str], phrases: Phrases) -> tuple[list[str], list[str]]:
     """Meanings of the phrases that occur, and the tokens without them."""
     found: list[str] = []
     rest: list[str] = []
     at = 0
     while at < len(tokens):
-        phrase = next((p for p in phrases if tuple(tokens[at : at + len(p)]) == p), None)
-        if phrase is None:
+        starting = phrases.get(tokens[at], ())
+        match = next(((p, meaning) for p, meaning in starting if tuple(tokens[at : at + len(p)]) == p), None)
+        if match is None:
             rest.append(tokens[at])
             at += 1
         else:
-            found.append(phrases[phrase])
+            phrase, meaning = match
+            found.append(meaning)
             at += len(phrase)
     return found, rest
