@@ -1,4 +1,4 @@
-"""What a unit becomes on disk. `PackPictures`: a USTAR tar of pictures and JSON, a Parquet file with one row a sample.
+"""What a unit becomes on disk. `PackPictures`: a USTAR tar of pictures and JSON, a Parquet file with one row a sample, and votes.
 
 Same samples, same bytes: members are sorted by key, carry no times or owners, and Parquet is written with fixed settings.
 """
@@ -7,7 +7,8 @@ import io
 import tarfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from hashlib import sha256
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas.sample import Sample, to_json, to_table
+from schemas.vote import votes_table
 
 ROW_GROUP = 4096  # rows; a unit is smaller, so one row group is the rule
 BLOCK = tarfile.BLOCKSIZE
@@ -33,7 +35,7 @@ class Pack(ABC):
 
 @dataclass(frozen=True)
 class PackPictures(Pack):
-    """`raw/unit-000123.tar` and `raw/unit-000123.parquet`."""
+    """`raw/unit-000123.tar`, `raw/unit-000123.parquet` and, if any labeller ran, `votes/unit-000123.parquet`."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"encoded", "format"})
 
@@ -43,6 +45,35 @@ class PackPictures(Pack):
         tar, extents = pack_tar(samples)
         yield name, tar
         yield f"raw/unit-{unit:06d}.parquet", pack_rows(samples, f"{folder}/{name}", extents)
+        if any(sample.votes for sample in samples):
+            yield votes_name(unit), pack_votes(samples, folder)
+
+
+@dataclass(frozen=True)
+class PackVotes(Pack):
+    """`votes/unit-000123.parquet`: what a label round adds to samples that are committed already.
+
+    `began` (UTC) is the time of every vote that has none. It is kept out of the fingerprint: a resumed round keeps its time.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"votes"})
+    began: datetime | None = field(default=None, repr=False)
+
+    def files(self, unit: int, samples: Sequence[Sample], folder: str) -> Iterator[tuple[str, bytes]]:
+        """One file."""
+        yield votes_name(unit), pack_votes(samples, folder, self.began)
+
+
+def votes_name(unit: int) -> str:
+    """The name of a unit's votes within its round."""
+    return f"votes/unit-{unit:06d}.parquet"
+
+
+def pack_votes(samples: Sequence[Sample], folder: str, began: datetime | None = None) -> bytes:
+    """One row a vote, by the samples' keys and then as cast."""
+    ordered = sorted(samples, key=lambda sample: sample.key)
+    cast = (replace(vote, round=folder, time=vote.time or began) for sample in ordered for vote in sample.votes)
+    return parquet_bytes(votes_table(cast))
 
 
 @dataclass(frozen=True, slots=True)

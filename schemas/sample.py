@@ -12,6 +12,7 @@ import pyarrow as pa
 from schemas.attack import ATTACK_TYPE, AttackRecord
 from schemas.identity import derived_key
 from schemas.prompt import Prompt
+from schemas.vote import Vote
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -59,6 +60,7 @@ class Sample:
     # in memory only
     pixels: Pixels | None = None  # uint8 [height, width, 3]
     encoded: bytes | None = None  # the picture file
+    votes: tuple[Vote, ...] = ()  # committed beside the sample, never in its row
     slot: int = 0  # row in the planned batch: a re-run of this sample alone must use the same row (DESIGN 3.3)
 
     @classmethod
@@ -84,11 +86,11 @@ class Sample:
         return replace(self, **changes)
 
     def derive(self, stage: str, index: int, **changes: Any) -> Self:
-        """The `index`-th child that `stage` makes of this sample; its key hashes this one's."""
-        return replace(self, key=derived_key(self.key, stage, index), parent=self.key, **changes)
+        """The `index`-th child that `stage` makes of this sample; its key hashes this one's. No vote is inherited."""
+        return replace(self, **{"key": derived_key(self.key, stage, index), "parent": self.key, "votes": (), **changes})
 
 
-TRANSIENT = ("pixels", "encoded", "slot")
+TRANSIENT = ("pixels", "encoded", "votes", "slot")
 LOCATION = ("tar", "tar_offset", "tar_size")
 STORED = tuple(field.name for field in fields(Sample) if field.name not in TRANSIENT)
 
