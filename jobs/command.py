@@ -24,6 +24,9 @@ def run_command(command: Callable[[], int]) -> None:
         code = _complain("stopped; what was committed is whole. The same command goes on from there.", FAILED)
     except BrokenPipeError:  # the reader of our output went away
         code = FAILED
+    except OSError as error:  # the machine's fault, not ours: a full disk, a lost mount, a missing right
+        where = error.filename or "a temporary file"
+        code = _complain(f"{where}: {error.strerror or error}. Mend that, then run the same command to go on.", FAILED)
     except Exception:
         traceback.print_exc()
         code = _complain("this is a fault of Hazmat, not of your input; please report the lines above", FAILED)

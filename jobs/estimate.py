@@ -38,7 +38,7 @@ def print_estimate(plan: Plan, config: RunConfig, as_json: bool) -> int:
 def _calibrate(plan: Plan) -> tuple[float, float, float]:
     """Seconds and bytes a picture, and pictures an item, from a few real batches of the plan's own first items."""
     opened = [OpenStage(index, stage) for index, stage in enumerate(plan.stages)]
-    batch_size = max(stage.batch_size for stage in plan.stages if stage.resources.accelerator or len(plan.stages) < 3)
+    batch_size = next((stage.batch_size for stage in plan.stages if stage.resources.accelerator), 64)
     items = list(islice(iter(plan.items), CALIBRATION_BATCHES * batch_size))
     parts = [items[:batch_size], items[batch_size:] or items[:batch_size]]
     seconds, given = 0.0, []

@@ -69,9 +69,9 @@ def main() -> int:
     started = time.monotonic()
     round_ = open_round(store, ROUND, plan)
     store.write("run.json", config.to_json())
-    for reason, count in items.intake.counts.items():
-        if reason != "admitted" and count:
-            print(f"prompts left out: {count} {reason}")
+    left_out = {reason: n for reason, n in items.counts.items() if n and reason not in ("read", "admitted")}
+    if left_out:
+        print("prompts left out: " + ", ".join(f"{n} {reason}" for reason, n in left_out.items()))
     left = pending(round_)
     receipts = run_units(config.engine, config.workers, plan, round_, left)
     made = sum(receipt.samples for receipt in watched(receipts, round_.units, round_.units - len(left)))

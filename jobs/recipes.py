@@ -32,7 +32,12 @@ def render(config: RunConfig, items: Iterable[Sample]) -> Plan:
     if config.model is not None:
         raise InputError("--model goes with --recipe diffusion; the recipe 'render' draws without a model")
     # 256 items a unit: 0.3 s of work, so that a lost worker costs little and the commit's fsyncs (3 ms) are 1 %.
-    return Plan((Replicate(images_per_prompt=config.images_per_prompt), Render(), Encode()), items, unit_size=256, seed=config.seed)
+    return Plan(
+        (Replicate(images_per_prompt=config.images_per_prompt), Render(), Encode()),
+        items,
+        unit_size=256,
+        seed=config.seed,
+    )
 
 
 def diffusion(config: RunConfig, items: Iterable[Sample]) -> Plan:

@@ -1,16 +1,15 @@
 """Where a run's prompts come from: a file, or the grammar; past the gate, and as root samples."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-
-from stages.prompts.files import read_prompts
-from stages.prompts.gate import Gate
-from stages.prompts.intake import Intake
 
 from schemas.prompt import Prompt
 from schemas.run import RunConfig
 from schemas.sample import Sample
+from stages.prompts.files import read_prompts
+from stages.prompts.gate import Gate
+from stages.prompts.intake import Intake
 from stages.world.grammar import prompts as grammar_prompts
 
 GRAMMAR_COUNT = 256  # prompts made where neither a file nor a count is given
@@ -18,14 +17,16 @@ GRAMMAR_COUNT = 256  # prompts made where neither a file nor a count is given
 
 @dataclass
 class Roots:
-    """The root samples of a run; iterating again gives the same ones. `intake` counts the last iteration."""
+    """The root samples of a run; iterating again gives the same ones. `counts` says what the last pass left out, and why."""
 
     config: RunConfig
-    intake: Intake
+    gate: Gate
+    counts: dict[str, int] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Sample]:
-        self.intake.reset()
-        for prompt in islice(self.intake.admit(self._prompts()), self.config.count):
+        intake = Intake(self.gate)
+        self.counts = intake.counts
+        for prompt in islice(intake.admit(self._prompts()), self.config.count):
             yield Sample.from_prompt(prompt, self.config.seed)
 
     def _prompts(self) -> Iterator[Prompt]:
@@ -45,5 +46,5 @@ class Roots:
 
 
 def roots(config: RunConfig) -> Roots:
-    """The run's root samples, with a fresh count of what was refused at the door."""
-    return Roots(config, Intake(Gate.default()))
+    """The run's root samples, past the default gate."""
+    return Roots(config, Gate.default())
