@@ -1,0 +1,87 @@
+"""Prompts from any dataset of the `datasets` library: a folder (data files, or `save_to_disk`) or a hub id."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import InputError
+from schemas.prompt import Prompt
+from stages.prompts.files import carried_columns, prompt_of
+from stages.prompts.rows import require
+
+
+@dataclass(frozen=True)
+class HubPrompts:
+    """The prompts of one split, in order; iterating again gives the same ones (pin `revision` for a hub id that may change).
+
+    `source` becomes the hub id or the folder's name, `source_id` the number of the row (from 1), unless the dataset
+    has columns for them; `licence` is what the dataset says of itself unless given. Raises `InputError` when
+    iterated: making one looks nothing up.
+    """
+
+    name: str
+    column: str = "prompt"
+    split: str = "train"
+    config: str | None = None
+    revision: str | None = None
+    licence: str | None = None
+
+    def __iter__(self) -> Iterator[Prompt]:
+        dataset = open_dataset(self.name, self.split, self.config, self.revision)
+        columns = dataset_columns(dataset, self.name)
+        require(self.name, columns, self.column)
+        carried = carried_columns(columns, self.column)
+        licence = self.licence or _licence(dataset, self.name)
+        source = Path(self.name).name if Path(self.name).is_dir() else self.name
+        # Only what is needed: a picture column would be decoded row by row.
+        rows = dataset.select_columns([self.column, *carried.values()])
+        for number, row in enumerate(rows, 1):
+            yield prompt_of(row, self.column, carried, source=source, source_id=str(number), licence=licence)
+
+
+def open_dataset(name: str, split: str, config: str | None, revision: str | None) -> Any:
+    """The dataset, streamed. (`datasets` takes seconds to import: not before it is needed.)"""
+    import datasets
+
+    folder = Path(name)
+    try:
+        if (folder / "state.json").is_file():
+            return datasets.load_from_disk(name)
+        if (folder / "dataset_dict.json").is_file():
+            return datasets.load_from_disk(name)[split]
+        return datasets.load_dataset(name, config, split=split, revision=revision, streaming=True)
+    except KeyError as error:
+        raise InputError(f"the dataset {name} has no split {split!r}") from error
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise InputError(
+            f"the dataset {name} (split {split!r}) can't be opened: {error}. Give the folder of a dataset, or a hub id "
+            "and access to the hub"
+        ) from error
+
+
+def dataset_columns(dataset: Any, name: str) -> list[str]:
+    """The columns; a stream of untyped files says them with its first row only."""
+    if dataset.column_names is not None:
+        return list(dataset.column_names)
+    first = next(iter(dataset), None)
+    if first is None:
+        raise InputError(f"the dataset {name} has no rows")
+    return list(first)
+
+
+def _licence(dataset: Any, name: str) -> str | None:
+    """What the dataset says of its licence: in its info, or in its card."""
+    if dataset.info.license:
+        return str(dataset.info.license)
+    from huggingface_hub import DatasetCard
+
+    card = Path(name) / "README.md"
+    try:
+        if Path(name).is_dir():
+            said = DatasetCard.load(card).data.license if card.is_file() else None
+        else:
+            said = DatasetCard.load(name).data.license
+    except (OSError, ValueError):
+        return None  # no card: the licence is unknown, which is what None says
+    return ", ".join(said) if isinstance(said, list) else said
