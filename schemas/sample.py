@@ -61,6 +61,7 @@ class Sample:
     pixels: Pixels | None = None  # uint8 [height, width, 3]
     encoded: bytes | None = None  # the picture file
     votes: tuple[Vote, ...] = ()  # committed beside the sample, never in its row
+    signatures: dict[str, Any] | None = None  # columns of `schemas.signature`, gathered by its stages
     slot: int = 0  # row in the planned batch: a re-run of this sample alone must use the same row (DESIGN 3.3)
 
     @classmethod
@@ -85,12 +86,17 @@ class Sample:
         """The same sample with more known about it."""
         return replace(self, **changes)
 
+    def signed(self, **columns: Any) -> Self:
+        """The same sample with further signatures beside those it has."""
+        return replace(self, signatures={**(self.signatures or {}), **columns})
+
     def derive(self, stage: str, index: int, **changes: Any) -> Self:
-        """The `index`-th child that `stage` makes of this sample; its key hashes this one's. No vote is inherited."""
-        return replace(self, **{"key": derived_key(self.key, stage, index), "parent": self.key, "votes": (), **changes})
+        """The `index`-th child that `stage` makes of this sample; its key hashes this one's. No vote or signature is inherited."""
+        own = {"key": derived_key(self.key, stage, index), "parent": self.key, "votes": (), "signatures": None}
+        return replace(self, **{**own, **changes})
 
 
-TRANSIENT = ("pixels", "encoded", "votes", "slot")
+TRANSIENT = ("pixels", "encoded", "votes", "slot", "signatures")
 LOCATION = ("tar", "tar_offset", "tar_size")
 STORED = tuple(field.name for field in fields(Sample) if field.name not in TRANSIENT)
 

@@ -1,0 +1,60 @@
+"""Recognise a prompt in another spelling (digest of its folded form) and in other words (MinHash)."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.stage import Stage, Step
+from schemas.identity import derived_key
+from schemas.sample import Sample
+from stages.prompts.normalise import fold
+
+SHINGLE = 5  # characters; usual for short texts (Broder 1997; Leskovec et al., Mining of Massive Datasets, 3.2)
+VALUES = 64  # standard error of the estimated Jaccard similarity: 1 / sqrt(64) = 0.125 at worst
+_APART = re.compile(r"[^\w]+")
+_RNG = np.random.default_rng(5)  # fixed: signatures of all runs must be comparable
+_FACTOR = _RNG.integers(1, 2**63, VALUES, dtype=np.uint64) | np.uint64(1)
+_SUMMAND = _RNG.integers(0, 2**63, VALUES, dtype=np.uint64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptText(Stage):
+    """`prompt_digest` of the folded prompt and drawn prompt together, `minhash` of the folded prompt.
+
+    Both prompts, because of confounders: few sentences without an object stand with many pictures each, on purpose, and
+    would glue all of them into one group. Everywhere else the two are equal.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"prompt", "drawn_prompt"})
+    adds: ClassVar[frozenset[str]] = frozenset({"signatures"})
+
+    def open(self) -> Step:
+        """Nothing to load."""
+
+        def step(batch: Sequence[Sample]) -> Iterator[Sample]:
+            for sample in batch:
+                judged = plain(sample.prompt)
+                drawn = judged if sample.drawn_prompt == sample.prompt else plain(sample.drawn_prompt)
+                yield sample.signed(prompt_digest=derived_key(judged, drawn), minhash=minhash(judged).tobytes())
+
+        return step
+
+
+def plain(text: str) -> str:
+    """The text folded as the gate folds it (NFKD, TR39 skeleton, case, format characters), its words one space apart."""
+    return _APART.sub(" ", fold(text)).strip()
+
+
+def minhash(text: str) -> npt.NDArray[np.uint32]:
+    """uint32 [VALUES]: the least of each hash over the text's shingles (multiply-shift, Dietzfelbinger et al. 1997)."""
+    data = text.encode()
+    shingles = {crc32(data[first : first + SHINGLE]) for first in range(max(1, len(data) - SHINGLE + 1))}
+    values = np.fromiter(shingles, dtype=np.uint64, count=len(shingles))
+    with np.errstate(over="ignore"):
+        hashed: npt.NDArray[Any] = (values[:, None] * _FACTOR + _SUMMAND) >> np.uint64(32)
+    return hashed.min(axis=0).astype(np.uint32)
