@@ -98,7 +98,7 @@ class RayEngine:
                 batch_format="numpy",
                 compute=ActorPoolStrategy(size=min(workers, len(units))),
                 num_cpus=cpus,
-                num_gpus=1 if wants else None,
+                num_gpus=min(1.0, accelerators / workers) if wants else None,
                 **bounded,
             )
         try:
@@ -110,6 +110,8 @@ class RayEngine:
         except RayError as error:
             last_line = str(error).strip().splitlines()[-1]
             raise HazmatError(f"a Ray worker failed: {type(error).__name__}: {last_line}") from error
+        finally:
+            ray.shutdown()  # or its late messages would land behind what the caller prints last
 
     def _connect(self) -> None:
         if ray.is_initialized():
