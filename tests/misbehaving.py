@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -72,5 +73,21 @@ class Broken(Stage):
     def open(self) -> Step:
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             raise RuntimeError("no sample can please me")
+
+        return step
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailWhileFileExists(Stage):
+    """Fails on every fourth key as long as a file is there: a fault that can be mended."""
+
+    file: str
+
+    def open(self) -> Step:
+        def step(batch: Sequence[Sample]) -> Iterator[Sample]:
+            for sample in batch:
+                if int(sample.key, 16) % 4 == 0 and Path(self.file).exists():
+                    raise RuntimeError("still broken")
+                yield sample
 
         return step
