@@ -1,7 +1,7 @@
 """A vote: what one judge said about one scope of one sample. Votes are kept for good; labels are derived from them (DESIGN 3.5)."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Self
 
@@ -21,7 +21,7 @@ ANNOTATOR_TYPES = ("human", "model", "rule")
 class Vote:
     """One row of `votes/`. `None` means: does not apply, or the judge does not say.
 
-    A judge's last vote on a sample and scope is the one that counts; earlier ones stay. "Last" is by round, then by time.
+    A judge's last vote on a sample and scope is the one that counts; earlier ones stay. "Last" is by time, then by round.
     `covers` are the categories that the judge can tell at all: about others its `safe` says nothing.
     `time` of a model's vote is when its round began, so that a resumed round gives the same bytes (DESIGN 3.3).
     """
@@ -42,8 +42,9 @@ class Vote:
     policy_version: str | None = None
     reason: str | None = None  # for skip and escalate always
     blind: bool = True  # cast without sight of another vote
-    gold: bool = False  # the sample's truth is known: the vote measures the judge
+    gold: bool = False  # the truth, known beforehand: the other judges of this sample are measured by it
     view_ms: int | None = None  # a person's time before the picture
+    cost: float | None = None  # of a paid judge, in the currency of its price list
     round: str = ""  # the folder of the round that wrote it
     time: datetime | None = None  # UTC
 
@@ -79,6 +80,7 @@ _NOT_TEXT: dict[str, pa.DataType] = {
     "blind": pa.bool_(),
     "gold": pa.bool_(),
     "view_ms": pa.int64(),
+    "cost": pa.float64(),
     "time": pa.timestamp("us", tz="UTC"),
 }
 VOTE_SCHEMA = pa.schema([(field.name, _NOT_TEXT.get(field.name, pa.string())) for field in fields(Vote)])
@@ -86,7 +88,9 @@ VOTE_SCHEMA = pa.schema([(field.name, _NOT_TEXT.get(field.name, pa.string())) fo
 
 def votes_table(votes: Iterable[Vote]) -> pa.Table:
     """Votes as an Arrow table of `VOTE_SCHEMA`."""
-    return pa.Table.from_pylist([asdict(vote) for vote in votes], schema=VOTE_SCHEMA)
+    rows = list(votes)
+    columns = [pa.array([getattr(vote, field.name) for vote in rows], field.type) for field in VOTE_SCHEMA]
+    return pa.table(columns, schema=VOTE_SCHEMA)
 
 
 def votes_of(table: pa.Table) -> list[Vote]:

@@ -1,0 +1,74 @@
+"""A label round: votes of some labellers on every committed sample of a run; asked again, it goes on where it stopped."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from pipeline.commit import PackVotes
+from pipeline.engine import run_units
+from pipeline.plan import Plan
+from pipeline.round import AnotherPlanError, Round, open_round, pending
+from pipeline.stage import Stage
+from pipeline.store import Store
+from pipeline.votes.read import rounds_of
+from schemas.errors import InputError
+from schemas.manifest import Receipt
+from stages.committed.fetch_picture import FetchPicture
+from stages.committed.items import CommittedItems
+from stages.label.labeller import Labeller
+
+UNIT_SIZE = 256  # samples: seconds of a small model's work, so that a lost worker costs little
+NEEDS_PICTURE = frozenset({"pixels", "encoded"})
+
+
+@dataclass(frozen=True)
+class LabelRound:
+    """An opened round and the plan that it carries out."""
+
+    round: Round
+    plan: Plan
+
+    def carry_out(self, engine: str, workers: int | None = None) -> list[Receipt]:
+        """Do what is left; the receipts of what was done now."""
+        return list(run_units(engine, workers, self.plan, self.round, pending(self.round)))
+
+
+def open_label_round(store: Store, labellers: Sequence[Labeller], name: str | None = None) -> LabelRound:
+    """The round of exactly these labellers on the samples as they are now: found, to be resumed, or begun.
+
+    Raises InputError if the run holds no committed sample.
+    """
+    name = name or "-".join(re.sub(r"\W+", "_", labeller.name) for labeller in labellers)
+    folders = rounds_of(store)
+    plan = label_plan(store, labellers)
+    for folder in (folder for folder in folders if re.fullmatch(rf"rounds/\d+-label-{re.escape(name)}", folder)):
+        try:
+            began = _began(store, folder)
+            plan = replace(plan, pack=PackVotes(began=began))
+            return LabelRound(open_round(store, folder, plan), plan)
+        except AnotherPlanError:  # other samples, weights or settings: new votes, which the old ones stand beside
+            continue
+    number = 1 + max((int(folder.removeprefix("rounds/").split("-")[0]) for folder in folders), default=-1)
+    folder = f"rounds/{number:03d}-label-{name}"
+    plan = replace(plan, pack=PackVotes(began=_began(store, folder)))
+    return LabelRound(open_round(store, folder, plan), plan)
+
+
+def label_plan(store: Store, labellers: Sequence[Labeller]) -> Plan:
+    """Committed samples → their pictures, if anyone looks at them → the labellers → votes."""
+    rounds = rounds_of(store)
+    if not any(True for _ in CommittedItems(store, rounds)):
+        raise InputError(
+            f"{store.url} holds no committed sample to label; run jobs/generate.py --out {store.url} first"
+        )
+    looks = any(labeller.needs & NEEDS_PICTURE for labeller in labellers)
+    stages: tuple[Stage, ...] = (*((FetchPicture(url=store.url),) if looks else ()), *labellers)
+    return Plan(stages, CommittedItems(store, rounds), UNIT_SIZE, seed=0, pack=PackVotes())
+
+
+def _began(store: Store, folder: str) -> datetime:
+    """When the round began, whoever asks: the first to ask writes it down. To the second, UTC."""
+    now = datetime.now(UTC).replace(microsecond=0).isoformat()
+    store.create(f"{folder}/began.txt", now.encode())
+    return datetime.fromisoformat((store.read(f"{folder}/began.txt") or now.encode()).decode())
