@@ -20,7 +20,7 @@ from jobs.recipes import RECIPES
 from jobs.restricted import check_restricted
 from jobs.roots import roots
 from pipeline.engine import run_units
-from pipeline.round import Round, open_round, pending, run_digest
+from pipeline.round import Round, environment, open_round, pending, run_digest
 from pipeline.store import open_store
 from schemas.run import RunConfig
 
@@ -68,7 +68,7 @@ def main() -> int:
     store = open_store(config.out, private=config.restricted)
     started = time.monotonic()
     round_ = open_round(store, ROUND, plan)
-    store.write("run.json", config.to_json())
+    store.write("run.json", config.to_json(environment()))
     left_out = {reason: n for reason, n in items.counts.items() if n and reason not in ("read", "admitted")}
     if left_out:
         print("prompts left out: " + ", ".join(f"{n} {reason}" for reason, n in left_out.items()))

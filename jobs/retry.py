@@ -5,7 +5,6 @@ What succeeds now is committed in a round of its own (`rounds/NNN-retry-STAGE`);
 """
 
 import argparse
-import json
 
 from jobs.command import DONE, QUARANTINED, run_command
 from jobs.progress import watched
@@ -30,7 +29,7 @@ def main() -> int:
     facts = store.read("run.json")
     if facts is None:
         raise InputError(f"{given.run}: there is no run.json, so it is no run of jobs/generate.py")
-    config = RunConfig(**json.loads(facts))
+    config = RunConfig.from_json(facts)
     plan = RECIPES[config.recipe](config, roots(config))
     made = bad = 0
     for name, again in retry_plans(store, "rounds/000-generate", plan):

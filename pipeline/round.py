@@ -1,8 +1,10 @@
 """A round: one plan carried out into a run. Its files say what is planned and what is done; there is no other state."""
 
 import json
+import os
 import platform
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -96,9 +98,19 @@ class Round:
 
 @lru_cache
 def environment() -> dict[str, str]:
-    """What bytes may depend on beyond the plan (level L1, DESIGN 3.3)."""
+    """What bytes may depend on beyond the plan (level L1, DESIGN 3.3): versions and hardware."""
     packages = ("torch", "diffusers", "transformers", "numpy", "pillow", "pyarrow")
-    return {"machine": platform.machine(), "python": platform.python_version()} | {p: version(p) for p in packages}
+    hardware = {"machine": platform.machine(), "processor": _processor(), "cores": str(os.cpu_count())}
+    return {**hardware, "python": platform.python_version()} | {package: version(package) for package in packages}
+
+
+def _processor() -> str:
+    """The processor's model, as the kernel names it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unnamed"
 
 
 def open_round(store: Store, folder: str, plan: Plan) -> Round:

@@ -1,7 +1,9 @@
 """What one run was asked to do: the handful of facts of the command line, written to run.json."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,15 @@ class RunConfig:
     seed: int = 0
     model: str | None = None
     restricted: bool = False
+    picture_check: str | None = None  # MODULE:FUNCTION, the operator's check of finished pictures
+    hash_list: str | None = None  # file of perceptual hashes of pictures that may not be kept
 
-    def to_json(self) -> bytes:
-        """Canonical JSON."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
+    def to_json(self, environment: Mapping[str, str]) -> bytes:
+        """What run.json holds: these facts, and the `environment` (versions, hardware) of the machine that last drove the run."""
+        return json.dumps({**asdict(self), "environment": dict(environment)}, indent=1, sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """The facts of a run.json."""
+        raw = json.loads(data)
+        return cls(**{field.name: raw[field.name] for field in fields(cls)})
