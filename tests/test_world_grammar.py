@@ -6,6 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from schemas.errors import InputError
 from stages.world import truth
 from stages.world.captions import caption, misspell, request_of, scene_of
 from stages.world.confounders import CELLS
@@ -121,7 +122,7 @@ def test_every_stream_has_choices_for_all_its_numbers() -> None:
 
 
 def test_more_prompts_than_there_are_is_refused() -> None:
-    with pytest.raises(ValueError, match="different prompts"):
+    with pytest.raises(InputError, match="different prompts"):
         prompts(0, LIMIT + 1)
 
 

@@ -12,7 +12,7 @@ from schemas.identity import seed_of
 from schemas.sample import Sample
 from stages.world.draw import Pictures, draw
 from stages.world.reader import read
-from stages.world.scene import compose
+from stages.world.scene import MAX_PICTOGRAMS, compose
 from stages.world.vocabulary import ASSETS
 
 
@@ -21,7 +21,7 @@ class Render(Stage):
     """Read `drawn_prompt` back into a scene and draw it with one vendor's pictograms, 64 x 64 pixels.
 
     What the prompt leaves open (place, size, angle, a colour) is drawn from the sample's seed. A prompt that names no pictogram
-    of the world is the sample's fault.
+    of the world, or more than a scene holds, is the sample's fault.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"drawn_prompt"})
@@ -37,8 +37,9 @@ class Render(Stage):
             for sample in batch:
                 seed = seed_of(sample.key, self.name)
                 asked = read(sample.drawn_prompt)
-                if not asked.concepts:
-                    raise BadSamplesError({sample.key: "the prompt names no pictogram of the world"})
+                if not 0 < len(asked.concepts) <= MAX_PICTOGRAMS:
+                    reason = f"the prompt names {len(asked.concepts)} pictograms of the world; a scene holds 1 to {MAX_PICTOGRAMS}"
+                    raise BadSamplesError({sample.key: reason})
                 scene = compose(
                     np.random.default_rng(seed),
                     asked.concepts,

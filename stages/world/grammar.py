@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Literal
 
+from schemas.errors import InputError
 from stages.world import truth
 from stages.world.confounders import CELLS, Cell
 from stages.world.language import COMPOUNDS, Pick, Request, say
@@ -115,9 +116,9 @@ LIMIT = min(numbers_of(slot.stream) // slot.of for slot in CYCLE) * len(CYCLE)
 
 
 def prompts(seed: int, count: int, *, start: int = 0, held_out: bool = False) -> Iterator[GrammarPrompt]:
-    """Prompts `start` … `count` - 1; at most `LIMIT` are different, and more are refused with `ValueError`."""
+    """Prompts `start` … `count` - 1; at most `LIMIT` are different, and more are refused with `InputError`."""
     if count > LIMIT:
-        raise ValueError(
+        raise InputError(
             f"the grammar has {LIMIT} different prompts, {count} were asked for: take more images a prompt"
         )
     return (prompt_at(seed, i, held_out=held_out) for i in range(start, count))
