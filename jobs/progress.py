@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from schemas.manifest import Receipt
 
 
-def watched(receipts: Iterable[Receipt], units: int, done: int) -> Iterator[Receipt]:
+def watched(receipts: Iterable[Receipt], units: int, done: int, what: str = "generating") -> Iterator[Receipt]:
     """Pass receipts through, showing units, pictures a second, quarantined and time left on stderr."""
     columns = (
         TextColumn("{task.description}"),
@@ -19,7 +19,7 @@ def watched(receipts: Iterable[Receipt], units: int, done: int) -> Iterator[Rece
         TextColumn("left"),
     )
     with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as progress:
-        task = progress.add_task("generating", total=units, completed=done, rate="starting", bad=0)
+        task = progress.add_task(what, total=units, completed=done, rate="starting", bad=0)
         pictures = bad = 0
         for receipt in receipts:
             pictures += receipt.samples

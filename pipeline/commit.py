@@ -6,7 +6,7 @@ Same samples, same bytes: members are sorted by key, carry no times or owners, a
 import io
 import tarfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
@@ -84,8 +84,10 @@ class Extent:
     size: int
 
 
-def pack_tar(samples: Sequence[Sample]) -> tuple[bytes, dict[str, Extent]]:
-    """WebDataset members `KEY.json` and `KEY.FORMAT`, sorted; and where each picture lies."""
+def pack_tar(
+    samples: Sequence[Sample], describe: Callable[[Sample], bytes] = to_json
+) -> tuple[bytes, dict[str, Extent]]:
+    """WebDataset members `KEY.json` (what `describe` says) and `KEY.FORMAT`, sorted; and where each picture lies."""
     buffer = io.BytesIO()
     extents: dict[str, Extent] = {}
     for sample in sorted(samples, key=lambda sample: sample.key):
@@ -93,7 +95,7 @@ def pack_tar(samples: Sequence[Sample]) -> tuple[bytes, dict[str, Extent]]:
             raise ValueError(f"{sample.key} reached the commit without an encoded picture")
         picture = (f"{sample.key}.{sample.format}", sample.encoded)
         # "jpg" sorts before "json", "png" after it: a reader may rely on sorted members
-        for name, data in sorted([picture, (f"{sample.key}.json", to_json(sample))]):
+        for name, data in sorted([picture, (f"{sample.key}.json", describe(sample))]):
             _add_member(buffer, name, data)
             if name == picture[0]:
                 extents[sample.key] = Extent(buffer.tell() - _padded(len(data)), len(data))
@@ -114,10 +116,15 @@ def _padded(size: int) -> int:
 
 
 def pack_rows(samples: Sequence[Sample], tar: str, extents: dict[str, Extent]) -> bytes:
-    """One Parquet row a sample, sorted by key as the tar is; `tar` is its name within the run."""
+    """The placed rows as Parquet."""
+    return parquet_bytes(placed_rows(samples, tar, extents))
+
+
+def placed_rows(samples: Sequence[Sample], tar: str, extents: dict[str, Extent]) -> pa.Table:
+    """One row a sample, sorted by key as the tar is; `tar` is its name within the run."""
     ordered = sorted(samples, key=lambda sample: sample.key)
     placed = [(sample, extents[sample.key]) for sample in ordered]
-    return parquet_bytes(to_table(s.with_(tar=tar, tar_offset=e.offset, tar_size=e.size) for s, e in placed))
+    return to_table(s.with_(tar=tar, tar_offset=e.offset, tar_size=e.size) for s, e in placed)
 
 
 def parquet_bytes(table: pa.Table) -> bytes:

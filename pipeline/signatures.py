@@ -1,7 +1,7 @@
 """Rounds of signatures: each signs the committed samples that no earlier one has signed, so a growing run signs nothing twice."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -48,7 +48,7 @@ class PlannedItems:
 class Unsigned:
     """The samples of `items` whose keys are not in `signed`."""
 
-    items: Sequence[Sample] | Iterator[Sample]
+    items: Iterable[Sample]
     signed: frozenset[str]
 
     def __iter__(self) -> Iterator[Sample]:
@@ -67,7 +67,7 @@ def all_rounds(store: Store) -> list[str]:
     return sorted(name.removesuffix("/round.json") for name in names)
 
 
-def next_round(store: Store, suffix: str) -> str:
+def further_round(store: Store, suffix: str) -> str:
     """The folder of a further round: its number is one more than the last."""
     numbers = [int(folder.split("/")[1].split("-")[0]) for folder in all_rounds(store)]
     return f"rounds/{max(numbers, default=-1) + 1:03d}{suffix}"

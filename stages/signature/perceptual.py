@@ -31,6 +31,7 @@ class Perceptual(Stage):
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             for sample in batch:
+                assert sample.pixels is not None
                 found: Any = imagehash.phash(Image.fromarray(sample.pixels), hash_size=SIDE)
                 yield sample.signed(phash=np.packbits(found.hash).tobytes())
 

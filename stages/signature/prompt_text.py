@@ -57,4 +57,5 @@ def minhash(text: str) -> npt.NDArray[np.uint32]:
     values = np.fromiter(shingles, dtype=np.uint64, count=len(shingles))
     with np.errstate(over="ignore"):
         hashed: npt.NDArray[Any] = (values[:, None] * _FACTOR + _SUMMAND) >> np.uint64(32)
-    return hashed.min(axis=0).astype(np.uint32)
+    least: npt.NDArray[np.uint32] = hashed.min(axis=0).astype(np.uint32)
+    return least

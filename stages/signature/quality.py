@@ -19,8 +19,8 @@ BLANK = 1.0  # standard deviation in grey levels: below, nothing can be seen
 class Quality(Stage):
     """`snr`, `edge_density`, `entropy` and `blank`. The paper names the statistics without their formulae; these are usual ones.
 
-    SNR: mean over standard deviation of the grey values (infinite for a flat picture, stored as null). Edge density: share of pixels
-    whose central-difference gradient exceeds a quarter of the possible. Entropy: Shannon's, of the 256 grey levels, in bits.
+    SNR: mean over standard deviation of the grey values (null for a flat picture). Edge density: share of pixels whose
+    central-difference gradient exceeds a quarter of the possible. Entropy: Shannon's, of the 256 grey levels, in bits.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"pixels"})
@@ -38,7 +38,7 @@ class Quality(Stage):
 
 
 def quality(pixels: Pixels) -> dict[str, Any]:
-    """The four columns for uint8 [height, width, 3]. NaN cannot occur: the pipeline refuses such pictures before they are encoded."""
+    """The four columns for uint8 [height, width, 3]. The pipeline refuses NaN before a picture is encoded, so none comes here."""
     grey = pixels @ LUMA
     deviation = float(grey.std())
     return {

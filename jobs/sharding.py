@@ -1,0 +1,62 @@
+"""How shards are made of a run, by the recipe that generated it: which signatures, what is near, what is held out, how balanced.
+
+A new one is a function here. All thresholds live here and nowhere else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.catalogue.edges import GroupRules
+from pipeline.catalogue.keep import Balance, KeepRules
+from pipeline.catalogue.splits import SplitRules, held_out_concept, held_out_generator, held_out_style
+from pipeline.stage import Stage
+from stages.committed.fetch_picture import FetchPicture
+from stages.signature.concepts import Concepts
+from stages.signature.embedding import Embedding
+from stages.signature.exact import Exact
+from stages.signature.perceptual import Perceptual
+from stages.signature.prompt_text import PromptText
+from stages.signature.quality import Quality
+
+SIGNATURES_A_UNIT = 1024  # samples: a second or two of work
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardRecipe:
+    """The stages that sign a sample, and the rules that the keep-list follows."""
+
+    stages: tuple[Stage, ...]
+    rules: KeepRules
+
+
+# One style and three concepts are never trained on, and neither are the other vendor's drawings.
+PICTOGRAM_HELD_OUT = (
+    held_out_generator("render/twemoji"),
+    held_out_style("vintage"),
+    held_out_concept("ogre"),
+    held_out_concept("dna"),
+    held_out_concept("octopus"),
+)
+
+
+def pictogram(url: str) -> ShardRecipe:
+    """The embedded world. Prompts of a grammar are alike by design, so only equal ones count; pictures by pHash."""
+    return ShardRecipe(
+        stages=(FetchPicture(url=url), Exact(), Perceptual(), PromptText(), Quality(), Concepts()),
+        rules=KeepRules(splits=SplitRules(held_out=PICTOGRAM_HELD_OUT), balance=Balance(policy="weight")),
+    )
+
+
+def natural(url: str, clip: str = "assets/world/clip") -> ShardRecipe:
+    """Prompts that people wrote and pictures of any generator: words by MinHash, pictures by pHash and by any CLIP's embedding.
+
+    Jaccard 0.8 is what web-scale deduplication uses (Lee et al. 2022); cosine 0.95 is SemDeDup's mildest (Abbas et al. 2023).
+    """
+    return ShardRecipe(
+        stages=(FetchPicture(url=url), Exact(), Perceptual(), PromptText(), Quality(), Embedding(model=clip)),
+        rules=KeepRules(groups=GroupRules(words_jaccard=0.8, embedding_cosine=0.95)),
+    )
+
+
+SHARDING: dict[str, Callable[[str], ShardRecipe]] = {"pictogram": pictogram, "render": pictogram}
+"""By the generating recipe's name; every other recipe is `natural`."""

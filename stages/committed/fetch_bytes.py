@@ -1,0 +1,39 @@
+"""Bring a committed sample's picture file back into memory, checked and not decoded."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import ClassVar
+
+from pipeline.stage import BadSamplesError, Stage, Step
+from pipeline.store import open_store
+from schemas.sample import Sample
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchBytes(Stage):
+    """Read the picture's bytes from its tar in the run at `url`. Bytes that are not those committed are quarantined."""
+
+    adds: ClassVar[frozenset[str]] = frozenset({"encoded", "format"})
+    url: str
+
+    def open(self) -> Step:
+        """Open the run's store."""
+        store = open_store(self.url)
+
+        def step(batch: Sequence[Sample]) -> Iterator[Sample]:
+            for sample in batch:
+                if sample.tar is None or sample.tar_offset is None or sample.tar_size is None or sample.format is None:
+                    raise BadSamplesError({sample.key: "the sample was never committed with a picture"})
+                data = store.read_range(sample.tar, sample.tar_offset, sample.tar_size)
+                if sha256(data).hexdigest() != sample.image_sha256:
+                    raise BadSamplesError(
+                        {sample.key: f"the picture in {sample.tar} is not the one that was committed"}
+                    )
+                yield sample.with_(encoded=data)
+
+        return step
+
+    def describe(self) -> dict[str, str]:
+        """Without the url: a run that was moved is still the same run."""
+        return {key: value for key, value in super().describe().items() if key != "url"}
