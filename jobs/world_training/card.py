@@ -46,6 +46,7 @@ def progress(work: Path, name: str) -> dict[str, Any]:
 
 def write_card(out: Path, part: str, work: Path, trainings: tuple[str, ...]) -> None:
     """Store README.md in the model's directory."""
+    load_in_single(out)
     title, about = ABOUT[part]
     rows = []
     for name in trainings:
@@ -77,3 +78,10 @@ categories; the model knows no hazardous content.
 """,
         encoding="utf-8",
     )
+
+
+def load_in_single(out: Path) -> None:
+    """Have half-precision files load as float32: transformers would load what the file holds, diffusers float32, and a plain
+    `StableDiffusionPipeline.from_pretrained(out)` would mix the two."""
+    for config in out.rglob("config.json"):
+        config.write_text(config.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
