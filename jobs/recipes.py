@@ -2,14 +2,21 @@
 
 from collections.abc import Callable, Iterable
 
+from jobs import outside_recipes
+from jobs.restricted import guarded, outside_model
 from pipeline.plan import Plan
 from pipeline.stage import Stage
 from schemas.errors import InputError
 from schemas.run import RunConfig
 from schemas.sample import Sample
 from stages.generate.diffusion import Diffusion
+from stages.generate.mixture import Mixture, Part, SortByPart
 from stages.generate.render import Render
 from stages.generate.replicate import Replicate
+from stages.prompts.distinct import Distinct
+from stages.prompts.gated import Gated
+from stages.prompts.language_model import SMOLLM2
+from stages.prompts.rewrite import Rewrite
 from stages.sink.encode import Encode
 
 EMBEDDED = "assets/world/t2i"
@@ -17,8 +24,7 @@ EMBEDDED = "assets/world/t2i"
 
 def pictogram(config: RunConfig, items: Iterable[Sample]) -> Plan:
     """Grammar or file → the embedded Stable Diffusion → PNG. The default."""
-    if config.model is not None:
-        raise InputError("--model goes with --recipe diffusion; the recipe 'pictogram' draws with the embedded model")
+    _draws_without_model(config)
     stages: tuple[Stage, ...] = (
         Replicate(images_per_prompt=config.images_per_prompt),
         Diffusion(model=EMBEDDED, steps=10, guidance_scale=3.0),
@@ -29,28 +35,73 @@ def pictogram(config: RunConfig, items: Iterable[Sample]) -> Plan:
 
 def render(config: RunConfig, items: Iterable[Sample]) -> Plan:
     """Grammar or file → scenes drawn without a model → PNG. For scale, and as ground truth."""
-    if config.model is not None:
-        raise InputError("--model goes with --recipe diffusion; the recipe 'render' draws without a model")
+    _draws_without_model(config)
     # 256 items a unit: 0.3 s of work, so that a lost worker costs little and the commit's fsyncs (3 ms) are 1 %.
-    return Plan(
-        (Replicate(images_per_prompt=config.images_per_prompt), Render(), Encode()),
-        items,
-        unit_size=256,
-        seed=config.seed,
-    )
+    stages = (Replicate(images_per_prompt=config.images_per_prompt), Render(), Encode())
+    return Plan(stages, items, unit_size=256, seed=config.seed)
 
 
-def diffusion(config: RunConfig, items: Iterable[Sample]) -> Plan:
-    """Grammar or file → any text-to-image directory (`--model`) → PNG below 256 pixels, else JPEG."""
-    if config.model is None:
-        raise InputError("--recipe diffusion draws with a model of yours: give --model DIR_OR_ID")
+def mixture(config: RunConfig, items: Iterable[Sample]) -> Plan:
+    """Grammar or file → three in four drawn by the embedded Stable Diffusion, one without a model → PNG."""
+    _draws_without_model(config)
+    parts = (Part(Diffusion(model=EMBEDDED, steps=10, guidance_scale=3.0), 3), Part(Render(), 1))
     stages: tuple[Stage, ...] = (
         Replicate(images_per_prompt=config.images_per_prompt),
-        Diffusion(model=config.model, steps=30, guidance_scale=7.5),
+        SortByPart(parts=parts),
+        Mixture(parts=parts),
         Encode(),
     )
     return Plan(stages, items, unit_size=64, seed=config.seed)
 
 
+def rewrite(config: RunConfig, items: Iterable[Sample]) -> Plan:
+    """Vocabulary × templates, or file → SmolLM2 writes a sentence → gate → the embedded Stable Diffusion → PNG.
+
+    `--model` names another language model. One core writes about one sentence a second.
+    """
+    stages: tuple[Stage, ...] = (
+        Rewrite(model=config.model or SMOLLM2),
+        Gated(),
+        Distinct(),
+        Replicate(images_per_prompt=config.images_per_prompt),
+        *guarded(config, Diffusion(model=EMBEDDED, steps=10, guidance_scale=3.0)),
+        Encode(),
+    )
+    return Plan(stages, items, unit_size=64, seed=config.seed)
+
+
+def diffusion(config: RunConfig, items: Iterable[Sample]) -> Plan:
+    """Grammar or file → any text-to-image directory (`--model`) → PNG below 256 pixels, else JPEG."""
+    stages: tuple[Stage, ...] = (
+        Replicate(images_per_prompt=config.images_per_prompt),
+        *guarded(config, Diffusion(model=outside_model(config, None), steps=30, guidance_scale=7.5)),
+        Encode(),
+    )
+    return Plan(stages, items, unit_size=64, seed=config.seed)
+
+
+def _draws_without_model(config: RunConfig) -> None:
+    """Raise InputError for what this recipe would pass over in silence."""
+    given = {"--model": config.model, "--picture-check": config.picture_check, "--hash-list": config.hash_list}
+    for flag in (flag for flag, value in given.items() if value is not None):
+        raise InputError(
+            f"{flag} goes with --recipe diffusion and other recipes that take a model of yours; {config.recipe!r} does not"
+        )
+
+
 Recipe = Callable[[RunConfig, Iterable[Sample]], Plan]
-RECIPES: dict[str, Recipe] = {"pictogram": pictogram, "render": render, "diffusion": diffusion}
+RECIPES: dict[str, Recipe] = {
+    recipe.__name__: recipe
+    for recipe in (
+        pictogram,
+        render,
+        mixture,
+        rewrite,
+        diffusion,
+        outside_recipes.sd15,
+        outside_recipes.sdxl_turbo,
+        outside_recipes.sdxl_lightning,
+        outside_recipes.sd35,
+        outside_recipes.flux,
+    )
+}

@@ -1,4 +1,4 @@
-"""Where a run's prompts come from: a file, or the grammar; past the gate, and as root samples."""
+"""Where a run's prompts come from: a file, or the grammar or the vocabulary; past the gate, and as root samples."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ from schemas.sample import Sample
 from stages.prompts.files import read_prompts
 from stages.prompts.gate import Gate
 from stages.prompts.intake import Intake
+from stages.prompts.vocabulary import world_prompts
 from stages.world.grammar import prompts as grammar_prompts
 
 GRAMMAR_COUNT = 256  # prompts made where neither a file nor a count is given
@@ -30,7 +31,9 @@ class Roots:
             yield Sample.from_prompt(prompt, self.config.seed)
 
     def _prompts(self) -> Iterator[Prompt]:
-        if self.config.prompts is None:
+        if self.config.prompts is None and self.config.recipe == "rewrite":  # what a language model is to write out
+            yield from world_prompts(self.config.count or GRAMMAR_COUNT)
+        elif self.config.prompts is None:
             for made in grammar_prompts(self.config.seed, self.config.count or GRAMMAR_COUNT):
                 yield Prompt(
                     text=made.prompt,
@@ -41,8 +44,8 @@ class Roots:
                     category=made.category,
                     label=made.label,
                 )
-            return
-        yield from read_prompts(self.config.prompts, column=self.config.column)
+        else:
+            yield from read_prompts(self.config.prompts, column=self.config.column)
 
 
 def roots(config: RunConfig) -> Roots:
