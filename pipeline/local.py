@@ -16,17 +16,16 @@ UNITS_IN_FLIGHT = 2
 def run(plan: Plan, round_: Round, units: Sequence[int]) -> Iterator[Receipt]:
     """Carry out `units`, yielding each receipt once it is on disk.
 
-    The first group runs here; later groups and the commit run in one other thread, off the critical path.
+    Stages up to the last that wants an accelerator run here; those behind it (encoding, say) and the commit run in one other
+    thread, off the critical path. Where none wants one, all stages run here.
     """
-    head, *tail = [
-        GroupWorker(round_, [plan.stages[index] for index in group], group.start)
-        for group in plan.groups(accelerators=_has_accelerator())
-    ]
+    wanting = [index for index, stage in enumerate(plan.stages) if stage.resources.accelerator]
+    cut = wanting[-1] + 1 if wanting else len(plan.stages)
+    head = GroupWorker(round_, plan.stages[:cut], 0)
+    tail = GroupWorker(round_, plan.stages[cut:], cut)
 
     def finish(state: UnitState) -> Receipt:
-        for worker in tail:
-            state = worker.run(state)
-        return head.commit(state)
+        return tail.commit(tail.run(state))
 
     with ThreadPoolExecutor(1, thread_name_prefix="commit") as thread:
         waiting: list[Future[Receipt]] = []
@@ -40,9 +39,3 @@ def run(plan: Plan, round_: Round, units: Sequence[int]) -> Iterator[Receipt]:
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _has_accelerator() -> bool:
-    import torch
-
-    return bool(torch.accelerator.is_available())

@@ -71,7 +71,13 @@ class Plan:
 
 
 def group_stages(stages: Sequence[Stage], accelerators: bool) -> list[range]:
-    """Cut `stages` where the resources change; without accelerators, wanting one makes no difference."""
-    wanted = [(stage.resources.cpus, stage.resources.accelerator and accelerators) for stage in stages]
+    """Cut `stages` where the resources change; without accelerators, wanting one makes no difference.
+
+    A stage that takes no CPU worth naming joins the one after it, so that a fan-out costs no pool of its own.
+    """
+    wanted: list[tuple[float, bool]] = []
+    for stage in reversed(stages):
+        own = (stage.resources.cpus, stage.resources.accelerator and accelerators)
+        wanted.insert(0, wanted[0] if wanted and own == (0.0, False) else own)
     starts = [index for index in range(len(stages)) if index == 0 or wanted[index] != wanted[index - 1]]
     return [range(start, stop) for start, stop in zip(starts, [*starts[1:], len(stages)], strict=True)]

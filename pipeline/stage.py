@@ -13,7 +13,10 @@ Step = Callable[[Sequence[Sample]], Iterable[Sample]]
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one worker of a stage takes. Neighbours with equal resources share a worker; others get a pool of their own."""
+    """What one worker of a stage takes. Neighbours with equal resources share a worker; others get a pool of their own.
+
+    `cpus` 0 says that the work is not worth counting: the stage joins the one after it.
+    """
 
     cpus: float = 1.0
     accelerator: bool = False  # one whole accelerator where the cluster has any, else CPU only

@@ -4,8 +4,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from misbehaving import Broken, DropThirds, Misbehave, Paint
 
+from misbehaving import Broken, DropThirds, Misbehave, Paint
 from pipeline.round import AnotherPlanError
 from pipeline.unit import BrokenStageError
 from runs import NAME, carry_out, digest, plan_of, rows, texts

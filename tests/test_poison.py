@@ -6,9 +6,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from misbehaving import FailWhileFileExists, Paint
-
 from jobs.retrying import retry_plans
+from misbehaving import FailWhileFileExists, Paint
 from pipeline.store import open_store
 from runs import NAME, carry_out, plan_of, rows, texts
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-from pipeline.stage import Stage, Step
+from pipeline.stage import Resources, Stage, Step
 from schemas.sample import Sample
 
 
@@ -11,6 +12,7 @@ from schemas.sample import Sample
 class Replicate(Stage):
     """Fan a prompt out into `images_per_prompt` samples, children of the prompt."""
 
+    resources: ClassVar[Resources] = Resources(cpus=0.0)
     images_per_prompt: int = 1
 
     def open(self) -> Step:
