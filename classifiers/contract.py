@@ -1,0 +1,148 @@
+"""What attacks, captures and classifiers say to one another. Any stage may import this; it imports only schemas.
+
+Tensors are torch's; `n` counts rows. Pictures are float32 [n, 3, height, width] in [0, 1]; a model resizes and normalises inside.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+
+from schemas.attack import AttackRecord
+
+if TYPE_CHECKING:  # a generator that only names a capture need not wait for torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """`n` rows to be judged. What a model does not read may be missing; `captures` are float [n, …] by the capture's name."""
+
+    prompts: tuple[str, ...]
+    pixels: "Tensor | None" = None
+    captures: "Mapping[str, Tensor]" = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def rows(self, index: Sequence[int]) -> Self:
+        """Some of the rows, in the order of `index`; a row may come twice."""
+        chosen = list(index)
+        return replace(
+            self,
+            prompts=tuple(self.prompts[row] for row in chosen),
+            pixels=None if self.pixels is None else self.pixels[chosen],
+            captures={name: value[chosen] for name, value in self.captures.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What a model reads (`prompt`, `image`, names of captures), whose labels it predicts, and the categories it claims."""
+
+    reads: frozenset[str]
+    scopes: tuple[str, ...]  # of prompt, image, pair
+    categories: tuple[str, ...]  # taxonomy ids, in the order of the columns of `Scores.categories`
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Per scope of the coverage: P(unsafe), float32 [n], and P(category), float32 [n, categories]; each in [0, 1]."""
+
+    unsafe: "Mapping[str, Tensor]"
+    categories: "Mapping[str, Tensor]"
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """A safety classifier: rows in, scores out. It flags a row when a scope's P(unsafe) is above `threshold`."""
+
+    @property
+    def name(self) -> str:
+        """The directory's name under models/."""
+
+    @property
+    def coverage(self) -> Coverage:
+        """What it reads and claims."""
+
+    @property
+    def threshold(self) -> float:
+        """The deployed threshold, chosen on validation rows."""
+
+    def score(self, inputs: Inputs) -> Scores:
+        """Judge rows. No row's score depends on its company."""
+
+
+@runtime_checkable
+class Differentiable(Scorer, Protocol):
+    """A scorer whose decision has gradients. Nothing with a network address is one (DESIGN section 6)."""
+
+    def logits(self, inputs: Inputs, embeddings: "Tensor | None" = None) -> "Tensor":
+        """float32 [n, 2] (let through, flag) of the deployed decision: flagged is logits[:, 1] > logits[:, 0].
+
+        Gradients reach `inputs.pixels`, and `embeddings` (float32 [n, length, width]), which stand for those of `encode(prompts)`
+        where given. Never saturated: a margin, not a log-probability.
+        """
+
+    def encode(self, prompts: Sequence[str]) -> "Tensor":
+        """Token ids, int64 [n, length], padded to one length and cut as the model cuts them."""
+
+    def decode(self, ids: "Tensor") -> str:
+        """The text of one row of ids, without padding and marks."""
+
+    def embedding_table(self) -> "Tensor":
+        """float32 [vocabulary, width]; row i is what `embeddings` holds for token i. Without gradient."""
+
+    def editable(self, ids: "Tensor") -> "Tensor":
+        """bool like `ids`: the places that hold words, not padding or marks."""
+
+
+class Target(Protocol):
+    """A classifier by reference: a frozen, picklable value that a stage carries into the worker and loads there."""
+
+    def load(self) -> Differentiable:
+        """The model, in eval mode, on the accelerator if there is one."""
+
+    def digest(self) -> str:
+        """blake2b of its weights and settings."""
+
+
+@dataclass(frozen=True, eq=False)
+class Attacked:
+    """What an attack made of rows: one variant and one threat model a row."""
+
+    inputs: Inputs
+    records: tuple[AttackRecord, ...]
+
+
+@runtime_checkable
+class Attack(Protocol):
+    """An attack on rows, for the trainer and the evaluator; as a stage of a plan it is the same object with a `Target`."""
+
+    @property
+    def name(self) -> str:
+        """The file in stages/attack."""
+
+    def attack(self, target: Differentiable, inputs: Inputs, labels: "Tensor", keys: Sequence[str]) -> Attacked:
+        """Make `target` decide against `labels` (int64 [n]: 1 is unsafe). Randomness comes from `keys` alone.
+
+        The target's mode, gradients and buffers are as before when this returns. Rows that are misjudged already stay as
+        they are.
+        """
+
+
+class Capture(Protocol):
+    """Takes something from a generator while it draws (say, features of an early step)."""
+
+    @property
+    def name(self) -> str:
+        """The member's suffix in the tar, and the key in `Inputs.captures`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one row, fp16."""
+
+    def attach(self, pipeline: Any) -> None:
+        """Hook into a loaded diffusers pipeline."""
+
+    def take(self) -> "Tensor":
+        """What the last call of the pipeline left, fp16 [rows, *shape], rows as drawn; empties the capture."""
