@@ -10,6 +10,7 @@ from pipeline.catalogue.edges import GroupRules
 from pipeline.catalogue.keep import Balance, KeepRules
 from pipeline.catalogue.splits import SplitRules, held_out_concept, held_out_generator, held_out_style
 from pipeline.stage import Stage
+from schemas.run import RunConfig
 from stages.committed.fetch_picture import FetchPicture
 from stages.signature.concepts import Concepts
 from stages.signature.embedding import Embedding
@@ -58,5 +59,12 @@ def natural(url: str, clip: str = "assets/world/clip") -> ShardRecipe:
     )
 
 
-SHARDING: dict[str, Callable[[str], ShardRecipe]] = {"pictogram": pictogram, "render": pictogram}
+SHARDING: dict[str, Callable[[str], ShardRecipe]] = dict.fromkeys(
+    ("pictogram", "render", "mixture", "rewrite"), pictogram
+)
 """By the generating recipe's name; every other recipe is `natural`."""
+
+
+def recipe_of(config: RunConfig, url: str) -> ShardRecipe:
+    """The shard recipe of a run that lies at `url`."""
+    return SHARDING.get(config.recipe, natural)(url)

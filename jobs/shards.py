@@ -17,7 +17,7 @@ from typing import Any
 from jobs.command import DONE, QUARANTINED, resolve_out, run_command
 from jobs.generate import positive
 from jobs.progress import watched
-from jobs.sharding import SHARDING, SIGNATURES_A_UNIT, ShardRecipe, natural
+from jobs.sharding import SIGNATURES_A_UNIT, ShardRecipe, recipe_of
 from pipeline.catalogue.duck import scratch_database
 from pipeline.catalogue.keep import make_keep_list
 from pipeline.catalogue.runs import existing_run
@@ -78,7 +78,7 @@ def main() -> int:
     given = parser.parse_args()
     store, config = existing_run(resolve_out(given.run))
     started = time.monotonic()
-    recipe = SHARDING.get(config.recipe, natural)(store.url)
+    recipe = recipe_of(config, store.url)
     manifest = make_shards(store, config, recipe, Means(given.engine, given.workers))
     return summarise(store, manifest, time.monotonic() - started, given.json)
 

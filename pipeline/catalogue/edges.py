@@ -31,13 +31,14 @@ class GroupRules:
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """Edges a–b of one kind, by `facts.id`. In a star of equal values all hang on the least id (distance 0)."""
+    """Edges a–b of one kind, by `facts.id`. In a `star` all samples of an equal value hang on the least id, `a` (distance 0)."""
 
     kind: str
     a: Ints
     b: Ints
     distance: npt.NDArray[np.float32]
     skipped: int = 0
+    star: bool = False
 
 
 def all_edges(con: Connection, rules: GroupRules) -> list[Edges]:
@@ -68,7 +69,7 @@ def _star(con: Connection, kind: str, column: str, where: str) -> Edges:
             SELECT {column}, min(id) AS id FROM facts WHERE {where} GROUP BY {column} HAVING count(*) > 1
         ) hub USING ({column}) WHERE {where} AND facts.id <> hub.id ORDER BY b
     """).fetchnumpy()
-    return _edges(kind, rows)
+    return _edges(kind, rows, star=True)
 
 
 def _grids(con: Connection) -> Edges:
@@ -78,12 +79,12 @@ def _grids(con: Connection) -> Edges:
         FROM (SELECT id, unnest(parents) AS parent FROM facts WHERE len(parents) > 0) made
         JOIN facts other ON other.key = made.parent OR other.root = made.parent ORDER BY b, a
     """).fetchnumpy()
-    return _edges("lineage", rows)
+    return _edges("lineage", rows, star=False)
 
 
-def _edges(kind: str, rows: dict[str, Any]) -> Edges:
+def _edges(kind: str, rows: dict[str, Any], *, star: bool) -> Edges:
     a, b = (np.asarray(rows[name], dtype=np.int64) for name in ("a", "b"))
-    return Edges(kind, a, b, np.zeros(len(a), dtype=np.float32))
+    return Edges(kind, a, b, np.zeros(len(a), dtype=np.float32), star=star)
 
 
 def _near(kind: str, ids: Ints, pairs: Pairs) -> Edges:

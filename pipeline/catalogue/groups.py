@@ -57,41 +57,39 @@ def duplicates(edges: Sequence[Edges], candidates: Flags, first: Flags, words: I
     The winner is the one with `first` (it was kept before), then the one with the least id: no matter in which order
     samples came. With `words` (a number for each prompt) only pairs with equal words count.
     """
-    rank = np.empty(len(candidates), dtype=np.int64)
-    rank[np.lexsort((np.arange(len(candidates)), ~first))] = np.arange(len(candidates))
-    pairs: set[tuple[int, int]] = set()
-    near: dict[int, list[int]] = {}
-    for edge in edges:
-        if edge.kind not in SAME_PICTURE:
-            continue
-        # A star says that all its members are equal, so all must meet the winner and not only the star's centre.
-        for a, b in _all_pairs(edge, candidates, rank):
-            if words is None or words[a] == words[b]:
-                pairs.add((a, b))
-    for a, b in pairs:
-        low, high = (a, b) if rank[a] < rank[b] else (b, a)
-        near.setdefault(high, []).append(low)
+    size = len(candidates)
+    rank = np.empty(size, dtype=np.int64)
+    rank[np.lexsort((np.arange(size), ~first))] = np.arange(size)
+    pictures = [edge for edge in edges if edge.kind in SAME_PICTURE]
+    # Equal pictures are one class: the search for near ones has only compared one of each.
+    same = _connect(size, *joined([edge for edge in pictures if edge.star]))
     lost: dict[int, int] = {}
+    best: dict[int, dict[int, int]] = {}  # by class, then by words
+    touched = np.unique(
+        np.concatenate([np.zeros(0, np.int64), *(end for edge in pictures for end in (edge.a, edge.b))])
+    )
+    members = np.flatnonzero(candidates & np.isin(same, same[touched]))
+    for one in members[np.argsort(rank[members])].tolist():
+        winner = best.setdefault(int(same[one]), {}).setdefault(0 if words is None else int(words[one]), one)
+        if winner != one:
+            lost[one] = winner
+    near = _near_pairs([edge for edge in pictures if not edge.star], same, best, rank)
     for high in sorted(near, key=lambda one: int(rank[one])):
         winners = [low for low in near[high] if low not in lost]
         if winners:
             lost[high] = min(winners, key=lambda one: int(rank[one]))
-    return lost
+    return {one: lost.get(winner, winner) for one, winner in lost.items()}
 
 
-def _all_pairs(edge: Edges, candidates: Flags, rank: Ints) -> list[tuple[int, int]]:
-    """Pairs of candidates; of a star (distance 0) each member with the star's best."""
-    star = edge.distance == 0
-    found = [
-        (int(a), int(b)) for a, b in zip(edge.a[~star], edge.b[~star], strict=True) if candidates[a] and candidates[b]
-    ]
-    members: dict[int, list[int]] = {}
-    for a, b in zip(edge.a[star].tolist(), edge.b[star].tolist(), strict=True):
-        members.setdefault(a, [a]).append(b)
-    for star_members in members.values():
-        alive = sorted((one for one in star_members if candidates[one]), key=lambda one: int(rank[one]))
-        found += [(alive[0], other) for other in alive[1:]]
-    return found
+def _near_pairs(edges: Sequence[Edges], same: Ints, best: dict[int, dict[int, int]], rank: Ints) -> dict[int, set[int]]:
+    """For each class's best the better ones of other classes that are near it, words alike."""
+    near: dict[int, set[int]] = {}
+    for edge in edges:
+        for a, b in zip(same[edge.a].tolist(), same[edge.b].tolist(), strict=True):
+            for word in best.get(a, {}).keys() & best.get(b, {}).keys():
+                low, high = sorted((best[a][word], best[b][word]), key=lambda one: int(rank[one]))
+                near.setdefault(high, set()).add(low)
+    return near
 
 
 def largest(groups: Components, edges: Sequence[Edges]) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Find a run that is there already: what reads a run must not make an empty one out of a misspelt path."""
 
-import json
-from dataclasses import fields
 from pathlib import Path
 
 from pipeline.store import OBJECT_SCHEMES, Store, open_store
@@ -18,8 +16,9 @@ def existing_run(url: str) -> tuple[Store, RunConfig]:
     if data is None:
         raise InputError(f"{store.url}: there is no run.json, so it is no run; give the --out of jobs/generate.py")
     try:
-        known = json.loads(data)
-    except ValueError as error:
-        raise InputError(f"{store.url}/run.json is torn ({error}); give the command that made the run again") from error
-    names = {field.name for field in fields(RunConfig)}
-    return store, RunConfig(**{name: value for name, value in known.items() if name in names})
+        config = RunConfig.from_json(data)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{store.url}/run.json is torn ({error!r}); give the command that made the run again"
+        ) from error
+    return (open_store(url, private=True) if config.restricted else store), config

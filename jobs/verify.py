@@ -1,0 +1,54 @@
+#!/usr/bin/env python
+"""Doubt a run: hash every file again, check receipts, rows, lineage, groups, splits and shards; print one digest.
+
+    jobs/verify.py runs/mine
+    jobs/verify.py s3://bucket/runs/mine --json
+
+The digest is the same wherever and however often the run was made (one hardware and software; DESIGN 3.3).
+Exit 0 all is well, 1 something is wrong, 2 bad use or input.
+"""
+
+import argparse
+import json
+import time
+
+from jobs.command import DONE, FAILED, resolve_out, run_command
+from jobs.sharding import recipe_of
+from pipeline.catalogue.audit import Audit, check_rounds, check_shards
+from pipeline.catalogue.leaks import check_lineage, check_splits
+from pipeline.catalogue.runs import existing_run
+
+
+def main() -> int:
+    """Check everything; say what is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", metavar="RUN", help="a run's folder or object-store url")
+    parser.add_argument("--json", action="store_true", help="print one summary object as the last line")
+    given = parser.parse_args()
+    started = time.monotonic()
+    store, config = existing_run(resolve_out(given.run))
+    audit = Audit(store)
+    check_rounds(audit)
+    check_shards(audit)
+    check_lineage(audit)
+    check_splits(audit, recipe_of(config, store.url).rules.groups)
+    return report(audit, time.monotonic() - started, given.json)
+
+
+def report(audit: Audit, seconds: float, as_json: bool) -> int:
+    """Print the problems and the digest."""
+    for problem in audit.problems:
+        print(f"problem: {problem}")
+    verdict = "all is well" if not audit.problems else f"{len(audit.problems)} problems"
+    print(
+        f"{audit.samples} pairs, {audit.files} files, {audit.bytes / 1e6:.1f} MB hashed in {seconds:.1f} s: {verdict}"
+    )
+    print(f"digest {audit.digest()}")
+    if as_json:
+        summary = {"run": audit.store.url, "samples": audit.samples, "files": audit.files, "bytes": audit.bytes}
+        print(json.dumps(summary | {"ok": not audit.problems, "problems": audit.problems, "digest": audit.digest()}))
+    return FAILED if audit.problems else DONE
+
+
+if __name__ == "__main__":
+    run_command(main)
