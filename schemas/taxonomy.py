@@ -98,19 +98,14 @@ class Taxonomy:
         underscores make no difference.
         """
         table = _table(self.mappings)
-        whole = table.get((source, _key(theirs)))
-        if whole is not None:
-            return whole
-        found: list[str] = []
-        for part in re.split(r"[,;|]", theirs):
+        found: set[str] = set()
+        for part in [theirs] if (source, _key(theirs)) in table else re.split(r"[,;|]", theirs):
             # Two levels, as "primary--sub": the lower one says more.
-            ours = next(
-                (table[source, key] for key in map(_key, reversed(re.split(r"--|——", part))) if (source, key) in table),
-                None,
-            )
+            keys = [_key(part), *(_key(level) for level in reversed(re.split(r"--|——", part)))]
+            ours = next((table[source, key] for key in keys if (source, key) in table), None)
             if ours is None:
                 return None
-            found += ours
+            found.update(ours)
         return tuple(id_ for id_ in self.ids if id_ in found)
 
     @classmethod

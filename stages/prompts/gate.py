@@ -6,7 +6,7 @@ nothing opened. About 10 µs a prompt of 100 ASCII characters.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Self
 
 from schemas.errors import InputError
 from stages.prompts.normalise import fold, readings
-from stages.prompts.terms import Terms, compile_terms, number_pattern, read_terms, unit_of
+from stages.prompts.terms import Matcher, Terms, compile_terms, number_pattern, read_terms, unit_of
 
 TERMS = Path(__file__).parents[2] / "assets" / "gate" / "terms.tsv"
 
@@ -30,10 +30,11 @@ class Gate:
     """Refuses texts; build one with `default`, `of` or `read`. `people` are the keys of `read_names`."""
 
     version: str  # digest of the terms
-    suspects: tuple[re.Pattern[str], re.Pattern[str]]  # a minor's terms and ages' units: ASCII, and the rest
-    minors: re.Pattern[str]
-    harms: tuple[tuple[str, re.Pattern[str]], ...]  # reason, terms
-    people: frozenset[str] = frozenset()
+    # a minor's terms and ages' units: ASCII, and the rest
+    suspects: tuple[re.Pattern[str], re.Pattern[str]] = field(repr=False)
+    minors: Matcher = field(repr=False)
+    harms: tuple[tuple[str, Matcher], ...] = field(repr=False)  # reason, terms
+    people: frozenset[str] = field(default=frozenset(), repr=False)
 
     @classmethod
     def of(cls, terms: Terms, people: frozenset[str] = frozenset()) -> Self:
@@ -45,8 +46,8 @@ class Gate:
                 compile_terms(term for term in hints if fold(term).isascii()),
                 compile_terms(term for term in hints if not fold(term).isascii()),
             ),
-            minors=compile_terms(terms.minor, number_pattern(terms.numbers, terms.tens)),
-            harms=tuple((f"{MINOR}_{name}", compile_terms(words)) for name, words in terms.harms),
+            minors=Matcher.of(terms.minor, number_pattern(terms.numbers, terms.tens)),
+            harms=tuple((f"{MINOR}_{name}", Matcher.of(words)) for name, words in terms.harms),
             people=people,
         )
 
@@ -66,12 +67,10 @@ class Gate:
         latin, rest = self.suspects
         # Most texts end here, after one pass.
         if latin.search(read) or (not read.isascii() and rest.search(read)):
-            for reason, harm in self.harms:
-                if harm.search(read):
-                    # The dearest pattern comes last: it has the ages in every language.
-                    if self.minors.search(read):
-                        return reason
-                    break
+            reason = next((reason for reason, harm in self.harms if harm.finds(read)), None)
+            # The dearest comes last: it has the ages in every language.
+            if reason is not None and self.minors.finds(read):
+                return reason
         return REAL_PERSON if self.people and _names_one_of(self.people, read) else None
 
 

@@ -1,9 +1,12 @@
 """Prompts from any dataset of the `datasets` library: a folder (data files, or `save_to_disk`) or a hub id."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from schemas.errors import InputError
 from schemas.prompt import Prompt
@@ -28,36 +31,45 @@ class HubPrompts:
     licence: str | None = None
 
     def __iter__(self) -> Iterator[Prompt]:
-        dataset = open_dataset(self.name, self.split, self.config, self.revision)
-        columns = dataset_columns(dataset, self.name)
-        require(self.name, columns, self.column)
-        carried = carried_columns(columns, self.column)
-        licence = self.licence or _licence(dataset, self.name)
-        source = Path(self.name).name if Path(self.name).is_dir() else self.name
-        # Only what is needed: a picture column would be decoded row by row.
-        rows = dataset.select_columns([self.column, *carried.values()])
-        for number, row in enumerate(rows, 1):
-            yield prompt_of(row, self.column, carried, source=source, source_id=str(number), licence=licence)
+        with explained(self.name):
+            dataset = open_dataset(self.name, self.split, self.config, self.revision)
+            columns = dataset_columns(dataset, self.name)
+            require(self.name, columns, self.column)
+            carried = carried_columns(columns, self.column)
+            licence = self.licence or _licence(dataset, self.name)
+            source = Path(self.name).name if Path(self.name).is_dir() else self.name
+            # Only what is needed: a picture column would be decoded row by row.
+            rows = dataset.select_columns([self.column, *carried.values()])
+            for number, row in enumerate(rows, 1):
+                yield prompt_of(row, self.column, carried, source=source, source_id=str(number), licence=licence)
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turns what `datasets` raises about a dataset, opening or reading it, into one `InputError`."""
+    import datasets  # takes seconds: not before it is needed
+
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
+        raise InputError(
+            f"the dataset {name} can't be read: {error}. Give the folder of a dataset, or a hub id and access to the hub"
+        ) from error
 
 
 def open_dataset(name: str, split: str, config: str | None, revision: str | None) -> Any:
-    """The dataset, streamed. (`datasets` takes seconds to import: not before it is needed.)"""
+    """The dataset, streamed. Raises what `explained` explains."""
     import datasets
 
     folder = Path(name)
-    try:
-        if (folder / "state.json").is_file():
-            return datasets.load_from_disk(name)
-        if (folder / "dataset_dict.json").is_file():
-            return datasets.load_from_disk(name)[split]
-        return datasets.load_dataset(name, config, split=split, revision=revision, streaming=True)
-    except KeyError as error:
-        raise InputError(f"the dataset {name} has no split {split!r}") from error
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise InputError(
-            f"the dataset {name} (split {split!r}) can't be opened: {error}. Give the folder of a dataset, or a hub id "
-            "and access to the hub"
-        ) from error
+    if (folder / "state.json").is_file():
+        return datasets.load_from_disk(name)
+    if (folder / "dataset_dict.json").is_file():
+        splits = datasets.load_from_disk(name)
+        if split not in splits:
+            raise InputError(f"the dataset {name} has no split {split!r}, only {', '.join(map(repr, splits))}")
+        return splits[split]
+    return datasets.load_dataset(name, config, split=split, revision=revision, streaming=True)
 
 
 def dataset_columns(dataset: Any, name: str) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.prompts.hub import dataset_columns, open_dataset
+from stages.prompts.hub import dataset_columns, explained, open_dataset
 from stages.prompts.rows import SUFFIXES, Row, columns_of, require, rows_of
 
 
@@ -24,16 +24,23 @@ class Published:
             self._choose(columns_of(Path(self.where)))
 
     def __iter__(self) -> Iterator[Row]:
-        if self._is_file():
-            chosen = self._choose(columns_of(Path(self.where)))
-            rows = rows_of(Path(self.where), chosen)
-        else:
+        return self._of_file() if self._is_file() else self._of_dataset()
+
+    def _of_file(self) -> Iterator[Row]:
+        path = Path(self.where)
+        chosen = self._choose(columns_of(path))
+        for row in rows_of(path, chosen):
+            yield self._whole(row)
+
+    def _of_dataset(self) -> Iterator[Row]:
+        with explained(self.where):
             dataset = open_dataset(self.where, "train", None, None)
             chosen = self._choose(dataset_columns(dataset, self.where))
-            rows = iter(dataset.select_columns(chosen))
-        missing = dict.fromkeys(column for column in self.likes if column not in chosen)
-        for row in rows:
-            yield {**row, **missing}
+            for row in dataset.select_columns(chosen):
+                yield self._whole(row)
+
+    def _whole(self, row: Row) -> Row:
+        return {**dict.fromkeys(self.likes), **row}
 
     def _is_file(self) -> bool:
         # A file that isn't there is still meant as one.

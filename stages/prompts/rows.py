@@ -58,6 +58,8 @@ def rows_of(path: Path, columns: Sequence[str]) -> Iterator[Row]:
 
 def _kind(path: Path) -> str:
     kind = path.suffix.lower()
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: give one file, or read it as a datasets directory")
     if kind not in _ROWS:
         raise InputError(
             f"{path.name}: prompts are read from {', '.join(_ROWS)} files, not from {kind or 'one without a suffix'}"
@@ -72,8 +74,6 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}") from error
-    except IsADirectoryError as error:
-        raise InputError(f"{path} is a folder: give one file, or read it as a datasets directory") from error
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path.name} can't be read, it may be broken or cut off: {error}") from error
 

@@ -10,16 +10,29 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from schemas.errors import InputError
 from stages.prompts.normalise import fold
 
 HARMS = ("sexual", "violence", "self_harm")
-_REACH = 5  # shorter than `normalise.GAP`
+_REACH = 7  # shorter than `normalise.GAP`
 _BETWEEN = rf"\W{{0,{_REACH}}}"
+_APART = rf"\W{{1,{_REACH}}}"
+_LETTERS = re.compile(r"[^\W\d_]+")
 _NO_LETTER_BEFORE = r"(?<![^\W\d_])"
 _NO_LETTER_AFTER = r"(?![^\W\d_])"
 _END, _END_OF_WORD = "", "$"
+
+# Short words that chance puts before or after others so that a term seems to be written apart ("a bus", "it's exit").
+_COMMON = frozenset(
+    fold(
+        "a i an as at am be by do go he if in is it me my no of on or so to up us we ad ex the and are but can"
+        " for had has her him his how its may men new nor not now off old one our out own put run see sees set she shot too two"
+        " use was way who why yes yet you all any arm get got let lol say ten tv than that them then they this those traffic"
+        " were what when with from"
+    ).split()
+)
 
 _Trie = dict[str, "_Trie"]
 
@@ -68,7 +81,7 @@ def read_terms(path: Path) -> Terms:
 
 def number_pattern(numbers: Iterable[str], tens: Iterable[str]) -> str:
     """A number from 0 to 17, in digits (`1 2`, `l2` and `1o` too) or words, that is not the end of a larger number."""
-    digits = r"(?<!\d)(?<!\d[.,])(?:[1i]\W?[0-7o]|[0-9o])(?:[.,]\d)?(?!\d)"
+    digits = r"(?<!\d)(?<!\d[.,])(?:1\W?[0-7o]|i\W?[0-7]|[0-9])(?:[.,]\d)?(?!\d)"
     words = sorted({fold(word) for word in numbers}, key=len, reverse=True)
     if not words:
         return digits
@@ -89,7 +102,7 @@ def _atoms(term: str, number: str) -> list[str]:
         elif part == "#":
             atoms.append(number)
         else:
-            atoms += fold(part).replace("rn", "m").replace("vv", "w")
+            atoms += fold(part)
     return atoms
 
 
@@ -103,7 +116,9 @@ def _below(atom: str, trie: _Trie) -> str:
     """What may follow `atom`: nothing more, the end of the word, or the parts in `trie`, with repeats and signs between."""
     if _END in trie:
         return ""
-    again = f"{_seen_as(atom)}*" if len(atom) == 1 and atom.isalpha() else ""
+    letter = _seen_as(atom)
+    # Repeats apart from one another ("z.o.o.o.r") are bounded: each may begin a match, so the time would be quadratic.
+    again = f"{letter}*(?:{_APART}{letter}+){{0,5}}" if len(atom) == 1 and atom.isalpha() else ""
     # A doubled letter takes its repeats at the second, so that no two repeats of one letter meet (quadratic time).
     ways = [_BETWEEN + _seen_as(atom) + _below(atom, rest) for other, rest in trie.items() if other == atom]
     others = [
@@ -138,9 +153,48 @@ def compile_terms(terms: Iterable[str], number: str = r"\d+") -> re.Pattern[str]
             for a, rest in free.items()
         ]
         # One look at a character set spares the branches at most places.
-        first = "" if any(len(atom) > 1 for atom in free) else f"(?=[{re.escape(''.join(free))}])"
+        letters = "".join({"m": "mr", "w": "wv"}.get(atom, atom) for atom in free)
+        first = "" if any(len(atom) > 1 for atom in free) else f"(?=[{re.escape(letters)}])"
         sides.append(f"{first}(?:{'|'.join(ways)})")
     return re.compile("|".join(sides) or r"(?!)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """Finds terms in the `readings` of a text. Words and phrases apart: only a phrase has a reason to hold a space."""
+
+    words: re.Pattern[str]
+    phrases: re.Pattern[str]
+
+    @classmethod
+    def of(cls, terms: Iterable[str], number: str = r"\d+") -> Self:
+        """A matcher of the given terms; `number` stands for `#`."""
+        terms = list(terms)
+        phrases = [term for term in terms if "_" in term or "#" in term]
+        return cls(compile_terms(term for term in terms if term not in phrases), compile_terms(phrases, number))
+
+    def finds(self, read: str) -> bool:
+        """Whether any term is there, and not by chance."""
+        at = 0
+        while match := self.words.search(read, at):
+            if not _by_chance(match):
+                return True
+            # What stands before the space may be a term by itself.
+            at = read.index(" ", match.start())
+            if self.words.search(read, match.start(), at):
+                return True
+        return self.phrases.search(read) is not None
+
+
+def _by_chance(match: re.Match[str]) -> bool:
+    """Whether a word with a space in it is two words: one of them is a common one, and they are no row of single letters."""
+    if " " not in match[0]:
+        return False
+    pieces = _LETTERS.findall(match[0])
+    if len(pieces) > 2 and max(map(len, pieces)) < 3:
+        return False
+    cut_off = match.string[match.start() - 1 : match.start()] in ("'", "’")  # "it's exit"
+    return cut_off or not _COMMON.isdisjoint(pieces)
 
 
 def unit_of(template: str) -> str:
