@@ -14,7 +14,7 @@ GAP = " " * 8
 
 # i, l, 1 and | pass for one another in most typefaces (TR39 has them as one class): one letter stands for all.
 # Underscores are word characters to `re`, separators to a reader.
-_ASCII = str.maketrans({"l": "i", "_": " ", "\n": " "})
+_ASCII = str.maketrans({"l": "i", **dict.fromkeys("_\t\n\r\v\f", " ")})
 _LEET = str.maketrans("012345678|9@$!+(€£", "oizeasgtbigasitcei")
 _SIGN = re.compile(r"[0-9@$!|+(€£]")
 # A sign or digit that touches a letter, a lone digit after one, and a lone letter with a lone sign.
