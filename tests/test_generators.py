@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_pipelines import FAMILIES, SIDE, save
 
 from pipeline.attempts import Attempts
 from pipeline.stage import BadSamplesError, Stage
@@ -19,12 +18,15 @@ from runs import Texts, carry_out, digest, plan_of, rows
 from schemas.errors import HazmatError, InputError
 from schemas.prompt import Prompt
 from schemas.sample import Sample
+from stages.generate import settings
 from stages.generate.diffusion import Diffusion
 from stages.generate.image_to_image import ImageToImage
+from stages.generate.loading import load
 from stages.generate.mixture import HALVES, Mixture, Part, SortByPart, part_of
 from stages.generate.render import Render
 from stages.generate.settings import FAMILIES as KNOWN
 from stages.weights import REPOSITORY
+from tiny_pipelines import FAMILIES, SIDE, save
 
 FAST = ["sd1", "sdxl"]
 ALL = [family if family in FAST else pytest.param(family, marks=pytest.mark.slow) for family in FAMILIES]
@@ -99,6 +101,33 @@ def test_image_to_image_starts_from_the_picture(pipelines: Path, family: str) ->
     assert drawn(stage, dark[2:]) == first[2:]
 
 
+# settings
+
+
+def test_the_autoencoder_is_sliced_when_large_and_tiled_beyond_every_own_size(pipelines: Path) -> None:
+    weights = tiny(pipelines, "sd1").weights()
+    large = [
+        (load(weights, side, 2).vae.use_slicing, load(weights, side, 2).vae.use_tiling) for side in (512, 1024, 2048)
+    ]
+    assert large == [(False, False), (True, False), (True, True)]
+
+
+def test_slicing_changes_nothing_that_is_seen(pipelines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = tiny(pipelines, "sd1")
+    whole = drawn(stage, samples())
+    monkeypatch.setattr(settings, "SLICE_FROM", 8)
+    sliced = drawn(stage, samples())
+    for one, other in zip(whole, sliced, strict=True):
+        difference = np.frombuffer(one, np.uint8).astype(int) - np.frombuffer(other, np.uint8)
+        assert np.abs(difference).max() <= 1
+
+
+def test_a_prompt_that_is_too_long_is_not_printed(pipelines: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    batch = [Sample.from_prompt(Prompt("marmalade " * 100), 0)]
+    assert drawn(tiny(pipelines, "sd1"), batch)
+    assert "marmalade" not in "".join(capfd.readouterr())
+
+
 # few steps
 
 
@@ -138,8 +167,6 @@ def test_lightning_swaps_weights_and_spacing_and_names_them(pipelines: Path, tmp
 
 
 def test_trailing_spacing_starts_at_pure_noise(pipelines: Path) -> None:
-    from stages.generate.loading import load
-
     for name in ("euler_trailing", "euler_ancestral_trailing"):
         stage = replace(tiny(pipelines, "sdxl"), scheduler=name)
         scheduler = load(stage.weights(), SIDE, 4).scheduler
@@ -285,6 +312,14 @@ def test_each_sample_goes_through_exactly_one_generator(pipelines: Path, tmp_pat
     for row in table.to_pylist():
         assert row["generator"] == getattr(parts[part_of(row["key"], parts)].generator, "model")  # noqa: B009
     assert digest(carry_out(tmp_path / "two", plan)) == first
+
+
+@pytest.mark.slow
+def test_a_mixture_on_ray_gives_the_bytes_of_one_process(pipelines: Path, tmp_path: Path) -> None:
+    parts = mixed(pipelines)
+    plan = plan_of(Texts(PROMPTS), SortByPart(parts=parts), Mixture(parts=parts, batch_size=4), unit_size=2)
+    local = digest(carry_out(tmp_path / "local", plan))
+    assert digest(carry_out(tmp_path / "ray", plan, "ray", workers=2)) == local
 
 
 def test_shares_are_kept() -> None:

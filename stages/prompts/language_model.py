@@ -1,7 +1,9 @@
 """A local causal language model: found and checked before it is loaded, and sampled so that every row has its own randomness."""
 
 import importlib.util
+import io
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -94,11 +96,15 @@ class LanguageModel:
         logging.disable_progress_bar()
         accelerator = torch.accelerator.is_available()
         dtype = getattr(torch, ACCELERATOR_DTYPE if accelerator else CPU_DTYPE)
-        where = {"gguf_file": files.gguf} if files.gguf else {"use_safetensors": True}
-        model = AutoModelForCausalLM.from_pretrained(files.directory, dtype=dtype, local_files_only=True, **where)
-        tokenizer = AutoTokenizer.from_pretrained(
-            files.directory, local_files_only=True, **({"gguf_file": files.gguf} if files.gguf else {})
-        )
+        where = {"gguf_file": files.gguf} if files.gguf else {}
+        safe = {} if files.gguf else {"use_safetensors": True}
+        with redirect_stderr(
+            io.StringIO()
+        ):  # reading GGUF draws a bar that no setting hides; errors are raised, not printed
+            model = AutoModelForCausalLM.from_pretrained(
+                files.directory, dtype=dtype, local_files_only=True, **where, **safe
+            )
+        tokenizer = AutoTokenizer.from_pretrained(files.directory, local_files_only=True, **where)
         tokenizer.padding_side = "left"
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
