@@ -3,6 +3,8 @@
 
     jobs/label.py RUN --labellers tagger_truth,prompt_truth       a round of votes; the same command goes on where it stopped
     jobs/label.py RUN --aggregate dawid_skene                     all votes → RUN/labels.parquet
+    jobs/label.py RUN --export tasks.json --for-review 200        what a person should see first, as Label Studio tasks
+    jobs/label.py RUN --import tasks.json                         people's votes back from Label Studio
 
 Exit 0 done, 2 bad use or input, 3 done with quarantined samples.
 """
@@ -15,11 +17,14 @@ from pathlib import Path
 from jobs.command import DONE, QUARANTINED, resolve_out, run_command
 from jobs.label_rounds import open_label_round
 from jobs.labellers import labellers_of
+from jobs.people import export_tasks, import_votes
+from pipeline.catalogue.runs import existing_run
 from pipeline.commit import parquet_bytes
 from pipeline.round import pending, run_digest
 from pipeline.store import Store, open_store
+from pipeline.votes.agreement import agreement_table
 from pipeline.votes.labels import METHODS, Policy, labels_of
-from pipeline.votes.read import read_votes
+from pipeline.votes.read import read_votes, sources_of
 from schemas.errors import InputError
 from schemas.taxonomy import UNSAFEBENCH
 
@@ -31,18 +36,31 @@ def parse() -> argparse.Namespace:
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--labellers", metavar="A,B", help="files of stages/label; NAME=MODEL for another model")
     action.add_argument("--aggregate", metavar="METHOD", help=f"one of {', '.join(METHODS)}")
+    action.add_argument("--export", metavar="FILE", type=Path, help="write Label Studio tasks; with --for-review")
+    action.add_argument("--import", metavar="FILE", type=Path, dest="import_", help="read Label Studio annotations")
+    parser.add_argument("--for-review", metavar="N", type=int, help="how many samples to export")
     parser.add_argument(
         "--engine", choices=("local", "ray"), default="ray", help="for --labellers (default: %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print one summary object as the last line")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if (given.export is None) != (given.for_review is None) or (given.for_review or 1) < 1:
+        parser.error("--export FILE and --for-review N go together, and N is at least 1")
+    return given
 
 
 def main() -> int:
     """One action, one summary."""
     given = parse()
     store = open_run(resolve_out(given.run))
-    summary = label(store, given.labellers, given.engine) if given.labellers else aggregate(store, given.aggregate)
+    if given.labellers is not None:
+        summary = label(store, given.labellers, given.engine)
+    elif given.aggregate is not None:
+        summary = aggregate(store, given.aggregate)
+    elif given.export is not None:
+        summary = export_tasks(store, given.export, given.for_review)
+    else:
+        summary = import_votes(store, given.import_)
     for name, value in summary.items():
         print(f"{name:<16}{value}")
     if given.json:
@@ -51,12 +69,9 @@ def main() -> int:
 
 
 def open_run(url: str) -> Store:
-    """The store of a finished or running run. Raises InputError if there is none; a restricted run stays its owner's alone."""
-    if "://" not in url and not Path(url).is_dir():
-        raise InputError(f"{url}: there is no such run; give the --out of jobs/generate.py")
-    facts = open_store(url).read("run.json")
-    restricted = facts is not None and json.loads(facts).get("restricted", False)
-    return open_store(url, private=bool(restricted))
+    """The store of the run; what is written to a restricted one stays its owner's alone. Raises InputError if there is no run."""
+    store, config = existing_run(url)
+    return open_store(store.url, private=config.restricted)
 
 
 def label(store: Store, names: str, engine: str) -> dict[str, object]:
@@ -86,6 +101,9 @@ def aggregate(store: Store, method: str) -> dict[str, object]:
     policy = Policy(UNSAFEBENCH.name, UNSAFEBENCH.version, UNSAFEBENCH.ids)
     labels = labels_of(votes, method, policy, digest)
     store.write("labels.parquet", parquet_bytes(labels))
+    agreement = agreement_table(votes, sources_of(store), policy.categories)
+    if agreement.num_rows:
+        store.write("agreement.parquet", parquet_bytes(agreement))
     counts = labels.group_by(["scope", "label"]).aggregate([([], "count_all")]).to_pylist()
     return {
         "labels": f"{store.url}/labels.parquet",
@@ -95,6 +113,7 @@ def aggregate(store: Store, method: str) -> dict[str, object]:
             f"{row['scope']} {row['label']}": row["count_all"]
             for row in sorted(counts, key=lambda r: (r["scope"], r["label"]))
         },
+        "agreement_rows": agreement.num_rows,
     }
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -9,9 +10,9 @@ from pipeline.commit import PackVotes
 from pipeline.engine import run_units
 from pipeline.plan import Plan
 from pipeline.round import AnotherPlanError, Round, open_round, pending
+from pipeline.signatures import all_rounds, further_round, rounds_with
 from pipeline.stage import Stage
 from pipeline.store import Store
-from pipeline.votes.read import rounds_of
 from schemas.errors import InputError
 from schemas.manifest import Receipt
 from stages.committed.fetch_picture import FetchPicture
@@ -34,30 +35,31 @@ class LabelRound:
         return list(run_units(engine, workers, self.plan, self.round, pending(self.round)))
 
 
-def open_label_round(store: Store, labellers: Sequence[Labeller], name: str | None = None) -> LabelRound:
-    """The round of exactly these labellers on the samples as they are now: found, to be resumed, or begun.
+def open_label_round(store: Store, labellers: Sequence[Labeller]) -> LabelRound:
+    """The round of exactly these labellers on the samples as they are now. Raises InputError if there is no committed sample."""
+    return open_round_of(store, label_plan(store, labellers), "-".join(labeller.name for labeller in labellers))
 
-    Raises InputError if the run holds no committed sample.
+
+def open_round_of(store: Store, plan: Plan, name: str) -> LabelRound:
+    """`rounds/NNN-label-NAME` of this very plan: found, to be resumed, or begun.
+
+    A round of that name with another plan (other samples, weights or settings) stays as it is: its votes stand beside the new ones.
     """
-    name = name or "-".join(re.sub(r"\W+", "_", labeller.name) for labeller in labellers)
-    folders = rounds_of(store)
-    plan = label_plan(store, labellers)
-    for folder in (folder for folder in folders if re.fullmatch(rf"rounds/\d+-label-{re.escape(name)}", folder)):
-        try:
-            began = _began(store, folder)
-            plan = replace(plan, pack=PackVotes(began=began))
-            return LabelRound(open_round(store, folder, plan), plan)
-        except AnotherPlanError:  # other samples, weights or settings: new votes, which the old ones stand beside
-            continue
-    number = 1 + max((int(folder.removeprefix("rounds/").split("-")[0]) for folder in folders), default=-1)
-    folder = f"rounds/{number:03d}-label-{name}"
+    for folder in all_rounds(store):
+        if re.fullmatch(rf"rounds/\d+-label-{re.escape(name)}", folder):
+            with suppress(AnotherPlanError):
+                return _opened(store, folder, plan)
+    return _opened(store, further_round(store, f"-label-{name}"), plan)
+
+
+def _opened(store: Store, folder: str, plan: Plan) -> LabelRound:
     plan = replace(plan, pack=PackVotes(began=_began(store, folder)))
     return LabelRound(open_round(store, folder, plan), plan)
 
 
 def label_plan(store: Store, labellers: Sequence[Labeller]) -> Plan:
     """Committed samples → their pictures, if anyone looks at them → the labellers → votes."""
-    rounds = rounds_of(store)
+    rounds = rounds_with(store, "raw")
     if not any(True for _ in CommittedItems(store, rounds)):
         raise InputError(
             f"{store.url} holds no committed sample to label; run jobs/generate.py --out {store.url} first"

@@ -15,8 +15,8 @@ from schemas.errors import InputError
 from schemas.vote import SCOPES
 
 Floats = npt.NDArray[np.float64]
-Method = Callable[[Ballots, Ballots], Floats]
-"""All ballots, and those that decide (a person's where there is one), to posteriors [items, K] by the latter."""
+Method = Callable[[Ballots, Ballots], tuple[Floats, str]]
+"""All ballots, and those that decide (a person's where there is one), to posteriors [items, K] and how they came about."""
 
 LABELS_SCHEMA = pa.schema(
     [
@@ -36,7 +36,7 @@ LABELS_SCHEMA = pa.schema(
         ("na_votes", pa.int16()),
         ("skipped", pa.int16()),
         ("escalated", pa.int16()),
-        ("method", pa.string()),
+        ("method", pa.string()),  # majority/shares, or dawid_skene/ and how its judges were judged: em, gold, prior
         ("policy", pa.string()),
         ("policy_version", pa.string()),
         ("votes_digest", pa.string()),
@@ -53,15 +53,15 @@ class Policy:
     categories: tuple[str, ...]
 
 
-def by_majority(_: Ballots, deciding: Ballots) -> Floats:
+def by_majority(_: Ballots, deciding: Ballots) -> tuple[Floats, str]:
     """Shares of the deciding votes."""
-    return majority(deciding)
+    return majority(deciding), "shares"
 
 
-def by_dawid_skene(ballots: Ballots, deciding: Ballots) -> Floats:
+def by_dawid_skene(ballots: Ballots, deciding: Ballots) -> tuple[Floats, str]:
     """Judges are judged by all votes; each item is decided by its deciding ones."""
     fit = dawid_skene(ballots)
-    return expect(deciding, fit.confusion, fit.prevalence)
+    return expect(deciding, fit.confusion, fit.prevalence), fit.how
 
 
 METHODS: dict[str, Method] = {"majority": by_majority, "dawid_skene": by_dawid_skene}
@@ -78,7 +78,7 @@ def labels_of(votes: pa.Table, method: str, policy: Policy, votes_digest: str = 
     ours = votes.filter(pc.equal(votes["policy"], policy.name))
     tables = [_scope_labels(ours.filter(pc.equal(ours["scope"], scope)), method, policy, scope) for scope in SCOPES]
     table = pa.concat_tables(tables)
-    stamp = {"method": method, "policy": policy.name, "policy_version": policy.version, "votes_digest": votes_digest}
+    stamp = {"policy": policy.name, "policy_version": policy.version, "votes_digest": votes_digest}
     for name, value in stamp.items():
         table = table.append_column(name, pa.array([value] * table.num_rows, pa.string()))
     return table.select(LABELS_SCHEMA.names).cast(LABELS_SCHEMA)
@@ -92,12 +92,14 @@ def _scope_labels(votes: pa.Table, method: str, policy: Policy, scope: str) -> p
     at = ballots.item
     deciding = ballots.only(np.where(gold[at], ballots.gold, np.where(people[at], ballots.human, True)))
     voted = ballots.per_item() > 0
-    posterior = METHODS[method](ballots, deciding) * voted[:, None]
+    posterior, how = METHODS[method](ballots, deciding)
+    posterior = posterior * voted[:, None]
     three = np.column_stack([posterior[:, SAFE], posterior[:, UNSAFE:].sum(axis=1), posterior[:, NA]])
     label = _decide(three, deciding, people | gold)
     columns = {
         "key": ballots.keys,
         "scope": pa.array([scope] * ballots.items, pa.string()),
+        "method": pa.array([f"{method}/{how}"] * ballots.items, pa.string()),
         "label": pa.array(np.array(["safe", "unsafe", "na"])[label]),
         "category": _predominant(posterior, label, policy.categories),
         "categories": _categories(deciding, label, policy.categories),

@@ -7,20 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.round import committed_files
+from pipeline.signatures import rounds_with
 from pipeline.store import Store
 from schemas.vote import VOTE_SCHEMA
-
-ROUNDS = "rounds"
-
-
-def rounds_of(store: Store) -> list[str]:
-    """The folders of the run's rounds ("rounds/000-generate", …), in order."""
-    return sorted({"/".join(name.split("/")[:2]) for name in store.names(ROUNDS) if name.endswith("/round.json")})
 
 
 def vote_files(store: Store) -> Iterator[str]:
     """Names of the committed files of votes, by round and unit."""
-    for folder in rounds_of(store):
+    for folder in rounds_with(store, "votes"):
         yield from committed_files(store, folder, "votes/", ".parquet")
 
 
@@ -35,3 +29,16 @@ def read_votes(store: Store, columns: list[str] | None = None) -> tuple[pa.Table
         tables.append(pq.read_table(pa.BufferReader(data), columns=columns))
     schema = VOTE_SCHEMA if columns is None else pa.schema([VOTE_SCHEMA.field(name) for name in columns])
     return (pa.concat_tables(tables) if tables else schema.empty_table()), hasher.hexdigest()
+
+
+def sources_of(store: Store) -> pa.Table:
+    """`key` and `source` of every committed sample."""
+    names = [
+        name for folder in rounds_with(store, "raw") for name in committed_files(store, folder, "raw/", ".parquet")
+    ]
+    tables = [pq.read_table(pa.BufferReader(store.read(name)), columns=["key", "source"]) for name in names]
+    return (
+        pa.concat_tables(tables)
+        if tables
+        else pa.table({"key": pa.array([], pa.string()), "source": pa.array([], pa.string())})
+    )

@@ -63,6 +63,10 @@ class Labeller(Stage):
         """The categories that it can tell; what it says of others is not counted."""
         return self.taxonomy.ids
 
+    def asked(self) -> tuple[str, ...]:
+        """The scopes that it votes on as it is set up; all that it can unless there is a choice."""
+        return self.scopes
+
     @property
     def annotator(self) -> str:
         """Who votes: the file's name, and the model's where one is chosen."""
@@ -85,7 +89,7 @@ class Labeller(Stage):
             if _is_not_the_samples(error):
                 raise
             if len(batch) == 1:
-                return [self._skips(error)]
+                return [self.skips(error)]
         alone = [self._ask(judge, [sample]) for sample in batch]
         opinions = [one for (one,) in alone]
         failed = [
@@ -99,9 +103,13 @@ class Labeller(Stage):
             )
         return opinions
 
-    def _skips(self, error: Exception) -> list[Opinion]:
-        reason = f"{FAILED}{type(error).__name__}: {error}"[:REASON_LIMIT]
-        return [Opinion(scope, "skip", reason=reason) for scope in self.scopes]
+    def skips(self, error: Exception) -> list[Opinion]:
+        """What becomes of a sample that the judge failed on."""
+        return [self.skip(scope, error) for scope in self.asked()]
+
+    def skip(self, scope: str, error: Exception) -> Opinion:
+        """The vote on one scope that the judge failed on."""
+        return Opinion(scope, "skip", reason=f"{FAILED}{type(error).__name__}: {error}"[:REASON_LIMIT])
 
 
 FAILED = "failed: "

@@ -1,0 +1,40 @@
+"""People's votes from a Label Studio file, as a stage: so they are committed in a round like any others."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import ClassVar
+
+from pipeline.stage import Stage, Step
+from pipeline.votes.label_studio import Exchange, votes_from
+from schemas.sample import Sample
+from schemas.vote import Vote
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleVotes(Stage):
+    """Adds the votes that `file` holds on each sample."""
+
+    adds: ClassVar[frozenset[str]] = frozenset({"votes"})
+    file: Path
+    exchange: Exchange
+
+    def open(self) -> Step:
+        """Read the file."""
+        cast: dict[str, list[Vote]] = {}
+        for vote in votes_from(self.file.read_text(encoding="utf-8"), self.exchange).votes:
+            cast.setdefault(vote.key, []).append(vote)
+
+        def step(batch: Sequence[Sample]) -> Iterator[Sample]:
+            return (sample.with_(votes=(*sample.votes, *cast.get(sample.key, ()))) for sample in batch)
+
+        return step
+
+    def revision(self) -> str:
+        """Digest of the file."""
+        return blake2b(self.file.read_bytes(), digest_size=16).hexdigest()
+
+    def describe(self) -> dict[str, str]:
+        """Without the path: the digest says which file it was."""
+        return {key: value for key, value in super().describe().items() if key != "file"}
