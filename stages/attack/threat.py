@@ -13,6 +13,7 @@ from schemas.sample import Sample
 
 AIMS = ("evade", "false_flag", "both")
 _NOT_PARAMETERS = frozenset({"target", "epsilon", "batch_size", "aim", "tile"})
+_NOT_IDENTITY = frozenset({"target", "batch_size", "aim", "tile"})  # the target is in by its digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,4 +72,9 @@ class Threat(Stage):
     def variant(self, sample: Sample, index: int = 0, **changes: Any) -> Sample:
         """A child that was attacked; nothing of the parent's file is inherited."""
         nowhere: dict[str, Any] = dict.fromkeys(("format", "image_sha256", "tar", "tar_offset", "tar_size", "encoded"))
-        return sample.derive(self.name, index, clean=False, **{**nowhere, **changes})
+        return sample.derive(self.identity(), index, clean=False, **{**nowhere, **changes})
+
+    def identity(self) -> str:
+        """The name with all that can change a variant, so that two settings of one attack give two children."""
+        settings = {name: text for name, text in self.describe().items() if name not in _NOT_IDENTITY}
+        return json.dumps(settings, sort_keys=True)
