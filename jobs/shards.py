@@ -88,6 +88,13 @@ def make_shards(store: Store, config: RunConfig, recipe: ShardRecipe, means: Mea
     sign(store, recipe, means)
     with scratch_database() as con:
         figures = make_keep_list(con, store, recipe.rules)
+    return write_shards(store, config, recipe, means, figures)
+
+
+def write_shards(
+    store: Store, config: RunConfig, recipe: ShardRecipe, means: Means, figures: dict[str, Any]
+) -> dict[str, Any]:
+    """Bring the shards up to date with the keep-list; what it leaves as it is is not written again. Returns the manifest."""
     slots = slots_of(store)
     pack = PackShard(slots, keep_digest(store), store.url)
     plan = ShardPlan((FetchBytes(url=store.url),), KeptItems(store), recipe.rules.per_shard, config.seed, pack=pack)

@@ -96,22 +96,29 @@ def pack_tar(
         picture = (f"{sample.key}.{sample.format}", sample.encoded)
         # "jpg" sorts before "json", "png" after it: a reader may rely on sorted members
         for name, data in sorted([picture, (f"{sample.key}.json", describe(sample))]):
-            _add_member(buffer, name, data)
+            add_member(buffer, name, data)
             if name == picture[0]:
-                extents[sample.key] = Extent(buffer.tell() - _padded(len(data)), len(data))
-    buffer.write(b"\0" * (2 * BLOCK))
+                extents[sample.key] = Extent(buffer.tell() - padded(len(data)), len(data))
+    end_tar(buffer)
     return buffer.getvalue(), extents
 
 
-def _add_member(buffer: io.BytesIO, name: str, data: bytes) -> None:
+def add_member(buffer: io.BytesIO, name: str, data: bytes) -> None:
+    """Append a USTAR member without time or owner."""
     member = tarfile.TarInfo(name)
     member.size = len(data)
     buffer.write(member.tobuf(tarfile.USTAR_FORMAT))
     buffer.write(data)
-    buffer.write(b"\0" * (_padded(len(data)) - len(data)))
+    buffer.write(b"\0" * (padded(len(data)) - len(data)))
 
 
-def _padded(size: int) -> int:
+def end_tar(buffer: io.BytesIO) -> None:
+    """Two empty blocks end a tar."""
+    buffer.write(b"\0" * (2 * BLOCK))
+
+
+def padded(size: int) -> int:
+    """A size rounded up to whole blocks."""
     return -(-size // BLOCK) * BLOCK
 
 

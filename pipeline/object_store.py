@@ -4,7 +4,8 @@ Credentials and endpoint come from the environment, as obstore reads them (AWS_A
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,10 @@ from typing import Any, BinaryIO
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 
-from pipeline.store import Store, StoreError
+from pipeline.store import Extent, Store, StoreError
+
+REQUESTS = 16  # at a time and worker; object stores answer in tens of milliseconds, whatever the size
+READ_AHEAD = 1 << 20  # bytes: a plan's footer, or a row group's columns, in one request
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +67,24 @@ class ObjectStore(Store):
     def read_range(self, name: str, offset: int, size: int) -> bytes:
         """One ranged GET."""
         try:
-            return bytes(obstore.get_range(_client(self.address), name, start=offset, length=size))
+            data = bytes(obstore.get_range(_client(self.address), name, start=offset, length=size)) if size else b""
         except (BaseError, OSError) as error:
             raise StoreError(_advice(self.address, name, error)) from error
+        if len(data) != size:
+            raise StoreError(f"{self.address}/{name} ends before byte {offset + size}: it was cut short")
+        return data
+
+    def read_ranges(self, ranges: Sequence[Extent]) -> list[bytes]:
+        """As many GETs at a time as a store answers well: one by one each would wait for the network."""
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            return list(pool.map(lambda extent: self.read_range(*extent), ranges))
 
     def open(self, name: str) -> BinaryIO:
-        """The object's bytes as a file; read whole, since what is opened so is small or read to its end."""
-        data = self.read(name)
-        if data is None:
+        """The object as a file that fetches what is read of it: a worker wants one row group of a plan, not all of it."""
+        size = self.size(name)
+        if size is None:
             raise StoreError(_advice(self.address, name, "there is no such object"))
-        return io.BytesIO(data)
+        return io.BufferedReader(_Ranged(self, name, size), buffer_size=READ_AHEAD)
 
     def size(self, name: str) -> int | None:
         """One HEAD."""
@@ -99,6 +111,33 @@ class ObjectStore(Store):
             return
         except (BaseError, OSError) as error:
             raise StoreError(_advice(self.address, name, error)) from error
+
+
+class _Ranged(io.RawIOBase):
+    """An object as a seekable raw file: each read is a ranged GET."""
+
+    def __init__(self, store: ObjectStore, name: str, size: int) -> None:
+        self._store, self._name, self._size, self._at = store, name, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, start + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = max(0, min(len(buffer), self._size - self._at))
+        buffer[:wanted] = self._store.read_range(self._name, self._at, wanted)
+        self._at += wanted
+        return wanted
 
 
 @lru_cache

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,10 @@ from schemas.errors import HazmatError, InputError
 
 OBJECT_SCHEMES = ("s3://", "gs://", "az://")
 COPY_PIECE = 1 << 20  # bytes
+
+
+Extent = tuple[str, int, int]
+"""Name, offset and size of a range of bytes."""
 
 
 class StoreError(HazmatError):
@@ -51,6 +55,10 @@ class Store(ABC):
     @abstractmethod
     def read_range(self, name: str, offset: int, size: int) -> bytes:
         """Bytes [offset, offset + size) of `name`. Raises StoreError if they are not there."""
+
+    def read_ranges(self, ranges: Sequence[Extent]) -> list[bytes]:
+        """Many ranges of many files, in the order asked for."""
+        return [self.read_range(*extent) for extent in ranges]
 
     @abstractmethod
     def open(self, name: str) -> BinaryIO:

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import ClassVar
 
 from pipeline.stage import BadSamplesError, Stage, Step
-from pipeline.store import open_store
+from pipeline.store import Extent, open_store
 from schemas.sample import Sample
 
 
@@ -22,14 +22,10 @@ class FetchBytes(Stage):
         store = open_store(self.url)
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
-            for sample in batch:
-                if sample.tar is None or sample.tar_offset is None or sample.tar_size is None or sample.format is None:
-                    raise BadSamplesError({sample.key: "the sample was never committed with a picture"})
-                data = store.read_range(sample.tar, sample.tar_offset, sample.tar_size)
+            files = store.read_ranges([_extent(sample) for sample in batch])
+            for sample, data in zip(batch, files, strict=True):
                 if sha256(data).hexdigest() != sample.image_sha256:
-                    raise BadSamplesError(
-                        {sample.key: f"the picture in {sample.tar} is not the one that was committed"}
-                    )
+                    raise BadSamplesError({sample.key: f"the picture in {sample.tar} is not what was committed"})
                 yield sample.with_(encoded=data)
 
         return step
@@ -37,3 +33,9 @@ class FetchBytes(Stage):
     def describe(self) -> dict[str, str]:
         """Without the url: a run that was moved is still the same run."""
         return {key: value for key, value in super().describe().items() if key != "url"}
+
+
+def _extent(sample: Sample) -> Extent:
+    if sample.tar is None or sample.tar_offset is None or sample.tar_size is None or sample.format is None:
+        raise BadSamplesError({sample.key: "the sample was never committed with a picture"})
+    return sample.tar, sample.tar_offset, sample.tar_size

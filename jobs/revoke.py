@@ -1,0 +1,76 @@
+#!/usr/bin/env python
+"""Take samples out of a run for good: their bytes, rows and votes, all that derives from them, and the shards that hold them.
+
+    jobs/revoke.py runs/mine --keys keys.txt --reason "takedown 17"
+
+FILE has one key a line: of a prompt (all its pictures go), of a picture, of a variant. The ledger (revoked.parquet) keeps keys,
+time and reason; no later shard takes them in again. Exit 0 done, 2 bad use or input (nothing was touched).
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from jobs.command import DONE, resolve_out, run_command
+from jobs.sharding import recipe_of
+from jobs.shards import Means, write_shards
+from pipeline.catalogue.runs import existing_run
+from pipeline.catalogue.views import refresh
+from pipeline.revocation import enter, remove, with_descendants
+from pipeline.shards import MANIFEST
+from schemas.errors import InputError
+
+
+def main() -> int:
+    """Ledger first, then the rounds, then the shards."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", metavar="RUN", help="a run's folder or object-store url")
+    parser.add_argument("--keys", metavar="FILE", required=True, type=Path, help="one key a line")
+    parser.add_argument("--reason", default="", help="kept in the ledger")
+    parser.add_argument("--json", action="store_true", help="print one summary object as the last line")
+    given = parser.parse_args()
+    keys = read_keys(given.keys)
+    store, config = existing_run(resolve_out(given.run))
+    gone = with_descendants(store, keys)
+    entered = enter(store, gone, given.reason)
+    removal = remove(store, entered["key"].to_pylist())
+    rewritten = 0
+    manifest = store.read(MANIFEST)
+    if manifest is not None:
+        before = json.loads(manifest)
+        figures = _without(before["made_from"], gone) | {"revoked": len(entered)}
+        now = write_shards(store, config, recipe_of(config, store.url), Means("local"), figures)
+        known = [shard["files"] for shard in before["shards"]]
+        rewritten = sum(shard["files"] not in known for shard in now["shards"])
+    refresh(store)
+    print(
+        f"{len(gone)} samples revoked ({len(keys)} asked for); {removal.units} units and {rewritten} shards written again"
+    )
+    print(f"the ledger {store.url}/revoked.parquet holds {len(entered)}; models trained before still know them")
+    if given.json:
+        print(json.dumps({"revoked": len(gone), "units": removal.units, "shards": rewritten, "ledger": len(entered)}))
+    return DONE
+
+
+def _without(figures: dict[str, Any], gone: set[str]) -> dict[str, Any]:
+    """The figures of the keep-list as it was made, without the names of what is gone."""
+    biggest = figures["largest_group"]
+    glue = {name: None if name in ("a", "b") and value in gone else value for name, value in biggest["glue"].items()}
+    return {**figures, "largest_group": {**biggest, "glue": glue}}
+
+
+def read_keys(path: Path) -> set[str]:
+    """The keys of a file, empty lines and comments (#) apart. Raises InputError if there are none."""
+    try:
+        lines = (line.split("#")[0].strip() for line in path.read_text().splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--keys {path}: {error}") from error
+    keys = {line for line in lines if line}
+    if not keys:
+        raise InputError(f"--keys {path}: there is no key in it; give one a line")
+    return keys
+
+
+if __name__ == "__main__":
+    run_command(main)
