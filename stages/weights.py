@@ -8,10 +8,8 @@ from schemas.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
-NEVER = (
-    *(f"*{suffix}" for suffix in sorted(PICKLED)),
-    "*.fp16.*",
-)  # pickles, and copies in a precision that we choose ourselves
+# Pickles, copies in a precision that we choose ourselves, and SD 3's second set of encoders for another program.
+NEVER = (*(f"*{suffix}" for suffix in sorted(PICKLED)), "*.fp16*", "text_encoders/*")
 PIPELINE_FILES = ("*.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors")
 """What of a diffusers repository is read: its parts, not the single-file checkpoints beside them (7 GB for SDXL)."""
 PIECE = 1 << 22  # bytes read at a time

@@ -9,8 +9,8 @@ import imagehash
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_pipelines import save
 
+from drawing import directory
 from jobs.outside_recipes import LIGHTNING
 from jobs.recipes import RECIPES
 from jobs.restricted import guarded
@@ -23,19 +23,20 @@ from stages.generate.finished_check import FinishedCheck, is_listed, read_hashes
 from stages.generate.render import Render
 from stages.prompts.leave_out import LeaveOut
 from stages.sink.encode import Encode
+from tiny_pipelines import save
 
 OUTSIDE = ["sd15", "sdxl_turbo", "sdxl_lightning", "sd35", "flux"]
 TEXTS = Texts(("a red apple", "a dog", "lipstick for a p0rno poster", "two keys"))
 
 
-@pytest.fixture(scope="module")
-def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tiny stand-ins, each of the class that its recipe's weights are of."""
-    folder = tmp_path_factory.mktemp("outside")
-    save("sd1", folder)
-    sdxl = save("sdxl", folder)
+@pytest.fixture
+def local(pipelines: Path, tmp_path: Path) -> Path:
+    """A folder with tiny stand-ins for published weights; the SDXL has Lightning's file laid into it."""
+    for family in ("sd1", "sdxl"):
+        shutil.copytree(directory(pipelines, family), tmp_path / "local" / family)
+    sdxl = tmp_path / "local" / "sdxl"
     shutil.copy(sdxl / "unet" / "diffusion_pytorch_model.safetensors", sdxl / LIGHTNING)
-    return folder
+    return tmp_path / "local"
 
 
 def config(recipe: str, **facts: object) -> RunConfig:
@@ -67,11 +68,9 @@ def test_weights_that_are_nowhere_are_one_clear_error(recipe: str) -> None:
 
 
 @pytest.mark.parametrize(("recipe", "family"), [("sd15", "sd1"), ("sdxl_turbo", "sdxl"), ("sdxl_lightning", "sdxl")])
-def test_a_local_directory_takes_the_place_of_the_hub(
-    pipelines: Path, tmp_path: Path, recipe: str, family: str
-) -> None:
-    carry_out(tmp_path, planned(config(recipe, restricted=True, model=str(pipelines / family))))
-    table = rows(tmp_path)
+def test_a_local_directory_takes_the_place_of_the_hub(local: Path, tmp_path: Path, recipe: str, family: str) -> None:
+    carry_out(tmp_path / "run", planned(config(recipe, restricted=True, model=str(local / family))))
+    table = rows(tmp_path / "run")
     assert table.num_rows == 3, "the prompt with a sexual word is left out"
     assert set(table["width"].to_pylist()) == {32}
 

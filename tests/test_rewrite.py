@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from tiny_language_model import save_language_model
 
 from pipeline.stage import BadSamplesError, Stage, Step
 from runs import Texts, carry_out, plan_of, rows
@@ -21,6 +20,7 @@ from stages.prompts.gated import Gated
 from stages.prompts.leave_out import LeaveOut
 from stages.prompts.rewrite import Rewrite, tidy
 from stages.prompts.vocabulary import TEMPLATES, read_words, vocabulary_prompts, world_prompts, world_words
+from tiny_language_model import save_language_model
 
 PROMPTS = ("a red apple", "a dog on a wall", "two keys", "a house", "a moon")
 
