@@ -95,6 +95,9 @@ class Differentiable(Scorer, Protocol):
     def editable(self, ids: "Tensor") -> "Tensor":
         """bool like `ids`: the places that hold words, not padding or marks."""
 
+    def overruns(self, prompt: str) -> bool:
+        """Whether `encode` cuts something of it off."""
+
 
 class Target(Protocol):
     """A classifier by reference: a frozen, picklable value that a stage carries into the worker and loads there."""

@@ -1,0 +1,155 @@
+"""What every attack on words shares: both prompts, the gate on what comes out, the record, and a search against a target."""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from classifiers.contract import Attacked, Differentiable, Inputs
+from pipeline.stage import Resources, Step
+from schemas.attack import AttackRecord
+from schemas.errors import InputError
+from schemas.identity import seed_of
+from schemas.sample import Sample
+from stages.attack.threat import Threat
+from stages.prompts.gate import Gate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A text and how many characters or tokens of it were changed, put in or left out."""
+
+    text: str
+    edits: int
+    questions: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextAttack(Threat):
+    """Gives `variants` children a prompt; the picture is to be drawn anew. `drawn_prompt` changes too where it is the prompt.
+
+    Without a target it is static. With one, up to `tries` seeds are tried and the first that gets past it is kept, else the last.
+    Nothing comes out that the gate refuses, nor of a parent that it refuses (`gate` None: Hazmat's own).
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"prompt", "drawn_prompt"})
+    adds: ClassVar[frozenset[str]] = frozenset({"prompt", "drawn_prompt", "attack"})
+    resources: ClassVar[Resources] = Resources()
+    family: ClassVar[str] = "text"
+    controls: ClassVar[str] = "prompt"
+    knowledge: ClassVar[str] = "black_box"
+    edit_budget: int = 4
+    variants: int = 1
+    tries: int = 16
+    gate: Gate | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.edit_budget < 0 or self.variants < 1 or self.tries < 1:
+            raise InputError(f"{self!r}: edit_budget is at least 0, variants and tries at least 1")
+
+    @abstractmethod
+    def rewrite(self, text: str, seed: int) -> Rewritten:
+        """The text changed within the budget; all chance from `seed`. Unchanged where there is nothing to change."""
+
+    def open(self) -> Step:
+        """Compile the gate, load the target if there is one."""
+        gate = self.gate or Gate.default()
+        target = None if self.target is None else self.target.load()
+
+        def step(batch: Sequence[Sample]) -> Iterator[Sample]:
+            for sample in batch:
+                if gate.refusal(sample.prompt) is None and gate.refusal(sample.drawn_prompt) is None:
+                    for index in range(self.variants):
+                        yield from self._variant(sample, index, gate, target)
+
+        return step
+
+    def _variant(self, sample: Sample, index: int, gate: Gate, target: Differentiable | None) -> Iterator[Sample]:
+        seed = seed_of(sample.key, f"{self.name} {index}")
+        made, record = self._made(sample.prompt, seed, target)
+        if made is None or made.text == sample.prompt or gate.refusal(made.text) is not None:
+            return
+        drawn = made.text if sample.drawn_prompt == sample.prompt else sample.drawn_prompt
+        gone = dict.fromkeys(("pixels", "scene", "width", "height", "seed"))
+        yield self.variant(sample, index, prompt=made.text, drawn_prompt=drawn, attack=record, **gone)
+
+    def _made(
+        self, prompt: str, seed: int, target: Differentiable | None
+    ) -> tuple[Rewritten | None, AttackRecord | None]:
+        """The variant, if this prompt is one to attack, and its record."""
+        if target is None:
+            made = self.rewrite(prompt, seed)
+            return made, self.record(made, seed)
+        inputs = Inputs((prompt,))
+        flagged = bool(margin(target, inputs)[0] > 0)
+        if not self.wanted(flagged):
+            return None, None
+        return self.against(target, inputs, int(flagged), seed)
+
+    def attack(self, target: Differentiable, inputs: Inputs, labels: "Tensor", keys: Sequence[str]) -> Attacked:
+        """The contract's `Attack`, row by row: a row's search never depends on its company."""
+        from stages.attack.victim import at_rest
+
+        prompts, records = [], []
+        with at_rest(target):
+            for row, key in enumerate(keys):
+                seed = seed_of(key, f"{self.name} 0")
+                made, record = self.against(target, inputs.rows([row]), int(labels[row]), seed)
+                prompts.append(made.text)
+                records.append(record)
+        return Attacked(replace(inputs, prompts=tuple(prompts)), tuple(records))
+
+    def against(self, target: Differentiable, row: Inputs, label: int, seed: int) -> tuple[Rewritten, AttackRecord]:
+        """One row: try seeds until the target decides against `label`."""
+        made = Rewritten(row.prompts[0], 0)
+        achieved, asked = fools(margin(target, row)[0], label), 1
+        while not achieved and asked <= self.tries:
+            made = self.rewrite(row.prompts[0], seed_of(str(seed), f"try {asked}"))
+            achieved, asked = fools(margin(target, replace(row, prompts=(made.text,)))[0], label), asked + 1
+        return made, self.record(replace(made, questions=asked), seed, target, label, achieved)
+
+    def record(
+        self,
+        made: Rewritten,
+        seed: int,
+        target: Differentiable | None = None,
+        label: int = 1,
+        achieved: bool | None = None,
+    ) -> AttackRecord:
+        """The threat model as carried out."""
+        return AttackRecord(
+            name=self.name,
+            family=self.family,
+            goal=self.goal(label, target),
+            knowledge="grey_box" if target is not None and self.knowledge == "black_box" else self.knowledge,
+            controls=self.controls,
+            preserves=self.preserves,
+            adaptive=target is not None,
+            target=None if self.target is None else self.target.digest(),
+            edit_budget=self.edit_budget,
+            edits=made.edits,
+            queries=made.questions,
+            success="bypassed_and_unsafe_picture",
+            achieved=achieved,
+            truncated=None if target is None else target.overruns(made.text),
+            seed=seed,
+            parameters=self.parameters(),
+        )
+
+
+def margin(target: Differentiable, inputs: Inputs) -> "Tensor":
+    """float32 [n]; flagged above 0."""
+    import torch
+
+    with torch.no_grad():
+        logits = target.logits(inputs)
+    return logits[:, 1] - logits[:, 0]
+
+
+def fools(margin_: "Tensor", label: int) -> bool:
+    """A margin of exactly 0 is not flagged."""
+    return bool((margin_ > 0) != (label == 1))
