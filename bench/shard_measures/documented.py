@@ -1,0 +1,14 @@
+"""The queries of docs/queries.md."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "queries.md"
+_BLOCK = re.compile(r"\*\*(?P<title>[^*]+)\*\*.*?```sql\n(?P<sql>.*?)```", re.DOTALL)
+
+
+def documented_queries() -> Iterator[tuple[str, str]]:
+    """Title and SQL of each."""
+    for found in _BLOCK.finditer(PAGE.read_text()):
+        yield found["title"], found["sql"]
