@@ -1,0 +1,130 @@
+"""Any CLIP of transformers as a differentiable encoder: from pixels in [0, 1] and token embeddings to one space."""
+
+import json
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, normalize
+
+from schemas.errors import InputError
+
+OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+class Encoder(nn.Module):
+    """`clip` is a `transformers.CLIPModel`; `mean` and `std` are of its pictures, per channel, in [0, 1] pixel units."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, clip: Any, tokenizer: Any, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.clip = clip
+        self.tokenizer = tokenizer
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    @classmethod
+    def from_directory(cls, folder: Path) -> Self:
+        """A CLIP as transformers stores it. Raises InputError for anything else."""
+        from transformers import AutoTokenizer, CLIPModel
+
+        try:
+            clip = CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).float().eval()
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise InputError(f"--clip {folder}: no CLIP of transformers with safetensors ({error})") from error
+        return cls(clip, tokenizer, *picture_statistics(folder))
+
+    @classmethod
+    def from_config(cls, settings: dict[str, Any], folder: Path) -> Self:
+        """Of the shape that `settings` says, its weights still to be loaded; the tokenizer lies in `folder`."""
+        from transformers import AutoTokenizer, CLIPConfig, CLIPModel
+
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return cls(CLIPModel(CLIPConfig(**settings["clip"])).float(), tokenizer, settings["mean"], settings["std"])
+
+    def settings(self) -> dict[str, Any]:
+        """What `from_config` wants."""
+        mean, std = (buffer.flatten().tolist() for buffer in (self.mean, self.std))
+        return {"clip": self.clip.config.to_dict(), "mean": mean, "std": std}
+
+    @property
+    def width(self) -> int:
+        """Of the common space."""
+        return int(self.clip.config.projection_dim)
+
+    @property
+    def length(self) -> int:
+        """Tokens that a prompt is padded and cut to."""
+        return int(self.clip.config.text_config.max_position_embeddings)
+
+    def encode(self, prompts: Sequence[str]) -> Tensor:
+        """int64 [n, length]."""
+        made = self.tokenizer(
+            list(prompts), padding="max_length", truncation=True, max_length=self.length, return_tensors="pt"
+        )
+        ids: Tensor = made["input_ids"]
+        return ids.to(self.mean.device)
+
+    def decode(self, ids: Tensor) -> str:
+        """Text of one row of ids."""
+        return str(self.tokenizer.decode(ids.tolist(), skip_special_tokens=True)).strip()
+
+    def editable(self, ids: Tensor) -> Tensor:
+        """bool like `ids`: no begin, end or padding."""
+        marks = torch.tensor(sorted(self.tokenizer.all_special_ids), device=ids.device)
+        return ~torch.isin(ids, marks)
+
+    def overruns(self, prompt: str) -> bool:
+        """Whether the prompt has more tokens than are read."""
+        return len(self.tokenizer(prompt)["input_ids"]) > self.length
+
+    def embedding_table(self) -> Tensor:
+        """float32 [vocabulary, width of a token]."""
+        weight: Tensor = self.clip.text_model.embeddings.token_embedding.weight
+        return weight.detach()
+
+    def text(self, ids: Tensor, embeddings: Tensor | None = None) -> Tensor:
+        """Unit vectors [n, width] of prompts; `embeddings` [n, length, token width] stand for those of `ids` where given."""
+        table = self.clip.text_model.embeddings.token_embedding
+        given = nullcontext() if embeddings is None else _Replaced(table, embeddings)
+        with given:
+            features = self.clip.get_text_features(input_ids=ids)
+        return normalize(getattr(features, "pooler_output", features), dim=-1)
+
+    def image(self, pixels: Tensor) -> Tensor:
+        """Unit vectors [n, width] of float32 [n, 3, h, w] in [0, 1]; resized (bicubic, antialiased) and normalised here."""
+        side = int(self.clip.config.vision_config.image_size)
+        if pixels.shape[-2:] != (side, side):
+            pixels = interpolate(pixels, (side, side), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+        features = self.clip.get_image_features(pixel_values=(pixels - self.mean) / self.std)
+        return normalize(getattr(features, "pooler_output", features), dim=-1)
+
+
+class _Replaced:
+    """While open, an embedding layer gives `embeddings` whatever it is asked for."""
+
+    def __init__(self, layer: nn.Module, embeddings: Tensor) -> None:
+        self.layer, self.embeddings = layer, embeddings
+
+    def __enter__(self) -> None:
+        self.handle = self.layer.register_forward_hook(lambda *_: self.embeddings)
+
+    def __exit__(self, *_: object) -> None:
+        self.handle.remove()
+
+
+def picture_statistics(folder: Path) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and standard deviation that the model's processor normalises with; OpenAI's where it says none."""
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        if (folder / name).is_file():
+            found = json.loads((folder / name).read_text())
+            found = found.get("image_processor", found)
+            if "image_mean" in found:
+                return found["image_mean"], found["image_std"]
+    return OPENAI_MEAN, OPENAI_STD

@@ -1,0 +1,26 @@
+"""The baseline that joins both after each was read by itself: one vector of the prompt beside one of the picture."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from classifiers.baseline import Baseline
+from classifiers.contract import Inputs
+from schemas.errors import InputError
+
+
+class LateFusion(Baseline):
+    """Judges the pair by both CLIP vectors side by side; no word ever meets a patch."""
+
+    kind: ClassVar[str] = "late_fusion"
+    reads: ClassVar[frozenset[str]] = frozenset({"prompt", "image"})
+    scope: ClassVar[str] = "pair"
+    parts: ClassVar[int] = 2
+
+    def features(self, inputs: Inputs, embeddings: Tensor | None = None) -> Tensor:
+        """float32 [n, 2 x width]. Raises InputError for rows without pictures."""
+        if inputs.pixels is None:
+            raise InputError(f"{self.name} judges pairs, and these rows have no pictures")
+        words = self.encoder.text(self.encode(inputs.prompts), embeddings)
+        return torch.cat([words, self.encoder.image(inputs.pixels)], dim=1)
