@@ -32,6 +32,13 @@ ABOUT = {
 }
 
 
+def declare_float32(directory: Path) -> None:
+    """Weights are stored in half precision to be small; `from_pretrained` loads what config.json names as `dtype`."""
+    path = directory / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | {"dtype": "float32"}
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
 def curve(work: Path, name: str) -> list[dict[str, float]]:
     """The rows of a training's curve, oldest first."""
     path = work / name / "curve.jsonl"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from jobs.world_training import text, tokenizer
-from jobs.world_training.card import write_card
+from jobs.world_training.card import declare_float32, write_card
 from jobs.world_training.latents import LatentScenes, latent_scale
 from jobs.world_training.loop import averaged_weights
 from jobs.world_training.vae import build as build_vae
@@ -69,7 +69,7 @@ class DiffusionTraining:
     name = "t2i"
     batch = 32
     peak_rate = 1.2e-3
-    hold = 0.25
+    hold = 0.45
 
     def __init__(self, data: LatentScenes, work: Path, device: torch.device, judge: Any = None) -> None:
         self.data, self.work, self.device, self.judge = data, work, device, judge
@@ -84,14 +84,17 @@ class DiffusionTraining:
         captions = [word_scene(self.data.scenes[i], rng).text for i in picked]
         for row in np.flatnonzero(rng.random(count) < UNCONDITIONAL):
             captions[row] = ""
-        with torch.no_grad():
-            states = self.tower(input_ids=encode(self.words, captions).to(self.device)).last_hidden_state
+        half = torch.autocast(self.device.type, torch.bfloat16)  # 44 -> 55 samples/s a core with AVX512-BF16
+        with torch.no_grad(), half:
+            states = self.tower(input_ids=encode(self.words, captions).to(self.device)).last_hidden_state.float()
         clean = self.data.latents[picked].float().to(self.device) * self.scale
         noise = torch.randn_like(clean)
         times = torch.from_numpy((999 * rng.random(count) ** TIME_POWER).astype(np.int64)).to(self.device)
         noisy = self.noise.add_noise(clean, noise, times)
         velocity = self.noise.get_velocity(clean, noise, times)
-        return F.mse_loss(module(noisy, times, encoder_hidden_states=states).sample, velocity)
+        with half:
+            predicted = module(noisy, times, encoder_hidden_states=states).sample
+        return F.mse_loss(predicted.float(), velocity)
 
     def loss(self, rng: np.random.Generator, fraction: float) -> dict[str, Tensor]:
         return {"loss": self._velocity_loss(self.module, rng, self.batch, fraction)}
@@ -133,4 +136,5 @@ def store(work: Path, out: Path) -> None:
     for part in (pipe.unet, pipe.vae, pipe.text_encoder):
         part.half()
     pipe.save_pretrained(out)
+    declare_float32(out / "text_encoder")
     write_card(out, "t2i", work, ("vae", "t2i"))

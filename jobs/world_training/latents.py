@@ -26,7 +26,7 @@ TRIPLES = Mixture(triples=1.0, plain=0.5, normal=0.65, clutter=0.05, core=3.0, c
 
 @dataclass(frozen=True)
 class Pool:
-    """Scenes of one mixture. `early` and `late`: its share of the samples at the start and after the first third."""
+    """Scenes of one mixture. `early` and `late`: its share of the samples at the start and from `_LATE_FROM` on."""
 
     mixture: Mixture
     scenes: int
@@ -40,7 +40,7 @@ POOLS = (
     Pool(PAIRS, 30_000, early=0.25, late=0.48),
     Pool(TRIPLES, 3_000, early=0.0, late=0.04),
 )
-_LATE_FROM = 0.33
+_LATE_FROM = 0.45  # of the budget
 
 
 @dataclass
@@ -52,7 +52,7 @@ class LatentScenes:
     starts: list[int]
 
     def pick(self, rng: np.random.Generator, count: int, fraction: float) -> list[int]:
-        """Indices of scenes; the shares of the pools move from early to late over the first third of the budget."""
+        """Indices of scenes; the shares of the pools move from early to late until `_LATE_FROM`."""
         progress = min(1.0, fraction / _LATE_FROM)
         shares = np.array([pool.early + (pool.late - pool.early) * progress for pool in POOLS])
         pools = rng.choice(len(POOLS), count, p=shares / shares.sum())

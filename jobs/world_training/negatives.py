@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from jobs.world_training.pictures import NAMES, pictures
 from jobs.world_training.unknown import names, unknown_pictures
-from stages.world.draw import SIDE, draw
+from stages.world.draw import SIDE, Pictures, draw
 from stages.world.scene import Scene, compose
 from stages.world.vocabulary import STYLES
 
@@ -42,7 +44,25 @@ def unknown(rng: np.random.Generator, *, held_out: bool = False) -> Pixels:
     scene = compose(rng, list(NAMES[:count]), style=style, stacked=bool(rng.random() < 0.3))
     chosen = rng.choice(names(held_out=held_out), count, replace=False)
     renamed = tuple(replace(p, concept=str(name)) for p, name in zip(scene.pictograms, chosen, strict=True))
-    return draw(replace(scene, pictograms=renamed), unknown_pictures())
+    return draw(replace(scene, pictograms=renamed), unknown_pictures() if held_out else _recoloured(rng))
+
+
+@lru_cache(maxsize=16)
+def _variant(number: int) -> Pictures:
+    """The unknown pictograms with their colours permuted, mirrored or upside down: more strangers than there are."""
+    red, green, blue, alpha = 0, 1, 2, 3
+    orders = ((red, green, blue), (green, red, blue), (blue, green, red), (green, blue, red))
+    order, upended = orders[number % 4], number // 4
+    sprites = {}
+    for name, sprite in unknown_pictures().sprites.items():
+        pixels = np.asarray(sprite)[:, :, [*order, alpha]]
+        pixels = pixels[::-1] if upended == 1 else pixels.transpose(1, 0, 2) if upended == 2 else pixels
+        sprites[name] = Image.fromarray(np.ascontiguousarray(pixels))
+    return Pictures("unknown", sprites)
+
+
+def _recoloured(rng: np.random.Generator) -> Pictures:
+    return _variant(0 if rng.random() < 0.5 else int(rng.integers(1, 12)))
 
 
 def shuffled(rng: np.random.Generator) -> Pixels:
@@ -55,10 +75,10 @@ def shuffled(rng: np.random.Generator) -> Pixels:
 
 
 _KINDS: tuple[tuple[float, Callable[[np.random.Generator], Pixels]], ...] = (
-    (0.2, blank),
-    (0.1, noise),
-    (0.6, unknown),
-    (0.1, shuffled),
+    (0.14, blank),
+    (0.06, noise),
+    (0.74, unknown),
+    (0.06, shuffled),
 )
 
 

@@ -14,7 +14,9 @@ from jobs.world_training.parallel import Group, run_in_group
 
 # Minutes on two cores without an accelerator that reach the figures of issue 3, as docs/world.md shows.
 DEFAULT_MINUTES = {"tokenizer": 1.0, "vae": 10.0, "clip": 25.0, "t2i": 90.0, "tagger": 15.0}
-TEXT_SHARE = 0.3  # of the minutes of `clip`; the text tower is then frozen, and t2i can start beside the picture tower
+TEXT_SHARE = (
+    0.085  # of the minutes of `clip`; the text tower is then frozen, and t2i can start beside the picture tower
+)
 PARTS = tuple(DEFAULT_MINUTES)
 
 

@@ -1,0 +1,89 @@
+"""Whether the pictures show what the prompts ask for, how fast they come, and whether the same seed gives the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.world_measures.figures import Figure, resampled, share
+from bench.world_measures.models import BATCH, Models, generate, load_pipeline, tag
+from bench.world_measures.scenes import CORE, NAMES, pairs, singles
+from bench.world_measures.tagging import found, top1
+from stages.world.captions import caption
+from stages.world.scene import Scene
+
+_PROMPTS = [f"a picture of {name.replace('_', ' ')}" for name in NAMES[:BATCH]]
+
+
+def prompts_of(scenes: list[Scene], rng: np.random.Generator) -> list[str]:
+    """The held-out phrasing, correctly spelt, one attribute in five unmentioned."""
+    return [caption(scene, rng, typos=0.0, held_out=True) for scene in scenes]
+
+
+def measure(models: Models) -> dict[str, Figure]:
+    rng = np.random.default_rng(70_002)
+    all_ones, core_ones, core_twos = singles(rng, NAMES, 500), singles(rng, CORE, 480), pairs(rng, CORE, 400)
+    seen_all = tag(models, generate(models.pipe, prompts_of(all_ones, rng), 1_000_000))
+    seen_core = tag(models, generate(models.pipe, prompts_of(core_ones, rng), 2_000_000))
+    seen_pairs = tag(models, generate(models.pipe, prompts_of(core_twos, rng), 3_000_000))
+    hits = found(models, seen_pairs, core_twos)
+    best = seen_pairs[:, : len(NAMES)].topk(2, dim=1).indices.tolist()
+    ranked = [{NAMES[i] for i in two} == set(s.concepts) for s, two in zip(core_twos, best, strict=True)]
+    plain = [i for i, s in enumerate(all_ones) if s.style == "normal" and s.ground == "plain"]
+    all_hits = top1(seen_all, all_ones)
+    return {
+        "t2i_all_single": share(all_hits, 0.90),
+        "t2i_all_single_plain": share([all_hits[i] for i in plain]),
+        "t2i_core_single": share(top1(seen_core, core_ones), 0.95),
+        "t2i_core_pair_recall": resampled(lambda i: float(hits[i].mean()), len(hits), 0.60),
+        "t2i_core_pair_both": share(hits.all(1)),
+        "t2i_core_pair_both_top2": share(ranked),
+    }
+
+
+def digest(pipe: Any) -> str:
+    """sha256 of `BATCH` pictures of one seed."""
+    return hashlib.sha256(generate(pipe, _PROMPTS, 4_000_000).tobytes()).hexdigest()
+
+
+def in_a_process_of_its_own(assets: Path) -> None:
+    """Print what `costs` asks a fresh process for: digest, images a second, peak memory."""
+    pipe = load_pipeline(assets)
+    generate(pipe, _PROMPTS[:2], 0)
+    started = time.perf_counter()
+    made = digest(pipe)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kB on Linux
+    print(json.dumps({"digest": made, "images_per_second": BATCH / seconds, "peak_memory_mb": peak}))
+
+
+def costs(models: Models, assets: Path) -> dict[str, Figure]:
+    """Speed and memory of a process that only draws, and whether its bytes are ours."""
+    command = [
+        sys.executable,
+        str(Path(__file__).resolve().parents[1] / "world.py"),
+        "--assets",
+        str(assets),
+        "--draw-only",
+    ]
+    ran = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(3)]
+    rows = [json.loads(text.strip().splitlines()[-1]) for text in ran]
+    same = {digest(models.pipe), *(row["digest"] for row in rows)}
+    speed = [row["images_per_second"] for row in rows]
+    return {
+        "images_per_second": {
+            "value": round(float(np.median(speed)), 2),
+            "n": len(rows),
+            "range": [round(min(speed), 2), round(max(speed), 2)],
+        },
+        "peak_memory_mb": {"value": round(max(row["peak_memory_mb"] for row in rows), 1), "n": len(rows)},
+        "same_seed_same_bytes": {"value": len(same) == 1, "n": len(rows) + 1},
+    }
