@@ -57,7 +57,7 @@ def mixture(config: RunConfig, items: Iterable[Sample]) -> Plan:
 def rewrite(config: RunConfig, items: Iterable[Sample]) -> Plan:
     """Vocabulary × templates, or file → SmolLM2 writes a sentence → gate → the embedded Stable Diffusion → PNG.
 
-    `--model` names another language model. One core writes about one sentence a second.
+    `--model` names another language model. One core writes about 1.5 sentences a second.
     """
     stages: tuple[Stage, ...] = (
         Rewrite(model=config.model or SMOLLM2),
