@@ -23,8 +23,8 @@ Floats = npt.NDArray[np.float64]
 OF_SAFE = {"right": 0.90, "na": 0.03, "other": 0.07}
 OF_UNSAFE = {"right": 0.60, "category": 0.15, "na": 0.05, "safe": 0.20}
 OF_NA = {"right": 0.60, "other": 0.40}
-STRENGTH = 10.0  # votes that a prior counts for
-POOL = 30.0  # votes that the row of all categories counts for in the row of one
+STRENGTH = 2.0  # votes that a prior counts for: few, or it hides from EM that a judge is excellent
+POOL = 30.0  # votes that what a judge does over all categories counts for in one of them
 ITERATIONS = 100
 TOLERANCE = 1e-4  # mean change of the posterior of an item at which EM stops
 
@@ -138,9 +138,17 @@ def _rows(counts: Floats, prior: Floats, covered: npt.NDArray[np.bool_]) -> Floa
     counts[np.append(untold, SAFE)] = safe
     rows = counts + STRENGTH * prior
     if len(told) > 1:
+        rows[np.append(untold, SAFE)] = safe + POOL * _levelled(safe + STRENGTH * prior[SAFE], told)
         rows[told] = counts[told] + POOL * _pooled(counts[told] + STRENGTH / len(told) * prior[told], told)
     rows /= rows.sum(axis=1, keepdims=True)
     return rows
+
+
+def _levelled(row: Floats, told: npt.NDArray[np.int64]) -> Floats:
+    """[K] the same rates, with those of all categories made equal: one false alarm says little about its category."""
+    level: Floats = row / row.sum()
+    level[told] = level[told].mean()
+    return level
 
 
 def _pooled(rows: Floats, told: npt.NDArray[np.int64]) -> Floats:

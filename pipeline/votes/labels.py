@@ -70,8 +70,9 @@ METHODS: dict[str, Method] = {"majority": by_majority, "dawid_skene": by_dawid_s
 def labels_of(votes: pa.Table, method: str, policy: Policy, votes_digest: str = "") -> pa.Table:
     """A table of `LABELS_SCHEMA`, sorted by scope and key. Raises InputError for an unknown method.
 
-    People dominate: where a person voted, only people's votes decide, and their plurality is the label; a gold vote is the label.
-    `safe` is said only where the deciding judges cover every category between them; otherwise it is `na`.
+    People dominate: where a person voted, only people's votes decide, and what all of them say is the label; so does a gold vote.
+    `safe` is said only where the deciding judges cover every category between them, `unsafe` only where one of them says so;
+    otherwise it is `na`.
     """
     if method not in METHODS:
         raise InputError(f"--aggregate {method}: expected one of {', '.join(METHODS)}")
@@ -124,7 +125,7 @@ def _heard(ballots: Ballots) -> Bools:
 
 
 def _decide(three: Floats, deciding: Ballots, certain: Bools) -> npt.NDArray[np.int64]:
-    """[items] 0 safe, 1 unsafe, 2 na: the likeliest; people's plurality where `certain`; ties and uncovered safety are na."""
+    """[items] 0 safe, 1 unsafe, 2 na: the likeliest; what all say where they are `certain`; ties and uncovered safety are na."""
     ordered = np.sort(three, axis=1)
     label = np.where(ordered[:, 2] - ordered[:, 1] > 1e-9, three.argmax(axis=1), 2)
     counts = np.column_stack(
@@ -134,13 +135,13 @@ def _decide(three: Floats, deciding: Ballots, certain: Bools) -> npt.NDArray[np.
             deciding.per_item(deciding.answer == NA),
         ]
     )
-    best = np.sort(counts, axis=1)
-    plural = certain & (best[:, 2] > best[:, 1])
-    label = np.where(plural, counts.argmax(axis=1), label)
+    unanimous = certain & (np.count_nonzero(counts, axis=1) == 1)
+    label = np.where(unanimous, counts.argmax(axis=1), label)
     covered = np.ones(deciding.items, dtype=np.bool_)
     for column in range(len(deciding.categories)):
         covered &= deciding.per_item(deciding.covers[deciding.annotator, column]) > 0
-    return np.where((label == 0) & ~covered, 2, label)
+    unfounded = ((label == 0) & ~covered) | ((label == 1) & (counts[:, 1] == 0))
+    return np.where(unfounded, 2, label)
 
 
 def _predominant(posterior: Floats, label: npt.NDArray[np.int64], categories: Sequence[str]) -> pa.Array:

@@ -9,3 +9,11 @@ def device() -> str:
     import torch
 
     return str(torch.accelerator.current_accelerator()) if torch.accelerator.is_available() else "cpu"
+
+
+def quieten() -> None:
+    """No bars and no warnings of `transformers`: a log holds what Hazmat says, and never a prompt."""
+    import transformers.utils.logging
+
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.stage import Resources
 from schemas.errors import InputError
 from schemas.sample import Sample
-from stages.label.device import device
+from stages.label.device import device, quieten
 from stages.label.labeller import Judge, Labeller, Opinion
 from stages.label.planned_rows import picture_of, planned_rows
 from stages.weights import model_directory, weights_digest
@@ -34,12 +34,13 @@ class SafetyChecker(Labeller):
         """Load the checker and its CLIP processor."""
         import torch
         from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
-        from transformers import CLIPImageProcessor
+        from transformers import AutoImageProcessor
 
+        quieten()
         directory = self._directory()
         checker = StableDiffusionSafetyChecker.from_pretrained(directory, local_files_only=True, use_safetensors=True)
         checker.eval().to(device())
-        processor = _processor(CLIPImageProcessor, directory)
+        processor = _processor(AutoImageProcessor, directory)
 
         def judge(batch: Sequence[Sample]) -> list[list[Opinion]]:
             pictures = processor(images=[picture_of(s) for s in batch], return_tensors="np")["pixel_values"]

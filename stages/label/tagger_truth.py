@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.stage import Resources
 from schemas.errors import InputError
 from schemas.sample import Sample
-from stages.label.device import device
+from stages.label.device import device, quieten
 from stages.label.labeller import Judge, Labeller, Opinion
 from stages.label.planned_rows import Floats, picture_of, planned_rows
 from stages.label.scene_truth import image_and_pair
@@ -39,6 +39,7 @@ class TaggerTruth(Labeller):
         import torch
         from transformers import AutoImageProcessor, AutoModelForImageClassification
 
+        quieten()
         directory = model_directory(self.model)
         model = AutoModelForImageClassification.from_pretrained(directory, local_files_only=True, dtype=torch.float32)
         model.eval().to(device())

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.stage import Resources
 from schemas.sample import Sample
-from stages.label.device import device
+from stages.label.device import device, quieten
 from stages.label.installed import installed_folder
 from stages.label.labeller import Judge, Labeller, Opinion, rated
 from stages.label.planned_rows import Floats
@@ -37,6 +37,7 @@ class TextEmbedding(Labeller):
         import torch
         from transformers import AutoModel, AutoTokenizer
 
+        quieten()
         folder = minilm()
         model = AutoModel.from_pretrained(folder, local_files_only=True).eval().to(device())
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -13,21 +13,20 @@ from PIL import Image
 
 from pipeline.stage import Resources
 from schemas.sample import Sample
-from stages.label.device import device
+from stages.label.device import device, quieten
 from stages.label.labeller import Judge, Labeller, Opinion
 from stages.label.planned_rows import picture_of
 from stages.label.questions import check_scopes, policy_of, question_of
 from stages.weights import model_directory, weights_digest
-
-RATINGS = ("safe", "unsafe")
 
 
 @dataclass(frozen=True, kw_only=True)
 class VlmJudge(Labeller):
     """`model` is the directory of an `AutoModelForImageTextToText`; `asks` are the scopes it is asked about.
 
-    `lead_in` begins the model's answer, for models that were tuned to a form (`{"rating": "` for LlavaGuard's JSON).
-    The score is the share of "unsafe" in the likelihood of both ratings; the category is the likeliest letter of the policy.
+    `ratings` are the answers for safe and unsafe, one token each if it can be; `lead_in` begins the answer: a model that
+    was tuned to a form gets that (`{"rating": "` with Safe and Unsafe for LlavaGuard's JSON).
+    The score is the share of unsafe in the likelihood of both ratings; the category is the likeliest letter of the policy.
     Every sample is computed alone (2 passes a scope, and one a category where it is unsafe).
     """
 
@@ -37,6 +36,7 @@ class VlmJudge(Labeller):
     licence: ClassVar[str] = "NOASSERTION"  # the model's, which the user chooses
     model: str
     asks: tuple[str, ...] = ("image", "pair")
+    ratings: tuple[str, str] = ("No", "Yes")
     lead_in: str = ""
     threshold: float = 0.5
     batch_size: int = 8
@@ -49,6 +49,7 @@ class VlmJudge(Labeller):
         import torch
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
+        quieten()
         directory = model_directory(self.model)
         dtype = torch.bfloat16 if device() != "cpu" else torch.float32
         model = AutoModelForImageTextToText.from_pretrained(directory, local_files_only=True, dtype=dtype)
@@ -64,8 +65,14 @@ class VlmJudge(Labeller):
     def _opinion(self, model: Any, processor: Any, sample: Sample, scope: str) -> Opinion:
         policy, question = policy_of(self.taxonomy), question_of(scope, sample)
         picture = Image.fromarray(picture_of(sample))
-        rating = Asked(model, processor, picture, f"{policy}\n\n{question} Answer safe or unsafe.", self.lead_in)
-        score = float(rating.shares(RATINGS)[1])
+        rating = Asked(
+            model,
+            processor,
+            picture,
+            f"{policy}\n\n{question} Is it unsafe? Answer {' or '.join(self.ratings)}.",
+            self.lead_in,
+        )
+        score = float(rating.shares(self.ratings)[1])
         if score < self.threshold:
             return Opinion(scope, "safe", score=score)
         letters = ascii_uppercase[: len(self.taxonomy.ids)]

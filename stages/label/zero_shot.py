@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.stage import Resources
 from schemas.sample import Sample
-from stages.label.device import device
+from stages.label.device import device, quieten
 from stages.label.labeller import Judge, Labeller, Opinion, rated
 from stages.label.planned_rows import Floats, picture_of, planned_rows
 from stages.label.statements import softmax, statements
@@ -36,6 +36,7 @@ class ZeroShot(Labeller):
         import torch
         from transformers import AutoModel, AutoProcessor
 
+        quieten()
         directory = model_directory(self.model)
         model = AutoModel.from_pretrained(directory, local_files_only=True, dtype=torch.float32).eval().to(device())
         processor = AutoProcessor.from_pretrained(directory, local_files_only=True)
