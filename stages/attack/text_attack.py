@@ -70,7 +70,7 @@ class TextAttack(Threat):
 
     def _variant(self, sample: Sample, index: int, gate: Gate, target: Differentiable | None) -> Iterator[Sample]:
         seed = seed_of(sample.key, f"{self.name} {index}")
-        made, record = self._made(sample.prompt, seed, target)
+        made, record = self._made(sample, seed, target)
         if made is None or made.text == sample.prompt or gate.refusal(made.text) is not None:
             return
         drawn = made.text if sample.drawn_prompt == sample.prompt else sample.drawn_prompt
@@ -78,13 +78,13 @@ class TextAttack(Threat):
         yield self.variant(sample, index, prompt=made.text, drawn_prompt=drawn, attack=record, **gone)
 
     def _made(
-        self, prompt: str, seed: int, target: Differentiable | None
+        self, sample: Sample, seed: int, target: Differentiable | None
     ) -> tuple[Rewritten | None, AttackRecord | None]:
         """The variant, if this prompt is one to attack, and its record."""
         if target is None:
-            made = self.rewrite(prompt, seed)
+            made = self.rewrite(sample.prompt, seed)
             return made, self.record(made, seed)
-        inputs = Inputs((prompt,))
+        inputs = as_row(sample)
         flagged = bool(margin(target, inputs)[0] > 0)
         if not self.wanted(flagged):
             return None, None
@@ -139,6 +139,15 @@ class TextAttack(Threat):
             seed=seed,
             parameters=self.parameters(),
         )
+
+
+def as_row(sample: Sample) -> Inputs:
+    """One row, with the picture if it is in memory."""
+    import torch
+
+    if sample.pixels is None:
+        return Inputs((sample.prompt,))
+    return Inputs((sample.prompt,), torch.from_numpy(sample.pixels.copy()).permute(2, 0, 1)[None].float() / 255)
 
 
 def margin(target: Differentiable, inputs: Inputs) -> "Tensor":

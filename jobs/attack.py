@@ -1,0 +1,75 @@
+#!/usr/bin/env python
+"""Attack a run's clean samples and append the variants as further rounds, one for each family (text, image, joint).
+
+    jobs/attack.py RUN --attacks homoglyphs,recompress              black boxes need no classifier
+    jobs/attack.py RUN --attacks pgd,token_substitution --against models/late_fusion
+    jobs/attack.py RUN --attacks joint --against models/text,models/image
+
+The same command goes on where it stopped. Text variants get pictures of their own. Exit 0 done, 2 bad use or input, 3 done with
+quarantined samples.
+"""
+
+import argparse
+import json
+import time
+
+from jobs.attack_rounds import open_attack_round
+from jobs.attackers import attacks_of, targets_of
+from jobs.command import DONE, QUARANTINED, resolve_out, run_command
+from jobs.generate import positive
+from jobs.label import open_run
+from pipeline.catalogue.runs import existing_run
+from pipeline.round import pending, run_digest
+
+
+def main() -> int:
+    """One round a family, one summary."""
+    given = parse()
+    store = open_run(resolve_out(given.run))
+    _, config = existing_run(store.url)
+    attacks = attacks_of(given.attacks, targets_of(store, given.against, given.digest), given.aim, given.epsilon)
+    rounds = []
+    for family, some in attacks.items():
+        started = time.monotonic()
+        opened = open_attack_round(store, config, family, some)
+        made = sum(receipt.samples for receipt in opened.carry_out(given.engine, given.workers))
+        receipts = list(opened.round.receipts())
+        rounds.append({
+            "round": opened.round.folder,
+            "units": len(receipts),
+            "pending": len(pending(opened.round)),
+            "variants": sum(receipt.samples for receipt in receipts),
+            "passed_over": sum(receipt.dropped for receipt in receipts),
+            "quarantined": sum(receipt.quarantined for receipt in receipts),
+            "made_now": made,
+            "seconds": round(time.monotonic() - started, 2),
+            "digest": run_digest(receipts),
+        })  # fmt: skip
+        print("  ".join(f"{name} {value}" for name, value in rounds[-1].items()))
+    if given.json:
+        print(json.dumps({"run": store.url, "rounds": rounds}))
+    return QUARANTINED if any(round_["quarantined"] for round_ in rounds) else DONE
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("run", metavar="RUN", help="the run's folder or object-store url")
+    add("--attacks", required=True, metavar="A,B", help="files of stages/attack")
+    add("--against", metavar="A,B", help="classifiers: models/NAME of the run, or a folder with --digest")
+    add("--digest", metavar="HEX", help="digests of classifiers that this run did not train")
+    add(
+        "--aim",
+        default="evade",
+        help="evade (what is flagged), false_flag (what passes) or both (default: %(default)s)",
+    )
+    add("--epsilon", type=float, help="L-infinity budget in [0, 1] pixel units (default: 4/255)")
+    add("--engine", choices=("local", "ray"), default="ray")
+    add("--workers", type=positive, metavar="N", help="default: every accelerator, or every core but one")
+    add("--json", action="store_true", help="print one summary object as the last line")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,83 @@
+"""An attack round: the variants that some attacks make of a run's clean samples; asked again, it goes on where it stopped."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from jobs.attackers import TEXT
+from jobs.recipes import EMBEDDED, RECIPES
+from pipeline.engine import run_units
+from pipeline.plan import Plan
+from pipeline.round import AnotherPlanError, Round, open_round, pending
+from pipeline.signatures import all_rounds, further_round, rounds_with
+from pipeline.stage import Stage
+from pipeline.store import Store
+from schemas.errors import InputError
+from schemas.manifest import Receipt
+from schemas.run import RunConfig
+from schemas.sample import Sample
+from stages.attack.threat import Threat
+from stages.attack.variants import Variants
+from stages.committed.fetch_picture import FetchPicture
+from stages.committed.items import CommittedItems
+from stages.generate.diffusion import Diffusion
+from stages.generate.replicate import Replicate
+from stages.sink.encode import Encode
+
+UNIT_SIZE = 64  # samples: an attack takes seconds a sample, and a lost worker loses a unit at most
+
+
+@dataclass(frozen=True)
+class CleanItems:
+    """The samples of a run that no attack has touched."""
+
+    items: CommittedItems
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (sample for sample in self.items if sample.clean)
+
+
+@dataclass(frozen=True)
+class AttackRound:
+    """An opened round and the plan that it carries out."""
+
+    round: Round
+    plan: Plan
+
+    def carry_out(self, engine: str, workers: int | None = None) -> list[Receipt]:
+        """Do what is left; the receipts of what was done now."""
+        return list(run_units(engine, workers, self.plan, self.round, pending(self.round)))
+
+
+def open_attack_round(store: Store, config: RunConfig, family: str, attacks: Sequence[Threat]) -> AttackRound:
+    """The round of exactly these attacks on the clean samples as they are now: found, to be resumed, or begun."""
+    name = f"{family}-" + "-".join(attack.name for attack in attacks)
+    clean = CleanItems(CommittedItems(store, rounds_with(store, "raw")))
+    if next(iter(clean), None) is None:
+        raise InputError(
+            f"{store.url} holds no committed sample to attack; run jobs/generate.py --out {store.url} first"
+        )
+    plan = Plan(stages_of(store, config, family, attacks), clean, UNIT_SIZE, seed=config.seed)
+    for folder in all_rounds(store):
+        if re.fullmatch(rf"rounds/\d+-attack-{re.escape(name)}", folder):
+            # Other samples, weights or settings: new variants, beside which the old ones stay.
+            with suppress(AnotherPlanError):
+                return AttackRound(open_round(store, folder, plan), plan)
+    return AttackRound(open_round(store, further_round(store, f"-attack-{name}"), plan), plan)
+
+
+def stages_of(store: Store, config: RunConfig, family: str, attacks: Sequence[Threat]) -> tuple[Stage, ...]:
+    """Committed pictures → variants → for words: pictures of their own → files. Attacked pixels are stored without loss."""
+    fetch, variants = FetchPicture(url=store.url), Variants(attacks=tuple(attacks))
+    if family != TEXT:
+        return (fetch, variants, Encode(format="png"))
+    return (fetch, variants, *drawing(config), Encode())
+
+
+def drawing(config: RunConfig) -> tuple[Stage, ...]:
+    """How the run's recipe draws. Scenes drawn without a model take only the grammar's words, so there the embedded model draws."""
+    if config.recipe == "render":
+        return (Diffusion(model=EMBEDDED, steps=10, guidance_scale=3.0),)
+    stages = RECIPES[config.recipe](config, ()).stages
+    return tuple(stage for stage in stages if not isinstance(stage, Replicate | Encode | Variants))
