@@ -20,6 +20,7 @@ from typing import Any
 
 import duckdb
 
+from bench.report import report
 from bench.shard_measures.documented import documented_queries
 from bench.shard_measures.speed import read_over_webdataset, write_over_tarwriter
 from bench.shard_measures.synthetic import write_synthetic_run
@@ -29,7 +30,6 @@ from pipeline.catalogue.keep import make_keep_list
 from pipeline.catalogue.views import open_views, refresh
 from pipeline.store import open_store
 
-RESULT = Path(__file__).parent / "results" / "shards.json"
 SMALLER = 10  # the second size is a tenth
 REPEATS = 5
 
@@ -60,9 +60,7 @@ def main() -> None:
         found |= query_times(large)
         found |= write_over_tarwriter(Path(folder) / "pictures", given.pictures)
         found |= read_over_webdataset(Path(folder) / "pictures")
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
-    print(json.dumps(found))
+    report("shards", found)
 
 
 def groups_apart(run: str) -> dict[str, Any]:

@@ -14,9 +14,9 @@ import time
 
 from jobs.command import DONE, FAILED, resolve_out, run_command
 from jobs.sharding import recipe_of
-from pipeline.catalogue.audit import Audit, check_rounds, check_shards
-from pipeline.catalogue.leaks import check_lineage, check_splits
+from pipeline.catalogue.audit import Audit
 from pipeline.catalogue.runs import existing_run
+from pipeline.catalogue.verify import verify_run
 
 
 def main() -> int:
@@ -27,11 +27,7 @@ def main() -> int:
     given = parser.parse_args()
     started = time.monotonic()
     store, config = existing_run(resolve_out(given.run))
-    audit = Audit(store)
-    check_rounds(audit)
-    check_shards(audit)
-    check_lineage(audit)
-    check_splits(audit, recipe_of(config, store.url).rules.groups)
+    audit = verify_run(store, recipe_of(config, store.url).rules.groups)
     return report(audit, time.monotonic() - started, given.json)
 
 

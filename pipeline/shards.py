@@ -12,19 +12,23 @@ import pyarrow.parquet as pq
 from pipeline.catalogue.duck import parquet, quoted, reach, scratch_database
 from pipeline.catalogue.gather import KEEP, committed
 from pipeline.catalogue.keep import SPLIT_ORDER
-from pipeline.commit import Pack, digest, pack_tar, parquet_bytes, placed_rows
+from pipeline.commit import Pack, digest, pack_tar, parquet_bytes
 from pipeline.plan import Plan
 from pipeline.round import Round
 from pipeline.store import Store, open_store
 from schemas.catalogue import KEEP_SCHEMA
 from schemas.manifest import Receipt
-from schemas.sample import SAMPLE_SCHEMA, Sample, from_table, to_row, to_table
+from schemas.sample import LOCATION, SAMPLE_SCHEMA, STORED, Sample, from_table, to_row, to_table
 
 FOLDER = "shards"
 MANIFEST = f"{FOLDER}/manifest.json"
 FACTS = tuple(name for name in KEEP_SCHEMA.names if name not in ("key", "shard"))
 UNLABELLED = "unlabelled"
+LABEL_FACTS = tuple(name for name in FACTS if name.endswith(("_label", "_categories")))
 IN_JSON = ("key", "root", "clean", "prompt", "drawn_prompt", "source")
+PROVENANCE = tuple(name for name in STORED if name not in (*IN_JSON, *LOCATION))
+SHARD_SCHEMA = pa.schema([*SAMPLE_SCHEMA, *(KEEP_SCHEMA.field(name) for name in FACTS)])
+_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +61,27 @@ class PackShard(Pack):
         """The tar, then the rows that say where in it each picture lies. Both are in the order of keys, which are hashes."""
         name = self.slots[unit].name
         facts = {row["key"]: row for row in keep_rows(open_store(self.url), unit).to_pylist()}
-        tar, extents = pack_tar(samples, lambda sample: shard_json(sample, facts[sample.key]))
+        rows = {sample.key: {**to_row(sample), **facts[sample.key]} for sample in samples}
+        tar, extents = pack_tar(samples, lambda sample: shard_json(rows[sample.key]))
         yield f"{name}.tar", tar
-        rows = placed_rows(samples, f"{folder}/{name}.tar", extents)
-        for column in FACTS:
-            values = [facts[key][column] for key in rows["key"].to_pylist()]
-            rows = rows.append_column(column, pa.array(values, KEEP_SCHEMA.field(column).type))
-        yield f"{name}.parquet", parquet_bytes(rows)
+        for key, extent in extents.items():
+            rows[key] |= {"tar": f"{folder}/{name}.tar", "tar_offset": extent.offset, "tar_size": extent.size}
+        yield f"{name}.parquet", parquet_bytes(pa.Table.from_pylist([rows[key] for key in sorted(rows)], SHARD_SCHEMA))
 
 
-def shard_json(sample: Sample, facts: dict[str, Any]) -> bytes:
+def shard_json(row: dict[str, Any]) -> bytes:
     """The member beside the picture. Every shard has the same fields with the same types and no nulls: readers that guess a
     schema from the first samples (`datasets` does) would fail on later ones. A missing label says so in a word; all else
     that is known of the sample is in `provenance`, as JSON in a string.
     """
-    row = to_row(sample)
-    said: dict[str, Any] = {name: row[name] for name in IN_JSON}
-    for name in FACTS:
-        value = facts[name]
-        said[name] = value if value is not None else ("" if name.endswith("_categories") else UNLABELLED)
-    said["test_set"] = facts["test_set"] or facts["split"]
-    rest = {k: v for k, v in row.items() if v is not None and k not in IN_JSON and not k.startswith("tar")}
-    said["provenance"] = json.dumps(rest, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    said = {name: row[name] for name in (*IN_JSON, *FACTS)}
+    for name in LABEL_FACTS:
+        if said[name] is None:
+            said[name] = UNLABELLED if name.endswith("_label") else ""
+    said["test_set"] = row["test_set"] or row["split"]
+    rest = {name: row[name] for name in PROVENANCE if row[name] is not None}
+    said["provenance"] = _JSON.encode(rest)
+    return _JSON.encode(said).encode()
 
 
 def keep_rows(store: Store, unit: int) -> pa.Table:

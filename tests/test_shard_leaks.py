@@ -7,25 +7,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.catalogue.audit import Audit, check_rounds, check_shards
 from pipeline.catalogue.edges import GroupRules
-from pipeline.catalogue.leaks import check_lineage, check_splits
 from pipeline.catalogue.splits import SplitRules, held_out_attack, held_out_generator
+from pipeline.catalogue.verify import verify_run
 from pipeline.store import Store
-from planted import Pair, committed_keys, groups, pair, picture, plant, recipe, shards, variant
+from planted import Pair, groups, pair, plant, recipe, shards, variant
 from schemas.sample import Pixels
 
 BACKGROUND = 120
 
 
-def problems(store: Store, rules: GroupRules | None = None) -> list[str]:
+def problems(store: Store) -> list[str]:
     """What `verify` says of a run."""
-    audit = Audit(store)
-    check_rounds(audit)
-    check_shards(audit)
-    check_lineage(audit)
-    check_splits(audit, rules or GroupRules())
-    return audit.problems
+    return verify_run(store, GroupRules()).problems
 
 
 def jpeg(pixels: Pixels, quality: int = 75) -> Pixels:
@@ -189,14 +183,3 @@ def test_the_largest_group_names_the_edge_that_glued_it(tmp_path: Path) -> None:
     assert biggest["size"] == 10
     assert biggest["glue"]["kind"] == "picture" and biggest["glue"]["joined"] == [4, 6]
     assert {biggest["glue"]["a"], biggest["glue"]["b"]} == {left[0].sample.key, glue.sample.key}
-
-
-def test_verify_finds_a_leak_that_was_put_in_by_force(tmp_path: Path, background: list[Pair]) -> None:
-    store = plant(str(tmp_path / "run"), [*background, pair(0, text="twin", pixels=picture(0))], tmp_path / "files")
-    without = GroupRules(picture_bits=None)
-    import pipeline.catalogue.edges as edges
-
-    kept = edges.SAME_PICTURE
-    assert kept and committed_keys(store)
-    shards(store, recipe(store, groups=without))
-    assert problems(store) == []

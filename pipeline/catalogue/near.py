@@ -113,7 +113,7 @@ def _collect(
     """Compare what shares a bucket in any band. `head`, a word of each code, rules out most pairs without fetching the rest."""
     found: dict[str, list[npt.NDArray[Any]]] = {"code": [], "distance": []}
     skipped = 0
-    for band in bands:
+    for band in bands if rows else ():
         order = np.argsort(band, kind="stable")
         ends, left_out = _ends(band[order])
         skipped += left_out

@@ -16,6 +16,7 @@ class FetchBytes(Stage):
 
     adds: ClassVar[frozenset[str]] = frozenset({"encoded", "format"})
     url: str
+    batch_size: int = 256  # more of a batch lies in one tar, which is opened once
 
     def open(self) -> Step:
         """Open the run's store."""
