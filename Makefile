@@ -38,8 +38,17 @@ format: setup ## put the code into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench-%: setup ## measure: bench-generate, bench-world, bench-gate
+bench-%: setup ## measure: bench-generate, bench-world, bench-shards, bench-labels, bench-gate, bench-rewrite
 	$(BIN)/python -m bench.$*
+
+shards: setup ## turn a run into a leak-free, split, sharded dataset (RUN=runs/demo)
+	$(BIN)/python jobs/shards.py $(RUN)
+
+query: setup ## ask a run: make query Q="SELECT count(*) FROM samples" (RUN=runs/demo)
+	$(BIN)/python jobs/query.py $(RUN) "$(Q)"
+
+verify: setup ## hash a run again, check receipts, lineage and splits (RUN=runs/demo)
+	$(BIN)/python jobs/verify.py $(RUN)
 
 world-data: setup ## build the atlases of pictograms again from their packages
 	$(BIN)/python -m stages.world.fetch
