@@ -68,15 +68,15 @@ class Victim:
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for part, chosen, size in self._tiles(pixels, rows):
             with torch.enable_grad():
-                at = part.detach().clone().requires_grad_(True)
+                at = part.detach().requires_grad_(True)
                 margins = self._ask(at, chosen)
                 loss = self._loss(margins, chosen, kind)
                 (slope,) = torch.autograd.grad(loss.sum(), at)
             found.append((slope[:size], loss[:size].detach(), self._lead(margins, chosen)[:size].detach()))
         slope, loss, lead = (torch.cat(column) for column in zip(*found, strict=True))
-        usable = slope.isfinite().flatten(1).all(1) & (slope != 0).flatten(1).any(1)
-        self.flat += int((~usable).sum())
-        return slope.nan_to_num(0.0, 0.0, 0.0), loss, lead
+        total = slope.flatten(1).abs().sum(1)  # one pass over the pixels tells of both zeros and NaN
+        self.flat += int((~total.isfinite() | (total == 0)).sum())
+        return slope if bool(total.isfinite().all()) else slope.nan_to_num(0.0, 0.0, 0.0), loss, lead
 
     def stored(self, pixels: Tensor, rows: Tensor) -> Tensor:
         """The pictures after 8-bit encoding and decoding: whole levels from the clean picture, rounded towards it."""
