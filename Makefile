@@ -38,7 +38,7 @@ format: setup ## put the code into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench-%: setup ## measure: bench-generate, bench-world, bench-shards, bench-labels, bench-gate, bench-rewrite
+bench-%: setup ## measure: bench-generate, bench-world, bench-shards, bench-labels, bench-gate, bench-rewrite, bench-attacks
 	$(BIN)/python -m bench.$*
 
 shards: setup ## turn a run into a leak-free, split, sharded dataset (RUN=runs/demo)
