@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -19,6 +20,7 @@ from jobs.sharding import recipe_of
 from jobs.shards import Means, make_shards
 from pipeline.catalogue.runs import existing_run
 from pipeline.catalogue.views import VIEWS, refresh
+from pipeline.commit import parquet_bytes
 from pipeline.store import LocalStore
 from planted import pair, plant, shards, variant
 from schemas.errors import InputError
@@ -90,6 +92,27 @@ def test_the_catalogue_follows_the_run(tmp_path: Path) -> None:
     assert refresh(store) and not refresh(store)
     plant(store.url, [pair(1)], tmp_path / "files")
     assert refresh(store)
+
+
+def test_results_and_labels_show_with_whatever_columns_their_makers_chose(tmp_path: Path) -> None:
+    store = plant(str(tmp_path / "run"), [pair(0)], tmp_path / "files")
+    key = pair(0).sample.key
+    store.write("results/a.parquet", parquet_bytes(pa.Table.from_pylist([{"key": key, "attack": {"name": "pgd"}}])))
+    store.write("labels.parquet", parquet_bytes(_labels(key)))
+    refresh(store)
+    with duckdb.connect() as con:
+        query.open_views(con, store)
+        assert con.execute("SELECT attack.name FROM results").fetchall() == [("pgd",)]
+        assert con.execute("SELECT posterior FROM labels").fetchall() == [(0.9,)]
+        assert con.execute("SELECT pair_label, pair_categories, image_label FROM samples").fetchall() == [
+            ("safe", "", None)
+        ]
+
+
+def _labels(key: str) -> pa.Table:
+    row = {"key": key, "scope": "pair", "label": "safe", "categories": [], "posterior": 0.9}
+    columns = {name: pa.array([value], pa.list_(pa.string()) if value == [] else None) for name, value in row.items()}
+    return pa.table(columns)
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json"])

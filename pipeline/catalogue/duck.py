@@ -78,6 +78,13 @@ def parquet(store: Store, names: Sequence[str], schema: pa.Schema) -> str:
     return f"({empty} UNION ALL BY NAME {read})"
 
 
+def as_it_is(store: Store, names: Sequence[str], schema: pa.Schema) -> str:
+    """SQL of a relation over files whose columns another part decides; `schema` only where there is no file yet."""
+    if not names:
+        return f"(SELECT * EXCLUDE (file) FROM {parquet(store, [], schema)})"
+    return f"(SELECT * FROM read_parquet([{', '.join(quoted(f'{store.url}/{name}') for name in names)}], union_by_name=true))"
+
+
 def sql_type(kind: pa.DataType) -> str:
     """DuckDB's name of an Arrow type."""
     if pa.types.is_struct(kind):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.catalogue.duck import Connection, parquet, quoted, reach, scratch_database
+from pipeline.catalogue.duck import Connection, as_it_is, parquet, quoted, reach, scratch_database
 from pipeline.catalogue.gather import GROUPS, KEEP, committed, derived
 from pipeline.catalogue.keep import write_table
 from pipeline.catalogue.labels import LABELS, labels_wide
@@ -138,7 +138,8 @@ def _sources(store: Store) -> list[tuple[str, str, str]]:
     """
     votes = parquet(store, committed(store, "votes"), VOTE_SCHEMA)
     quarantine = parquet(store, committed(store, "quarantine"), QUARANTINE_SCHEMA)
-    results = parquet(store, _results(store), RESULTS_SCHEMA)
+    results = as_it_is(store, _results(store), RESULTS_SCHEMA)
+    labels = as_it_is(store, [LABELS] if store.size(LABELS) is not None else [], LABELS_SCHEMA)
     shards = f"""
         SELECT split, shard, printf('shards/%s/%06d.tar', split, shard) AS tar, count(*) AS samples,
             round(sum(weight), 6) AS weight, count(DISTINCT "group") AS groups FROM {keep} GROUP BY split, shard
@@ -146,10 +147,10 @@ def _sources(store: Store) -> list[tuple[str, str, str]]:
     return [
         ("samples", samples, "key"),
         ("votes", f"SELECT * EXCLUDE (file) FROM {votes}", "key, scope, annotator, round, time"),
-        ("labels", f"SELECT * EXCLUDE (file) FROM {derived(store, LABELS, LABELS_SCHEMA)}", "key, scope"),
+        ("labels", labels, "key, scope"),
         ("quarantine", f"SELECT *, {round_of.replace('raw.file', 'file')} AS round FROM {quarantine}", "file, key"),
         ("shards", shards, "split, shard"),
-        ("results", results, "scorer, attack, key"),
+        ("results", results, "key"),
     ]
 
 
