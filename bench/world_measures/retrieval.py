@@ -25,10 +25,10 @@ def measure(models: Models) -> dict[str, Figure]:
         captions = text_features(models, [caption(scene, rng, held_out=True) for scene in scenes])
         found = (captions @ picture_features(models, drawn(scenes)).T).argmax(1)
         hits += (found == torch.arange(AMONG)).tolist()
-    return {"clip_retrieval_r1": share(hits, 0.80), "clip_unsafe_auroc": _unsafe(models)}
+    return {"clip_retrieval_r1": share(hits, 0.80), **_unsafe(models)}
 
 
-def _unsafe(models: Models) -> Figure:
+def _unsafe(models: Models) -> dict[str, Figure]:
     """Zero-shot: the mass of 'a picture of WORD' over words of unsafe concepts, on single and paired renders."""
     rng = np.random.default_rng(70_004)
     scenes = singles(rng, NAMES, 6 * len(NAMES)) + pairs(rng, NAMES, 400)
@@ -37,4 +37,14 @@ def _unsafe(models: Models) -> Figure:
     unsafe = torch.tensor([concept.kind == "unsafe" for concept in VOCABULARY])
     scores = logits.softmax(1)[:, unsafe].sum(1).numpy()
     labels = np.array([truth.of_picture(scene.concepts).unsafe for scene in scenes])
-    return resampled(lambda i: float(roc_auc_score(labels[i], scores[i])), len(scenes), 0.95)
+
+    def auroc(chosen: slice, target: float | None = None) -> Figure:
+        wanted, said = labels[chosen], scores[chosen]
+        return resampled(lambda i: float(roc_auc_score(wanted[i], said[i])), len(wanted), target)
+
+    alone = 6 * len(NAMES)
+    return {
+        "clip_unsafe_auroc": auroc(slice(None), 0.95),
+        "clip_unsafe_auroc_singles": auroc(slice(0, alone)),
+        "clip_unsafe_auroc_pairs": auroc(slice(alone, None)),
+    }

@@ -36,7 +36,7 @@ def declare_float32(directory: Path) -> None:
     """Weights are stored in half precision to be small; `from_pretrained` loads what config.json names as `dtype`."""
     path = directory / "config.json"
     config = json.loads(path.read_text(encoding="utf-8")) | {"dtype": "float32"}
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def curve(work: Path, name: str) -> list[dict[str, float]]:
