@@ -5,12 +5,11 @@ no denominator but in the rate printed beside. Judges and aggregates are measure
 vote is left out.
 """
 
-import random
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,11 +44,13 @@ from stages.label.zero_shot import ZeroShot
 from stages.sink.encode import Encode
 from stages.world.grammar import prompts
 
-SCENES, SEED = 1200, 606
+SCENES, SEED = 800, 607
 GOLD = 10  # one scene in so many
+RUN = Path("runs/bench-labels")
+"""Kept, so that a killed benchmark goes on and another method of aggregation costs no new votes. New weights make new rounds."""
 POLICY = Policy(UNSAFEBENCH.name, UNSAFEBENCH.version, UNSAFEBENCH.ids)
 SIMULATED = {"items": 300_000, "votes": 3, "people": 60, "spammers": 4}
-TRUTH = "prompt_truth"  # is the truth itself on prompts of the grammar: shown, and left out of a second aggregate
+TRUTH = "prompt_truth"  # is the truth itself on prompts of the grammar: shown, and left out where judges are compared
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,9 @@ def vote(store: Store) -> tuple[list[Sample], dict[str, float]]:
     speed = {}
     for labeller in labellers():
         opened = open_label_round(store, [labeller])
-        seconds = sum(
-            count.seconds for r in opened.carry_out("local") for count in r.stages if count.stage == labeller.name
-        )
+        opened.carry_out("local")
+        counts = (count for receipt in opened.round.receipts() for count in receipt.stages)
+        seconds = sum(count.seconds for count in counts if count.stage == labeller.name)
         speed[labeller.annotator] = round(SCENES / seconds, 1)
     return list(CommittedItems(store, ["rounds/000-generate"])), speed
 
@@ -198,15 +199,15 @@ def inherited(samples: Sequence[Sample], truth_votes: Sequence[Vote]) -> dict[st
 
 
 def simulation() -> dict[str, float]:
-    """Dawid and Skene against the majority on simulated people, and its seconds."""
+    """Dawid and Skene against the majority on simulated people, and CPU seconds, since this machine is shared."""
     from bench.crowd import crowd
 
     table, truth = crowd(**SIMULATED)
     found: dict[str, float] = {}
     for method in ("majority", "dawid_skene"):
-        started = time.perf_counter()
+        started = time.process_time()
         labels = labels_of(table, method, Policy("simulated", "1", ("any",)))
-        found[f"{method}_seconds"] = round(time.perf_counter() - started, 1)
+        found[f"{method}_cpu_seconds"] = round(time.process_time() - started, 1)
         unsafe = np.asarray(pc.equal(labels["label"], "unsafe").to_numpy())
         found[f"{method}_accuracy"] = round(float((unsafe == truth).mean()), 4)
     return found
@@ -214,24 +215,22 @@ def simulation() -> dict[str, float]:
 
 def main() -> None:
     """Vote, aggregate, compare."""
-    random.seed(0)
-    with tempfile.TemporaryDirectory(prefix="hazmat-labels-") as folder:
-        store = open_store(folder)
-        samples, speed = vote(store)
-        table, _ = read_votes(store)
-        truth_votes = truths(samples)
-        scopes = compare(table, truth_votes)
+    store = open_store(str(RUN))
+    samples, speed = vote(store)
+    table, _ = read_votes(store)
+    truth_votes = truths(samples)
+    scopes = compare(table, truth_votes)
     aggregate, best = {}, {}
     for scope, rows in scopes.items():
-        aggregate[scope] = rows["= dawid_skene with gold"]["accuracy"]
-        best[scope] = max(row["accuracy"] for name, row in rows.items() if not name.startswith("=") and _whole(row))
+        aggregate[scope] = rows[f"= dawid_skene with gold, without {TRUTH}"]["f1"]
+        best[scope] = max(row["f1"] for name, row in rows.items() if name[0] != "=" and name != TRUTH and _whole(row))
     report(
         "labels",
         {
             "scenes": SCENES,
             "gold_share": 1 / GOLD,
-            "aggregate_accuracy": aggregate,
-            "best_judge_accuracy": best,
+            "aggregate_f1": aggregate,
+            "best_judge_f1": best,
             "prompt_label_wrong_for": inherited(samples, truth_votes),
             "samples_per_second": speed,
             "simulated_crowd": simulation(),
@@ -241,7 +240,7 @@ def main() -> None:
 
 
 def _whole(row: dict[str, Any]) -> bool:
-    """Whether the judge covers every category: the accuracy of others is on their own categories."""
+    """Whether the judge covers every category: the figures of others are of their own categories."""
     return len(row["categories"]) == len(UNSAFEBENCH.ids)
 
 

@@ -23,8 +23,8 @@ Floats = npt.NDArray[np.float64]
 OF_SAFE = {"right": 0.90, "na": 0.03, "other": 0.07}
 OF_UNSAFE = {"right": 0.60, "category": 0.15, "na": 0.05, "safe": 0.20}
 OF_NA = {"right": 0.60, "other": 0.40}
-STRENGTH = 2.0  # votes that a prior counts for: few, or it hides from EM that a judge is excellent
-POOL = 30.0  # votes that what a judge does over all categories counts for in one of them
+STRENGTH = 1.0  # votes that a prior counts for: few, or it hides from EM that a judge is excellent
+POOL = 100.0  # votes that what a judge does over all categories counts for in one: 30 lost .03 of accuracy with 80 gold items
 ITERATIONS = 100
 TOLERANCE = 1e-4  # mean change of the posterior of an item at which EM stops
 
