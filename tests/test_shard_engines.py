@@ -20,7 +20,7 @@ def job(name: str, *arguments: str, code: int = 0, env: dict[str, str] | None = 
     command = [sys.executable, str(ROOT / "jobs" / f"{name}.py"), *arguments]
     done = subprocess.run(command, cwd=ROOT, env=_env(env), capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout.splitlines()[-1]
+    return (done.stdout.splitlines() or [""])[-1]
 
 
 def _env(extra: dict[str, str] | None = None) -> dict[str, str]:
@@ -159,4 +159,4 @@ def test_a_conditional_put_lets_one_writer_win(bucket: dict[str, str]) -> None:
 def test_a_bucket_that_is_not_there_gives_one_clear_error(bucket: dict[str, str]) -> None:
     command = [sys.executable, str(ROOT / "jobs/shards.py"), "s3://absent/run", "--engine", "local"]
     done = subprocess.run(command, cwd=ROOT, env=_env(bucket), capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and done.stderr.startswith("error: s3://absent/run") and done.stderr.count("\n") == 1
+    assert done.returncode == 2 and done.stderr.startswith("error: s3://absent/run") and done.stderr.count("\n") == 1

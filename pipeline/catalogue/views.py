@@ -129,7 +129,8 @@ def _sources(store: Store) -> list[tuple[str, str, str]]:
     unit_of = "regexp_extract(raw.file, 'unit-(\\d+)', 1)::BIGINT"
     samples = f"""
         SELECT raw.* EXCLUDE (file), {round_of} AS round, {unit_of} AS unit, {facts}, groups."group", groups.split,
-            groups.test_set, groups.kept, groups.reason, groups.detail, keep.shard, keep.weight, labelled.* EXCLUDE (key)
+            count(*) OVER (PARTITION BY groups."group") AS group_size, groups.test_set, groups.kept, groups.reason, groups.detail,
+            keep.shard, keep.weight, labelled.* EXCLUDE (key)
         FROM {raw} raw
         LEFT JOIN (SELECT * FROM {signatures} QUALIFY row_number() OVER (PARTITION BY key ORDER BY file DESC) = 1) signed
             USING (key)
