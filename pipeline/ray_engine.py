@@ -118,7 +118,6 @@ class RayEngine:
             return
         for name in ("ray", "ray.data"):  # a plan's own progress line says all that a user needs
             logging.getLogger(name).setLevel(logging.ERROR)
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         environment = {"env_vars": {"OMP_NUM_THREADS": "1", "PYTHONPATH": _import_path()}}
         if "RAY_ADDRESS" in os.environ:
             ray.init(runtime_env=environment, log_to_driver=False, logging_level="ERROR")
