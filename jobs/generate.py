@@ -33,7 +33,7 @@ def parse() -> tuple[RunConfig, bool, bool]:
     add = parser.add_argument
     add("--out", default="runs/generate", help="a folder or object-store url for the run (default: %(default)s)")
     add("--recipe", default="pictogram", choices=sorted(RECIPES), help="what is done (default: %(default)s)")
-    add("--prompts", metavar="FILE", help=".txt, .csv, .jsonl or .parquet; without it the grammar makes prompts")
+    add("--prompts", metavar="FILE", help="file, datasets folder or hub id; several: A,B,grammar")
     add("--column", metavar="NAME", help="the column that holds the prompts (default: prompt)")
     add("--count", type=positive, help="prompts to make, or to take of the file (default: 256, or all of the file)")
     add("--images-per-prompt", type=positive, default=1, metavar="K")

@@ -1,18 +1,22 @@
-"""Where a run's prompts come from: a file, or the grammar or the vocabulary; past the gate, and as root samples."""
+"""Where a run's prompts come from: files, dataset folders, hub ids, the grammar; past the gate, and as root samples."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 
 from schemas.prompt import Prompt
 from schemas.run import RunConfig
 from schemas.sample import Sample
 from stages.prompts.files import read_prompts
 from stages.prompts.gate import Gate
+from stages.prompts.hub import HubPrompts
 from stages.prompts.intake import Intake
 from stages.prompts.vocabulary import world_prompts
 from stages.world.grammar import prompts as grammar_prompts
 
+GRAMMAR = "grammar"
+"""Names the grammar among the sources of `--prompts A,B,grammar`."""
 GRAMMAR_COUNT = 256  # prompts made where neither a file nor a count is given
 
 
@@ -31,21 +35,38 @@ class Roots:
             yield Sample.from_prompt(prompt, self.config.seed)
 
     def _prompts(self) -> Iterator[Prompt]:
-        if self.config.prompts is None and self.config.recipe == "rewrite":  # what a language model is to write out
+        if self.config.prompts is not None:
+            for name in _names(self.config.prompts):
+                yield from self._source(name)
+        elif self.config.recipe == "rewrite":  # what a language model is to write out
             yield from world_prompts(self.config.count or GRAMMAR_COUNT)
-        elif self.config.prompts is None:
-            for made in grammar_prompts(self.config.seed, self.config.count or GRAMMAR_COUNT):
-                yield Prompt(
-                    text=made.prompt,
-                    drawn_text=made.drawn_prompt,
-                    language="en",
-                    source=f"grammar/{made.kind}",
-                    licence="Apache-2.0",
-                    category=made.category,
-                    label=made.label,
-                )
         else:
-            yield from read_prompts(self.config.prompts, column=self.config.column)
+            yield from self._grammar()
+
+    def _source(self, name: str) -> Iterable[Prompt]:
+        path = Path(name)
+        if name == GRAMMAR:
+            return self._grammar()
+        if path.is_dir() or (not path.suffix and name.count("/") == 1 and not path.exists()):
+            return HubPrompts(name, self.config.column or "prompt")
+        return read_prompts(name, column=self.config.column)
+
+    def _grammar(self) -> Iterator[Prompt]:
+        for made in grammar_prompts(self.config.seed, self.config.count or GRAMMAR_COUNT):
+            yield Prompt(
+                text=made.prompt,
+                drawn_text=made.drawn_prompt,
+                language="en",
+                source=f"grammar/{made.kind}",
+                licence="Apache-2.0",
+                category=made.category,
+                label=made.label,
+            )
+
+
+def _names(prompts: str) -> list[str]:
+    """The sources of `--prompts A,B`; a file whose own name has a comma is one source."""
+    return [prompts] if Path(prompts).exists() else [name for name in prompts.split(",") if name]
 
 
 def roots(config: RunConfig) -> Roots:
