@@ -7,6 +7,7 @@ start does not count; `*_start_seconds` say what it costs. Bare and job alternat
 `driver_rss_mb`: peak memory of the driver at 10,000 and at 200,000 samples.
 """
 
+import argparse
 import multiprocessing
 import resource
 import statistics
@@ -36,9 +37,8 @@ from stages.world.grammar import prompts
 from stages.world.reader import read
 from stages.world.scene import compose
 
-DIFFUSION_IMAGES = 640
-RENDER_IMAGES = 20_480
-PAIRS = 3
+DIFFUSION_IMAGES = 384
+RENDER_IMAGES = 10_240
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,11 @@ def render_bare_twice() -> float:
 
 def main() -> None:
     """Measure in pairs, report medians of ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=3, help="times that bare and job alternate (default: %(default)s)")
+    pairs = parser.parse_args().pairs
     local, ray, rendered, starts = [], [], [], []
-    for _ in range(PAIRS):
+    for _ in range(pairs):
         bare, _ = alone(bare_diffusion, DIFFUSION_IMAGES)
         local_rate, local_start = alone(diffusion_job, "local")
         ray_rate, ray_start = alone(diffusion_job, "ray")
@@ -157,7 +160,7 @@ def main() -> None:
             "diffusion_images_per_second_bare": round(bare, 2),
             "local_start_seconds": round(statistics.median(s for s, _ in starts), 1),
             "ray_start_seconds": round(statistics.median(s for _, s in starts), 1),
-            "pairs": PAIRS,
+            "pairs": pairs,
             "all_ratios": {"local": local, "ray": ray, "render": [ratio for _, ratio in rendered]},
         },
     )
