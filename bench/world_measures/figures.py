@@ -32,6 +32,11 @@ def resampled(
     return _figure(statistic(np.arange(n)), n, (float(low), float(high)), target)
 
 
+def without_target(figure: Figure) -> Figure:
+    """The figure, where the target is meant for another way to measure it."""
+    return {key: value for key, value in figure.items() if key not in ("target", "reached")}
+
+
 def _figure(value: float, n: int, interval: tuple[float, float], target: float | None) -> Figure:
     figure: Figure = {"value": round(value, 4), "n": n, "ci95": [round(v, 4) for v in interval]}
     if target is not None:
