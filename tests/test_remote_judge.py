@@ -40,7 +40,9 @@ def test_policy_picture_and_text_are_in_the_question_and_the_key_in_the_header(m
     monkeypatch.setenv("HAZMAT_JUDGE_KEY", "key-of-a-test")
     with serving(ChatServer()) as server:
         votes(RemoteJudge(model=server.model, asks=("prompt", "image")))
-    text, image = server.requests
+    text, image = sorted(
+        server.requests, key=lambda request: "image_url" in json.dumps(request)
+    )  # asked at the same time
     assert "Violence." in text["messages"][0]["content"] and '"prompt 0"' in text["messages"][1]["content"][0]["text"]
     assert len(text["messages"][1]["content"]) == 1
     assert image["messages"][1]["content"][0]["image_url"]["url"].startswith("data:image/png;base64,")
