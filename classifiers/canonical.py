@@ -100,9 +100,13 @@ class Canonical:
         folded = word.translate(_SIGNS)
         most = _allowed(folded)
         near = {meant for cut in _shortened(folded, most) for meant in self._index.get(cut, ())}
-        # Whoever misspells a word keeps its first letter, mostly (Pruthi et al. 2019, section 3); then the alphabet decides.
-        ranked = sorted((distance(folded, meant.translate(_SIGNS)), meant[0] != word[0], meant) for meant in near)
-        return ranked[0][2] if ranked and ranked[0][0] <= most else word
+        # Of the nearest, the one nearest as it is written ("blve" is "blue", not "bike", whose i is alike to l). Whoever misspells
+        # a word keeps its first letter, mostly (Pruthi et al. 2019, section 3); then the alphabet decides.
+        ranked = sorted(
+            (distance(folded, meant.translate(_SIGNS)), distance(word, meant), meant[0] != word[0], meant)
+            for meant in near
+        )
+        return ranked[0][-1] if ranked and ranked[0][0] <= most else word
 
     @cached_property
     def _index(self) -> dict[str, list[str]]:

@@ -68,6 +68,7 @@ def test_only_words_that_are_meant_are_guessed_and_the_nearest_wins() -> None:
         3,
     ]
     assert pickle.loads(pickle.dumps(lexicon))("knfe") == "knife"
+    assert Canonical(["bike", "blue"])("blve") == "blue", "as far from both by look, since i passes for l"
 
 
 def test_a_word_is_read_in_bounded_time() -> None:

@@ -6,17 +6,20 @@ import pytest
 import torch
 
 from classifiers.classifier import Classifier
+from classifiers.contract import Targets
 from jobs.training.batches import Batch, Streamed
 from jobs.training.fitting import train
 from jobs.training.group import Group
-from jobs.training.hardening import SHARE, Harden, exchanged
+from jobs.training.hardening import EXCHANGED, REWRITTEN, SHARE, Harden, exchanged
+from jobs.training.rewording import Asked, Rewording
 from jobs.training.rows import ShardRows
 from jobs.training.settings import Settings
 from jobs.training.survey import survey
-from jobs.training.world import black_boxes, harden_of, same_meaning
+from jobs.training.world import asked_by, black_boxes, harden_of, same_meaning
 from labelled_run import labelled_run, trained_model
 from pipeline.catalogue.runs import existing_run
 from schemas.errors import InputError
+from stages.world.purposes import PURPOSES
 
 EPSILON = 4 / 255
 BOTH = Settings(classifier="late_fusion", name="hard", epsilon=EPSILON, token_budget=3)
@@ -56,8 +59,48 @@ def test_half_a_batch_is_attacked_within_the_budget_and_the_other_half_is_left_a
     assert bool((moved[:count] > 0).all()) and float(moved.max()) <= EPSILON + 1e-6 and not bool(moved[count:].any())
     assert float(after.pixels.min()) >= 0 and float(after.pixels.max()) <= 1
     assert after.prompts[count:] == before.prompts[count:] and after.prompts[:count] != before.prompts[:count]
-    assert all(same_meaning(old, new) for old, new in zip(before.prompts, after.prompts, strict=True))
-    assert found.keys == batch.keys and found.targets is batch.targets
+    kept = round(count * (EXCHANGED + REWRITTEN))
+    assert kept and all(same_meaning(old, new) for old, new in zip(before.prompts[:kept], after.prompts, strict=False))
+    assert found.keys == batch.keys
+    for scope in model.scopes:
+        assert torch.equal(found.targets.unsafe[scope][count:], batch.targets.unsafe[scope][count:])
+        assert torch.equal(found.targets.unsafe[scope][:kept], batch.targets.unsafe[scope][:kept])
+
+
+def test_other_words_bring_their_own_truth_and_pictures_keep_theirs() -> None:
+    """Rows of every kind, reworded many times: each pair's label is the world's own for these words and this picture."""
+    model = trained_model("late_fusion").load()
+    batch = batch_for(model, 16)
+    shown = batch.targets.unsafe["image"] if "image" in model.scopes else torch.tensor([0.0, 1.0] * 8)
+    words = ("knife", "apple", "fight", "and", "zzz", "a")
+    rewording = Rewording(words, 4, asked_by, same_meaning, model.categories)
+    changed, known = 0, set()
+    for seed in range(40):
+        labels = {"prompt": torch.zeros(16), "image": shown.clone(), "pair": shown.clone()}
+        targets = Targets(
+            labels, {s: torch.zeros(16, len(model.categories)) for s in ("prompt", "image", "pair")}, torch.ones(16)
+        )
+        made = rewording(range(4, 16), batch.seen.prompts, targets, seed)
+        assert made[:4] == batch.seen.prompts[:4] and torch.equal(targets.unsafe["image"], shown)
+        for row in range(4, 16):
+            if same_meaning(batch.seen.prompts[row], made[row]):
+                continue
+            changed += 1
+            asked, pair = asked_by(made[row]), float(targets.unsafe["pair"][row])
+            known.add((asked.unsafe, asked.open, float(shown[row]), pair if pair == pair else None))
+            assert bool(targets.categories["prompt"][row].any()) == bool(asked.unsafe)
+    assert changed > 100
+    for unsafe, open_, picture, pair in known:
+        wanted = 1.0 if unsafe or picture == 1 else 0.0 if unsafe is False and not open_ else None
+        assert pair == wanted, (unsafe, open_, picture, pair)
+    assert {pair for *_, pair in known} == {0.0, 1.0, None}
+
+
+def test_a_purpose_without_an_object_is_open_and_strange_words_are_unknown() -> None:
+    assert asked_by("a picture of a small dog") == Asked(False)
+    assert asked_by("a zzz").unsafe is None
+    purpose = next(p.phrases[0] for p in PURPOSES)
+    assert asked_by(purpose).open and not asked_by(f"a dog {purpose}").open
 
 
 def test_what_is_attacked_is_harder_than_it_was_and_more_steps_are_no_easier() -> None:

@@ -1,21 +1,22 @@
 """Rows attacked while training: the inner maximum of adversarial training (Madry et al. 2018, equation 2.1), pictures and words.
 
-What is raised is the training loss itself, over all its scopes, by the weights as they are at this step. Pictures move within a
-ball of L-infinity; words are exchanged where the first-order estimate says it hurts most (HotFlip, Ebrahimi et al. 2018, equation
-10), or written otherwise by the black boxes of stages/attack. The labels stay, so a new wording counts only if the reader of the
-run's prompts finds the same things asked for as before.
+What is raised is the part of the training loss that is about safe and unsafe, over all scopes, by the weights as they are at this
+step. Pictures move within a ball of L-infinity. Words are exchanged where the first-order estimate says it hurts most (HotFlip,
+Ebrahimi et al. 2018, equation 10), or written otherwise by the black boxes of stages/attack: there the labels stay, so a wording
+counts only if the reader of the run's prompts finds the same things asked for. Or the words become others, and labels go with them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from classifiers.classifier import Classifier
-from classifiers.contract import Inputs
+from classifiers.contract import Inputs, Targets
 from jobs.training.batches import Batch, rows_of
 from jobs.training.loop import half
+from jobs.training.rewording import Reader, Rewording, SameMeaning, copied
 from schemas.identity import seed_of
 from stages.attack.pgd import Climb
 from stages.attack.text_attack import TextAttack
@@ -23,9 +24,10 @@ from stages.attack.token_substitution import plain_words_of
 from stages.attack.victim import at_rest, within
 
 SHARE = 0.5  # of a batch; the other half stays clean, or accuracy on clean rows pays for it
-EXCHANGED = 0.5  # of the attacked rows get words exchanged by gradient, the others are written otherwise
-
-SameMeaning = Callable[[str, str], bool]
+EXCHANGED, REWRITTEN = (
+    0.25,
+    0.25,
+)  # of the attacked rows: by gradient, by black boxes; the others get words with another truth
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,35 +42,38 @@ class Harden:
     edits: int
     rewrites: tuple[TextAttack, ...]
     same_meaning: SameMeaning
+    read: Reader
 
     def __call__(self, model: Classifier, batch: Batch, seed: int) -> Batch:
-        """The batch with its attacked rows in place; labels and keys are as before."""
+        """The batch with its attacked rows in place, under their keys; labels change where the words ask for something else."""
         inputs, count = batch.inputs, round(len(batch) * SHARE)
         if inputs is None or not count:
             return batch
-        chosen = list(range(count))
-        attacked = Batch(
-            batch.keys[:count], rows_of(batch.targets, torch.tensor(chosen)), self._written(model, inputs, count, seed)
-        )
+        prompts, targets = self._written(model, batch, count, seed)
+        inputs = replace(inputs, prompts=prompts)
+        chosen = range(count)
+        attacked = Batch(batch.keys[:count], rows_of(targets, torch.tensor(chosen)), inputs.rows(chosen))
         with at_rest(model):
             found = self._raised(model, attacked, seed)
-        prompts = (*found.prompts, *inputs.prompts[count:])
+        prompts = (*found.prompts, *prompts[count:])
         pixels = inputs.pixels
         if pixels is not None and found.pixels is not None:
             pixels = torch.cat([found.pixels, pixels[count:]])
-        return replace(batch, inputs=replace(inputs, prompts=prompts, pixels=pixels))
+        return replace(batch, inputs=replace(inputs, prompts=prompts, pixels=pixels), targets=targets)
 
-    def _written(self, model: Classifier, inputs: Inputs, count: int, seed: int) -> Inputs:
-        """The attacked rows, those behind the exchanged ones with their words written otherwise."""
-        rows = inputs.rows(range(count))
-        if not (self.edits and self.rewrites and "prompt" in model.coverage.reads):
-            return rows
-        prompts = list(rows.prompts)
-        for row in range(round(count * EXCHANGED), count):
+    def _written(self, model: Classifier, batch: Batch, count: int, seed: int) -> tuple[tuple[str, ...], Targets]:
+        """All prompts and labels; of the first `count` rows those behind the exchanged ones have other words."""
+        prompts, targets = batch.seen.prompts, batch.targets
+        if not self.edits or "prompt" not in model.coverage.reads:
+            return prompts, targets
+        first, second = (round(count * share) for share in (EXCHANGED, EXCHANGED + REWRITTEN))
+        made, targets = list(prompts), copied(targets)
+        for row in range(first, second) if self.rewrites else ():
             draw = seed_of(str(seed), f"row {row}")
-            made = self.rewrites[draw % len(self.rewrites)].rewrite(prompts[row], draw).text
-            prompts[row] = made if self.same_meaning(prompts[row], made) else prompts[row]
-        return replace(rows, prompts=tuple(prompts))
+            other = self.rewrites[draw % len(self.rewrites)].rewrite(prompts[row], draw).text
+            made[row] = other if self.same_meaning(prompts[row], other) else prompts[row]
+        rewording = Rewording(_plain_texts(model), self.edits, self.read, self.same_meaning, model.coverage.categories)
+        return rewording(range(second, count), made, targets, seed), targets
 
     def _raised(self, model: Classifier, batch: Batch, seed: int) -> Inputs:
         """Steps up the loss; words are exchanged at the first of them."""
@@ -113,8 +118,14 @@ def _slopes(model: Classifier, batch: Batch, pixels: bool, words: bool) -> tuple
             embeddings = model.embedding_table()[model.encode(inputs.prompts)].clone().requires_grad_(True)
             wanted.append(embeddings)
         with half(batch.targets.weights.device):
-            loss = model.losses(inputs, batch.targets, embeddings)["loss"]
-        return torch.autograd.grad(loss.float(), wanted)  # type: ignore[arg-type]
+            losses = model.losses(inputs, batch.targets, embeddings)
+        loss = torch.stack([value.float() for name, value in losses.items() if _decides(name)]).sum()
+        return torch.autograd.grad(loss, wanted, materialize_grads=True)  # type: ignore[arg-type]
+
+
+def _decides(name: str) -> bool:
+    """Whether a loss is about safe or unsafe; the others would draw the attack away from the decision."""
+    return not name.endswith("categories") and name not in ("loss", "alignment")
 
 
 def exchanged(
@@ -161,6 +172,16 @@ def _best(
 
 
 _ALLOWED: dict[int, tuple[object, Tensor]] = {}
+_TEXTS: dict[int, tuple[object, tuple[str, ...]]] = {}
+
+
+def _plain_texts(model: Classifier) -> tuple[str, ...]:
+    """The whole words of its vocabulary, once a model."""
+    known = _TEXTS.get(id(model))
+    if known is None or known[0] is not model:
+        tokens = plain_words_of(model).nonzero().flatten()
+        known = _TEXTS[id(model)] = (model, tuple(model.decode(token[None]) for token in tokens))
+    return known[1]
 
 
 def _meaningless(model: Classifier, same_meaning: SameMeaning) -> Tensor:

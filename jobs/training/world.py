@@ -3,12 +3,14 @@
 from jobs.attackers import attack_classes
 from jobs.sharding import SHARDING, pictogram, recipe_of
 from jobs.training.hardening import Harden
+from jobs.training.rewording import Asked
 from jobs.training.settings import Settings
 from pipeline.store import Store
 from schemas.errors import InputError
 from schemas.run import RunConfig
 from stages.attack.text_attack import TextAttack
 from stages.label.pictogram_words import understood
+from stages.world import truth
 
 WITHOUT_A_MODEL = "paraphrase"  # asks a language model: seconds a prompt
 
@@ -21,7 +23,7 @@ def harden_of(settings: Settings, store: Store, config: RunConfig) -> Harden:
             f"world, and this run's recipe is {config.recipe}; train on stored variants instead (jobs/attack.py, jobs/label.py)"
         )
     rewrites = tuple(kind(edit_budget=settings.token_budget) for kind in black_boxes(store, config))
-    return Harden(settings.epsilon, settings.attack_steps, settings.token_budget, rewrites, same_meaning)
+    return Harden(settings.epsilon, settings.attack_steps, settings.token_budget, rewrites, same_meaning, asked_by)
 
 
 def black_boxes(store: Store, config: RunConfig) -> list[type[TextAttack]]:
@@ -39,3 +41,14 @@ def same_meaning(one: str, other: str) -> bool:
     """Whether two prompts of the pictogram world ask for the same objects and the same purpose: all that its truth depends on."""
     first, second = understood(one), understood(other)
     return set(first.concepts) == set(second.concepts) and first.purpose == second.purpose
+
+
+def asked_by(prompt: str) -> Asked:
+    """What a prompt of the pictogram world asks for; nobody can tell where some of its words are none of the world's.
+
+    A purpose without an object is open: what the picture shows may turn it.
+    """
+    request = understood(prompt)
+    found = truth.of_prompt(request)
+    unsafe = True if found.unsafe else None if request.unknown else False
+    return Asked(unsafe, found.categories, request.purpose is not None and not request.concepts)
