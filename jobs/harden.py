@@ -47,8 +47,8 @@ def main() -> int:
     )  # fmt: skip
     settings = Settings(
         classifier=given.classifier, name=given.name, clip=given.clip, epochs=given.epochs, seed=given.seed,
-        epsilon=given.adversarial, token_budget=given.token_budget, tune_encoder=given.tune_encoder,
-        false_positive_rate=given.false_positive_rate,
+        epsilon=given.adversarial, attack_steps=given.attack_steps, token_budget=given.token_budget,
+        tune_encoder=given.tune_encoder, encoder_rate=given.encoder_rate, false_positive_rate=given.false_positive_rate,
     )  # fmt: skip
     first = Settings(classifier=given.classifier, name=given.classifier, clip=given.clip, seed=given.seed)
     if not (Path(store.url) / "models" / given.classifier / "metrics.json").is_file():
@@ -128,9 +128,11 @@ def parse() -> argparse.Namespace:
     add("--aim", default="both", choices=("evade", "false_flag", "both"))
     add("--labellers", default=Adding.labellers, metavar="A,B", help="of the variants (default: %(default)s)")
     add("--adversarial", type=float, default=2 / 255, metavar="EPS", help="budget of pixels (default: 2/255)")
+    add("--attack-steps", type=positive, default=3, metavar="N", help="of that attack on the way (default: 3)")
     add("--token-budget", type=int, default=4, metavar="N", help="words or letters changed on the way (default: 4)")
     add("--epochs", type=positive, default=3)
     add("--tune-encoder", action="store_true")
+    add("--encoder-rate", type=float, default=1e-4, help="learning rate of the encoders (default: 0.0001)")
     add("--clip", default=CLIP, metavar="DIR_OR_ID")
     add("--false-positive-rate", type=float, default=0.05, metavar="SHARE")
     add("--seed", type=int, default=0)

@@ -54,10 +54,11 @@ def parse() -> argparse.Namespace:
     add(
         "--start", metavar="DIR", help="take the weights from a trained classifier: models/NAME of the run, or a folder"
     )
-    add("--tune-encoder", action="store_true", help="train the encoders too, at a tenth of the rate")
+    add("--tune-encoder", action="store_true", help="train the encoders too")
     add("--epochs", type=positive, help=f"default: {EPOCHS}, or {EPOCHS_ANEW} where encoders run in every epoch")
     add("--batch", type=positive, help="rows a step and worker (default: 64)")
     add("--learning-rate", type=float, help="of the heads (default: 0.001)")
+    add("--encoder-rate", type=float, help="of the encoders, where they are trained (default: 0.0001)")
     add("--adversarial", type=float, dest="epsilon", metavar="EPS", help="attack pictures within EPS, in [0, 1] units")
     add("--attack-steps", type=positive, metavar="N", help="of that attack (default: 3)")
     add("--token-budget", type=int, metavar="N", help="exchange up to N words, or rewrite up to N letters")

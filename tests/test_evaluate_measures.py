@@ -17,8 +17,9 @@ from sklearn.metrics import (
 )
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 
-from jobs.evaluation.intervals import difference, mcnemar, ratio
+from jobs.evaluation.intervals import difference, mcnemar, ratio, times_drawn
 from jobs.evaluation.measures import estimates, gap, measures, opened
+from jobs.evaluation.ranked import ranking_bounds
 from jobs.evaluation.results import Chunk, Result
 from pipeline.store import Store, open_store
 
@@ -79,8 +80,32 @@ def test_detection_ranking_and_calibration_agree_with_scikit_learn(
     false, true, _ = roc_curve(bad, score, drop_intermediate=False)
     for name, limit in (("recall_at_fpr_001", 0.001), ("recall_at_fpr_01", 0.01), ("recall_at_fpr_05", 0.05)):
         assert ranked[name] == pytest.approx(true[false <= limit + 1e-12].max())
+    (calibrated,) = found["calibration"]
+    for name in ("auroc", "auprc", "recall_at_fpr_001", "recall_at_fpr_01", "recall_at_fpr_05"):
+        assert ranked[f"{name}_low"] <= ranked[name] <= ranked[f"{name}_high"], name
+    assert calibrated["ece_low"] < calibrated["ece_high"]
     (categories,) = found["categories"]
     assert categories["category"] == "hate" and categories["f1"] == pytest.approx(f1_score(bad, said))
+
+
+def test_ranking_draws_are_the_figures_of_drawn_rows_and_roots_are_drawn_whole(
+    drawn: tuple[np.ndarray, np.ndarray],
+) -> None:
+    bad, score = drawn
+    roots = np.arange(ROWS) // 4
+    found = ranking_bounds(score, bad, roots)
+    times = times_drawn(int(roots.max()) + 1, 0)
+    by_hand = {"auroc": [], "auprc": []}  # type: dict[str, list[float]]
+    for counts in times[:300]:
+        rows = np.repeat(np.arange(ROWS), counts[roots].astype(int))
+        by_hand["auroc"].append(float(roc_auc_score(bad[rows], score[rows])))
+        by_hand["auprc"].append(float(average_precision_score(bad[rows], score[rows])))
+    for name, values in by_hand.items():
+        wanted = np.percentile(values, (2.5, 97.5))
+        assert (found[f"{name}_low"], found[f"{name}_high"]) == pytest.approx(wanted, abs=0.015)
+    clustered = found["auroc_high"] - found["auroc_low"]  # type: ignore[operator]
+    twice = ranking_bounds(np.repeat(score, 4), np.repeat(bad, 4), np.repeat(np.arange(ROWS), 4))
+    assert twice["auroc_high"] - twice["auroc_low"] > 0.8 * clustered, "copies of a root tell nothing new"  # type: ignore[operator]
 
 
 def test_ece_of_a_known_case_is_what_the_hand_computes(tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def test_other_words_bring_their_own_truth_and_pictures_keep_theirs() -> None:
             known.add((asked.unsafe, asked.open, float(shown[row]), pair if pair == pair else None))
             assert bool(targets.categories["prompt"][row].any()) == bool(asked.unsafe)
     assert changed > 100
+    wanted: float | None
     for unsafe, open_, picture, pair in known:
         wanted = 1.0 if unsafe or picture == 1 else 0.0 if unsafe is False and not open_ else None
         assert pair == wanted, (unsafe, open_, picture, pair)

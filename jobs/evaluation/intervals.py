@@ -39,14 +39,14 @@ def ratio(num: Floats, den: Floats, seed: int = 0) -> Estimate:
         return Estimate(value, float(exact.low), float(exact.high), len(den))
     if np.ptp(shares) == 0:
         return Estimate(value, value, value, len(den))
-    low, high = _percentiles(_drawn(num, den, seed))
+    low, high = percentiles(_drawn(num, den, seed))
     return Estimate(value, low, high, len(den))
 
 
 def difference(first: tuple[Floats, Floats], second: tuple[Floats, Floats], seed: int = 0) -> Estimate:
     """ratio(first) - ratio(second) on the same roots in the same order, which are drawn for both at once."""
     value = float(first[0].sum() / first[1].sum() - second[0].sum() / second[1].sum())
-    low, high = _percentiles(_drawn(*first, seed) - _drawn(*second, seed))
+    low, high = percentiles(_drawn(*first, seed) - _drawn(*second, seed))
     return Estimate(value, low, high, len(first[0]))
 
 
@@ -57,7 +57,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 
 
 @lru_cache(maxsize=8)
-def _times_drawn(roots: int, seed: int) -> Floats:
+def times_drawn(roots: int, seed: int) -> Floats:
     """[RESAMPLES, roots]: how often each root comes in each draw of as many with replacement.
 
     The same draws as `scipy.stats.bootstrap` makes by index, counted: a sum over a draw is then a product of matrices, and the
@@ -69,11 +69,12 @@ def _times_drawn(roots: int, seed: int) -> Floats:
 
 def _drawn(num: Floats, den: Floats, seed: int) -> Floats:
     """[RESAMPLES]: the ratio in each draw; NaN where a draw has no denominator."""
-    times = _times_drawn(len(num), seed)
+    times = times_drawn(len(num), seed)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray((times @ num) / (times @ den))
 
 
-def _percentiles(found: Floats) -> tuple[float, float]:
+def percentiles(found: Floats) -> tuple[float, float]:
+    """The middle 95 % of what draws gave; NaN is left out."""
     low, high = np.nanpercentile(found, (2.5, 97.5))
     return float(low), float(high)

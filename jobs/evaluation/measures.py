@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jobs.evaluation.intervals import Estimate, difference, mcnemar, ratio
+from jobs.evaluation.ranked import calibration_bounds, ranking_bounds
 from jobs.evaluation.results import FOLDER
 from jobs.evaluation.trials import EDITS, EPSILON
 from pipeline.catalogue.duck import Connection, quoted, reach, scratch_database
@@ -44,6 +45,8 @@ def measures(con: Connection) -> dict[str, list[dict[str, Any]]]:
     """A list of rows for each question; those by root as value, low, high, roots."""
     found = {name: estimates(con, name) for name in COUNTED}
     found |= {name: _rows(con, question(name)) for name in ASKED}
+    for name, bounds in (("ranking", ranking_bounds), ("calibration", calibration_bounds)):
+        found[name] = [{**row, **bounds(*_judged(con, row))} for row in found[name]]
     pairs = _rows(con, question("discordant"))
     found["mcnemar"] = [{**row, "p": mcnemar(int(row["only_first"]), int(row["only_second"]))} for row in pairs]
     return found
@@ -59,6 +62,21 @@ def estimates(con: Connection, name: str) -> list[dict[str, Any]]:
     for row, pair in zip(zip(*columns, strict=True), numbers, strict=True):
         groups.setdefault(row, []).append(pair)
     return [{**dict(zip(keys, row, strict=True)), **shown(_estimate(pairs))} for row, pairs in groups.items()]
+
+
+def _judged(con: Connection, row: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Scores, truths and numbers of roots of the rows behind a line of `ranking` or `calibration`."""
+    at = [row[name] for name in ("dataset", "scorer", "attack", "slice")]
+    columns = con.execute(
+        """
+        SELECT score, label = 'unsafe' AS bad, dense_rank() OVER (ORDER BY root) - 1 AS root FROM results
+        WHERE setting IN ('clean', 'control') AND label IN ('safe', 'unsafe')
+            AND dataset = ? AND scorer = ? AND attack = ? AND test_set IS NOT DISTINCT FROM ?
+        ORDER BY root, key, score
+        """,
+        at,
+    ).fetchnumpy()
+    return columns["score"], columns["bad"], columns["root"]
 
 
 def gap(con: Connection, measure: str, first: dict[str, str], second: dict[str, str]) -> Estimate:

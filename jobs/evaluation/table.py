@@ -44,7 +44,7 @@ def _detection(found: Mapping[str, Any]) -> str:
         lines.append([
             f"{scorer}{'' if attack == 'none' else ', ' + attack}: {name}",
             *(figure(one(rows, measure=measure, **at)) for measure in ("f1", "recall", "false_positive_rate", "accuracy")),
-            "–" if ranked is None or ranked["auroc"] is None else f"{ranked['auroc']:.3f}",
+            figure(ranked and {"value": ranked["auroc"], "low": ranked["auroc_low"], "high": ranked["auroc_high"]}),
         ])  # fmt: skip
     return table(["rows as they are", "F1", "recall", "false positives", "accuracy", "AUROC"], lines)
 

@@ -45,7 +45,7 @@ class Rewording:
         made = list(prompts)
         for row in rows:
             another = draw.random() < OF_ANOTHER_ROW
-            start = prompts[draw.integers(len(prompts))] if another else prompts[row]
+            start = prompts[int(draw.integers(len(prompts)))] if another else prompts[row]
             made[row] = self._exchanged(start, draw) if not another or draw.random() < 0.5 else start
             if not self.same_meaning(prompts[row], made[row]):
                 self._judge(targets, row, self.read(made[row]))
@@ -53,8 +53,8 @@ class Rewording:
 
     def _exchanged(self, prompt: str, draw: np.random.Generator) -> str:
         words = prompt.split()
-        for place in draw.permutation(len(words))[: draw.integers(1, self.edits + 1)]:
-            words[place] = self.words[draw.integers(len(self.words))]
+        for place in draw.permutation(len(words))[: int(draw.integers(1, self.edits + 1))].tolist():
+            words[place] = self.words[int(draw.integers(len(self.words)))]
         return " ".join(words)
 
     def _judge(self, targets: Targets, row: int, asked: Asked) -> None:
