@@ -3,6 +3,7 @@
 
     jobs/unsafebench.py runs/unsafebench                                    the embedded world, from nothing
     jobs/unsafebench.py runs/mine --data DIR --train DIR --clip DIR         a set in the layout of yiting/UnsafeBench
+    jobs/unsafebench.py runs/mine … --external SMID_norms.csv=img/,Violence_Dataset.tsv            and others' sets as well
     jobs/unsafebench.py runs/unsafebench --vlm assets/world/vlm             with a LLaVA, asked the three published prompts
 
 The same command goes on where it stopped. OUT/rows holds a row for everything, tables/ and figures/ are named after the paper's.
@@ -24,7 +25,16 @@ from jobs.benchmarking.keywords import of_definition
 from jobs.benchmarking.pictures import GENERATED, REAL, Picture, read_set
 from jobs.benchmarking.published_zoo import attackable, in_place, loaded
 from jobs.benchmarking.responses import reader
-from jobs.benchmarking.whole import Bench, case_study, construction, effectiveness, robustness, settle, world_set
+from jobs.benchmarking.whole import (
+    Bench,
+    case_study,
+    construction,
+    effectiveness,
+    external,
+    robustness,
+    settle,
+    world_set,
+)
 from jobs.command import DONE, resolve_out, run_command
 from jobs.generate import positive
 from schemas.errors import InputError
@@ -45,6 +55,8 @@ def main() -> int:
     bench = Bench(out, encoder, pictures, given.side or (SIDE if given.data is None else 224), given.data is not None)
     found = {"pictures": len(pictures), **construction(bench, keywords)}
     judges, targets = judges_of(given, bench)
+    if given.external:
+        found |= external(bench, judges, given.external)
     found |= effectiveness(bench, judges) | robustness(bench, targets, given.draw, given.iterations)
     if given.data is None:
         found |= case_study(bench, judges)
@@ -66,6 +78,12 @@ def parse() -> argparse.Namespace:
         help="Parquet in the layout of yiting/UnsafeBench (default: built from the embedded world)",
     )
     add("--train", metavar="DIR", help="likewise, to fit the classifiers on (with --data)")
+    add(
+        "--external",
+        default="",
+        metavar="SET,…",
+        help="further sets, without categories: base64 files (.parquet, .tsv), SMID's NORMS.csv=PICTURES, or --data's layout",
+    )
     add("--clip", default=CLIP, metavar="DIR_OR_ID", help="any CLIP of transformers (default: %(default)s)")
     add("--side", type=positive, help="pixels that pictures are squeezed to (default: 64 in the world, else 224)")
     add(
@@ -119,7 +137,7 @@ def classifiers(given: argparse.Namespace, bench: Bench) -> list[Differentiable]
         )
         concepts = words_of("sexual"), words_of("shocking")[:3]  # stand-ins for the special-care ones too
         return fitted_zoo(bench.encoder, schools, concepts, bench.side)
-    rows = read_set(Path(given.train))
+    rows = read_set(Path(given.train), bench.side)
     real, generated = ([p for p in rows if p.source == source] for source in (REAL, GENERATED))
     own = school(bench.encoder, real, bench.side), school(bench.encoder, generated, bench.side)
     named = of_definition(UNSAFEBENCH["sexual"]), of_definition(UNSAFEBENCH["shocking"])

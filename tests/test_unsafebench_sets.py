@@ -4,16 +4,22 @@ import base64
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
+from classifiers.contract import Coverage, Inputs, Scores
 from jobs.benchmarking.auxiliary_sets import base64_set, smid
 from jobs.benchmarking.pictures import SCHEMA, Picture, category_id, read_set, tensor_of, write_set
+from jobs.benchmarking.whole import Bench, external
 from schemas.errors import InputError
+
+NONE: Any = None  # a bench that only judges needs no CLIP
 
 
 def png(shade: int) -> bytes:
@@ -124,9 +130,67 @@ def test_smid_is_cut_at_the_published_scores(tmp_path: Path) -> None:
     norms = tmp_path / "norms.csv"
     norms.write_text("img_name,moral_mean\nb0_p,4.1\nb1_p,3.5\nb2_p,2.5\nb3_p,1.2\n")
     assert [(each.name, each.unsafe) for each in smid(norms, tmp_path)] == [("b0_p", False), ("b3_p", True)]
+    norms.write_text("img_name,moral_mean\nb,4.1\n")  # the beginning of a name is another picture's
+    with pytest.raises(InputError, match="line 2: no picture b in"):
+        list(smid(norms, tmp_path))
     norms.write_text("img_name,moral_mean\nmissing,4.1\n")
     with pytest.raises(InputError, match="line 2: no picture missing"):
         list(smid(norms, tmp_path))
     norms.write_text("name,score\na,1\n")
     with pytest.raises(InputError, match="expected img_name and moral_mean"):
         list(smid(norms, tmp_path))
+
+
+def base64_file(file: Path, shades: tuple[tuple[int, int], ...]) -> Path:
+    rows = [{"image": base64.b64encode(png(shade)).decode(), "label": label} for shade, label in shades]
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    return file
+
+
+class Red:
+    """Flags what is redder than level 100."""
+
+    name, threshold = "red", 100 / 255
+    coverage = Coverage(frozenset({"image"}), ("image",), ("hate",))
+
+    def score(self, inputs: Inputs) -> Scores:
+        assert inputs.pixels is not None and inputs.pixels.shape[1:] == (3, 8, 8)
+        return Scores({"image": inputs.pixels[:, 0].mean(dim=(1, 2))}, {"image": torch.zeros((len(inputs), 1))})
+
+
+def test_every_published_layout_is_judged_as_an_external_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base64_file(tmp_path / "Violence_Dataset.parquet", ((200, 1), (200, 0), (9, 1), (9, 0)))
+    folder = tmp_path / "Self-harm_Dataset"
+    folder.mkdir()
+    base64_file(folder / "train-0.parquet", ((200, 1),))
+    base64_file(folder / "train-1.parquet", ((200, 1),))
+    (tmp_path / "img").mkdir()
+    (tmp_path / "img" / "b1.jpg").write_bytes(png(200))
+    (tmp_path / "SMID_norms.csv").write_text("img_name,moral_mean\nb1,1.2\n")
+    published(tmp_path / "test.parquet")
+    names = ("Violence_Dataset.parquet", "Self-harm_Dataset", "SMID_norms.csv", "test.parquet")
+    given = [f"{tmp_path / name}" for name in names]
+    given[2] += f"={tmp_path / 'img'}"
+    bench = Bench(tmp_path / "out", NONE, [], 8, blur=True)
+    counts = external(bench, [Red()], ",".join(given))["external"]
+    assert counts == {"Violence_Dataset": 4, "Self-harm_Dataset": 2, "SMID_norms": 1, "test": 2}
+    rows = pq.read_table(bench.rows / "external.parquet").to_pylist()
+    assert len({row["key"] for row in rows}) == len(rows) == 9
+    found = {row["dataset"]: row for row in pq.read_table(bench.out / "tables" / "table_external.parquet").to_pylist()}
+    assert (found["Violence_Dataset"]["f1"], found["Violence_Dataset"]["recall"]) == (0.5, 0.5)
+    assert found["Violence_Dataset"]["false_alarms"] == 0.5 and found["Self-harm_Dataset"]["false_alarms"] is None
+    assert found["SMID_norms"]["f1"] == 1.0 and found["test"]["f1"] == 0.0
+    assert "| Self-harm_Dataset | red | 2 (2) | 1.000 |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("nowhere", "no such file"), ("norms.csv", "expected NORMS.csv=FOLDER"), ("a.parquet,a.parquet", "two sets")],
+)
+def test_an_external_set_that_is_none_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "norms.csv").write_text("img_name,moral_mean\n")
+    base64_file(tmp_path / "a.parquet", ((1, 1),))
+    with pytest.raises(InputError, match=message):
+        external(Bench(tmp_path, NONE, [], 8, blur=True), [Red()], ",".join(f"{tmp_path / t}" for t in text.split(",")))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binomtest  # type: ignore[import-untyped]  # has no types
 
 from classifiers.encoder import Encoder
 from jobs.benchmarking import questions, tables
@@ -47,7 +48,10 @@ def test_table_4_is_the_f1_of_claimed_categories_and_a_dash_elsewhere(tmp_path: 
     assert (REAL, "spam") not in cells
     printed = tables.table_4(bench(tmp_path).ask(questions.TABLE_4, "verdicts"), ["q16"])
     line = next(line for line in printed.splitlines() if line.startswith("| real-world | q16"))
-    assert [cell.strip() for cell in line.strip("|").split("|")][2:] == ["0.500", *["–"] * 10, "0.500"]
+    assert [cell.strip() for cell in line.strip("|").split("|")][2:-2] == ["0.500", *["–"] * 10, "0.500"]
+    share = binomtest(1, 3).proportion_ci(method="wilson")  # 1 TP of 3 that are unsafe or flagged; F1 is 2 J / (1 + J)
+    bounds = " to ".join(f"{2 * each / (1 + each):.3f}" for each in (share.low, share.high))
+    assert [cell.strip() for cell in line.strip("|").split("|")][-2:] == [bounds, "4 (2)"]
 
 
 def test_figure_3_counts_classifiers_and_leaves_rules_of_two_out(tmp_path: Path) -> None:
@@ -81,6 +85,8 @@ def test_table_5_is_the_mean_over_draws_with_the_worst_case_beside_it(tmp_path: 
     assert cells["deep_fool"]["ra"] == 0.5 and cells["deep_fool"]["deviation"] == pytest.approx(0.5**0.5)
     assert cells["average"]["ra"] == pytest.approx((1 + 0.75 + 0.75 + 0.5) / 4)
     assert cells["worst"]["ra"] == 0.5 and cells["worst"]["pictures"] == 2
+    wilson = binomtest(2, 4).proportion_ci(method="wilson")  # four pictures in both draws, of which two withstood all
+    assert (cells["worst"]["low"], cells["worst"]["high"]) == pytest.approx((wilson.low, wilson.high))
     (before, *_) = bench(tmp_path).ask(questions.FIGURE_8, "attacked")
     assert before["confidence"] == pytest.approx(1 / (1 + np.exp(-1)))
     assert bench(tmp_path).ask(questions.FIGURE_15, "attacked")[0]["change"] == pytest.approx(1.0)

@@ -5,11 +5,12 @@ import binascii
 import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from jobs.benchmarking.pictures import decoded
+from jobs.benchmarking.pictures import decoded, read_set
 from schemas.errors import InputError
 from schemas.sample import Pixels
 
@@ -49,6 +50,7 @@ def smid(norms: Path, pictures: Path) -> Iterator[Labelled]:
     """SMID (Crone et al. 2018): a CSV with `img_name` and `moral_mean`, pictures in a folder. Scores from 2.5 to 3.5 are left
     out. Raises InputError for missing columns or pictures.
     """
+    files = {file.stem: file for file in sorted(pictures.glob("*")) if file.is_file()}
     with norms.open(encoding="utf-8-sig", newline="") as lines:
         for number, row in enumerate(csv.DictReader(lines), 2):
             if not {"img_name", "moral_mean"} <= set(row):
@@ -56,10 +58,27 @@ def smid(norms: Path, pictures: Path) -> Iterator[Labelled]:
             score = _number(row["moral_mean"], norms, number)
             if UNSAFE_BELOW <= score <= SAFE_ABOVE:
                 continue
-            found = sorted(pictures.glob(f"{row['img_name']}*"))
-            if not found or Path(row["img_name"]).name != row["img_name"]:
+            if row["img_name"] not in files:
                 raise InputError(f"{norms}, line {number}: no picture {row['img_name']} in {pictures}")
-            yield Labelled(row["img_name"], decoded(found[0].read_bytes()), score < UNSAFE_BELOW)
+            yield Labelled(row["img_name"], decoded(files[row["img_name"]].read_bytes()), score < UNSAFE_BELOW)
+
+
+def external(text: str) -> tuple[str, Iterator[Labelled]]:
+    """A set's name and pictures by its layout: base64 in Parquet (a file, or a folder of them) or TSV, NORMS.csv=PICTURES as SMID,
+    or yiting/UnsafeBench's Parquet. Raises InputError for what is none of them.
+    """
+    path, _, folder = text.partition("=")
+    file = Path(path)
+    if not file.exists():
+        raise InputError(f"--external {text}: no such file or folder")
+    if file.suffix == ".csv":
+        if not Path(folder or "?").is_dir():
+            raise InputError(f"--external {text}: expected NORMS.csv=FOLDER, with SMID's pictures in the folder")
+        return file.stem, smid(file, Path(folder))
+    parts = [file] if file.is_file() else sorted(file.rglob("*.parquet"))
+    if file.suffix == ".tsv" or (parts and "label" in pq.read_schema(parts[0]).names):
+        return file.stem, chain.from_iterable(base64_set(part) for part in parts)
+    return file.stem, (Labelled(each.key, each.pixels, each.unsafe) for each in read_set(file))
 
 
 def _number(text: str, file: Path, line: int) -> float:

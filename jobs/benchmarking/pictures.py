@@ -46,13 +46,14 @@ class Picture:
 
 def tensor_of(pictures: Sequence[Picture], side: int | None = None) -> Tensor:
     """float32 [n, 3, h, w] in [0, 1]; all are squeezed to `side` where it is given. Raises InputError for unlike sizes without."""
-    arrays = [picture.pixels if side is None else _squeezed(picture.pixels, side) for picture in pictures]
+    arrays = [picture.pixels if side is None else squeezed(picture.pixels, side) for picture in pictures]
     if len({array.shape for array in arrays}) > 1:
         raise InputError("the pictures are of unlike sizes; give them one (--side)")
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).float() / 255
 
 
-def _squeezed(pixels: Pixels, side: int) -> Pixels:
+def squeezed(pixels: Pixels, side: int) -> Pixels:
+    """To a square, bicubic."""
     if pixels.shape[:2] == (side, side):
         return pixels
     return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC))
@@ -74,8 +75,10 @@ def write_set(path: Path, pictures: Iterable[Picture]) -> None:
     pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
 
 
-def read_set(folder: Path) -> list[Picture]:
-    """The published set's Parquet files below a folder, or one such file. Raises InputError for another layout."""
+def read_set(folder: Path, side: int | None = None) -> list[Picture]:
+    """The published set's Parquet files below a folder, or one such file, squeezed to `side` if it is given: the training split
+    takes many gigabytes as it is. Raises InputError for another layout.
+    """
     files = sorted(folder.rglob("*.parquet")) if folder.is_dir() else [folder]
     if not files or not files[0].is_file():
         raise InputError(f"--data {folder}: expected Parquet files with image, safety_label, category and source")
@@ -87,17 +90,18 @@ def read_set(folder: Path) -> list[Picture]:
             raise InputError(
                 f"{file}: it lacks {', '.join(sorted(missing))}; expected the layout of yiting/UnsafeBench"
             )
-        found += [_picture(row, file, number) for number, row in enumerate(table.to_pylist())]
+        found += [_picture(row, file, number, side) for number, row in enumerate(table.to_pylist())]
     return found
 
 
-def _picture(row: dict[str, object], file: Path, number: int) -> Picture:
+def _picture(row: dict[str, object], file: Path, number: int, side: int | None) -> Picture:
     image, label = row["image"], str(row["safety_label"])
     if label not in LABELS or not isinstance(image, dict):
         raise InputError(
             f"{file}, row {number}: safety_label {label!r}; expected one of {', '.join(LABELS)}, and an image"
         )
     pixels = decoded(image["bytes"])
+    pixels = pixels if side is None else squeezed(pixels, side)
     key = derived_key("unsafebench", file.name, number)
     category = category_id(str(row["category"]))
     return Picture(key, pixels, str(row["source"]), category, label == "Unsafe", str(row.get("text") or ""))

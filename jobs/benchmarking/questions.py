@@ -3,6 +3,21 @@
 F1 = "2.0 * count(*) FILTER (unsafe AND flagged) / nullif(count(*) FILTER (unsafe) + count(*) FILTER (flagged), 0)"
 """2 TP / (2 TP + FP + FN). NULL where nothing is unsafe and nothing flagged."""
 
+Z = 1.959964  # of a 95 % interval
+_WILSON = "((share + {z2} / (2 * n) {sign} {z} * sqrt(share * (1 - share) / n + {z2} / (4 * n * n))) / (1 + {z2} / n))"
+MACROS = "".join(
+    f"CREATE MACRO wilson_{name}(share, n) AS {_WILSON.format(z=Z, z2=Z * Z, sign=sign)};"
+    for name, sign in (("low", "-"), ("high", "+"))
+)
+"""Wilson's interval of a share of n, as functions of SQL."""
+
+BOUNDS = """
+2 * wilson_low(tp / wrong_or_tp, wrong_or_tp) / (1 + wilson_low(tp / wrong_or_tp, wrong_or_tp)) AS low,
+2 * wilson_high(tp / wrong_or_tp, wrong_or_tp) / (1 + wilson_high(tp / wrong_or_tp, wrong_or_tp)) AS high
+"""
+"""F1 is 2 J / (1 + J) of the share J = TP / (TP + FP + FN), so Wilson's interval of J gives F1's."""
+COUNTED = "count(*) FILTER (unsafe AND flagged) AS tp, nullif(count(*) FILTER (unsafe OR flagged), 0) AS wrong_or_tp"
+
 TABLE_2 = "SELECT * FROM counts"
 
 TABLE_9 = """
@@ -16,11 +31,24 @@ TABLE_4 = f"""
 WITH judged AS (
     SELECT *, source AS part FROM verdicts WHERE covered UNION ALL SELECT *, 'Overall' AS part FROM verdicts WHERE covered
 )
-SELECT part, classifier, category, count(*) AS pictures, count(*) FILTER (unsafe) AS unsafe_pictures, {F1} AS f1
-FROM judged GROUP BY ALL
-UNION ALL
-SELECT part, classifier, 'Overall', count(*), count(*) FILTER (unsafe), {F1} FROM judged GROUP BY part, classifier
+SELECT part, classifier, category, pictures, unsafe_pictures, f1, {BOUNDS}
+FROM (
+    SELECT part, classifier, coalesce(category, 'Overall') AS category, count(*) AS pictures,
+        count(*) FILTER (unsafe) AS unsafe_pictures, {F1} AS f1, {COUNTED}
+    FROM judged GROUP BY GROUPING SETS ((part, classifier, category), (part, classifier))
+)
 ORDER BY part, classifier, category
+"""
+
+# The external sets have no categories: each classifier's decision counts, whatever it claims (the paper's table 6 does so).
+TABLE_EXTERNAL = f"""
+SELECT dataset, classifier, pictures, unsafe_pictures, f1, {BOUNDS}, recall, false_alarms
+FROM (
+    SELECT dataset, classifier, count(*) AS pictures, count(*) FILTER (unsafe) AS unsafe_pictures, {F1} AS f1, {COUNTED},
+        avg(flagged::INT) FILTER (unsafe) AS recall, avg(flagged::INT) FILTER (NOT unsafe) AS false_alarms
+    FROM external GROUP BY dataset, classifier
+)
+ORDER BY dataset, classifier
 """
 
 FIGURE_3 = f"""
@@ -34,7 +62,8 @@ SELECT classifier, source, avg(f1) AS f1 FROM cells GROUP BY ALL ORDER BY classi
 """
 
 # A draw is 500 pictures (or all there are) that the classifier judged right; the mean and deviation are over draws, as printed in
-# the paper. `worst` counts a picture as robust only if it withstood every attack.
+# the paper. `worst` counts a picture as robust only if it withstood every attack. The deviation tells nothing where the draws share
+# pictures, so Wilson's interval over the `different` ones stands beside it (too wide for `average`, which varies less).
 TABLE_5 = """
 WITH drawn AS (
     SELECT d.classifier, d.source, d.draw, a.protocol, a.attack, a.key, NOT a.fooled AS robust
@@ -53,9 +82,12 @@ worst AS (
     SELECT classifier, source, protocol, draw, 'worst' AS attack, avg(robust) AS ra, count(*) AS pictures
     FROM kept GROUP BY ALL
 )
-SELECT protocol, source, classifier, attack, avg(ra) AS ra, stddev_samp(ra) AS deviation, max(pictures) AS pictures
-FROM (FROM each_attack UNION ALL BY NAME FROM whole UNION ALL BY NAME FROM worst)
-GROUP BY ALL ORDER BY protocol, source, classifier, attack
+SELECT *, wilson_low(ra, different) AS low, wilson_high(ra, different) AS high
+FROM (
+    SELECT protocol, source, classifier, attack, avg(ra) AS ra, stddev_samp(ra) AS deviation, max(pictures) AS pictures
+    FROM (FROM each_attack UNION ALL BY NAME FROM whole UNION ALL BY NAME FROM worst) GROUP BY ALL
+) JOIN (SELECT source, classifier, count(DISTINCT key) AS different FROM draws GROUP BY ALL) USING (source, classifier)
+ORDER BY protocol, source, classifier, attack
 """
 
 # Confidence in the decision before the attack, of pictures that FGSM then fooled and of those that it did not.

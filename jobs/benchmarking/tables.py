@@ -61,20 +61,36 @@ def table_9(rows: Rows) -> str:
 
 
 def table_4(rows: Rows, order: Sequence[str]) -> str:
-    """F1 by part, classifier and category; a dash where a classifier does not claim the category."""
+    """F1 by part, classifier and category; a dash where a classifier does not claim the category. Then the interval of the last
+    and its pictures (unsafe ones).
+    """
     cells = {(r["part"], r["classifier"], r["category"]): r["f1"] for r in rows}
+    whole = {(r["part"], r["classifier"]): [_interval(r), _counts(r)] for r in rows if r["category"] == "Overall"}
     parts = [part for part in (*SHOWN, "Overall") if any(key[0] == part for key in cells)]
     body = [
-        [SHOWN.get(part, part), name, *(cells.get((part, name, id_)) for id_ in (*UNSAFEBENCH.ids, "Overall"))]
+        [
+            SHOWN.get(part, part),
+            name,
+            *(cells.get((part, name, id_)) for id_ in (*UNSAFEBENCH.ids, "Overall")),
+            *whole[part, name],
+        ]
         for part in parts
         for name in order
         if (part, name, "Overall") in cells
     ]
-    return markdown(("source", "classifier", *_categories(), "Overall"), body)
+    return markdown(("source", "classifier", *_categories(), "Overall", "95 %", "pictures (unsafe)"), body)
+
+
+def table_external(rows: Rows) -> str:
+    """As the paper's table 6: sets without categories, so every classifier's decision counts."""
+    body = [
+        [r["dataset"], r["classifier"], _counts(r), r["f1"], _interval(r), r["recall"], r["false_alarms"]] for r in rows
+    ]
+    return markdown(("set", "classifier", "pictures (unsafe)", "F1", "95 %", "recall", "false alarms"), body)
 
 
 def table_5(rows: Rows, order: Sequence[str]) -> str:
-    """Robust accuracy ± deviation over draws, a table a protocol."""
+    """Robust accuracy ± deviation over draws, a table a protocol; `different`: pictures in all draws, as the interval counts."""
     columns = ("gaussian", "fgsm", "pgd", "deep_fool", "average", "worst")
     cells = {(r["protocol"], r["source"], r["classifier"], r["attack"]): r for r in rows}
     text = ""
@@ -83,10 +99,20 @@ def table_5(rows: Rows, order: Sequence[str]) -> str:
         for source in SHOWN:
             for name in order:
                 found = [cells.get((protocol, source, name, column)) for column in columns]
-                if found[0] is not None:
-                    body.append([SHOWN[source], name, int(found[0]["pictures"]), *(_with_deviation(f) for f in found)])
-        text += f"**{protocol}**\n\n" + markdown(("source", "classifier", "pictures", *columns), body) + "\n"
+                if (first := found[0]) is not None and (last := found[-1]) is not None:
+                    sizes = int(first["pictures"]), int(first["different"])
+                    body.append([SHOWN[source], name, *sizes, *(_with_deviation(f) for f in found), _interval(last)])
+        header = ("source", "classifier", "a draw", "different", *columns, "worst, 95 %")
+        text += f"**{protocol}**\n\n" + markdown(header, body) + "\n"
     return text
+
+
+def _interval(cell: Mapping[str, Any]) -> str | None:
+    return None if cell["low"] is None else f"{cell['low']:.3f} to {cell['high']:.3f}"
+
+
+def _counts(cell: Mapping[str, Any]) -> str:
+    return f"{cell['pictures']} ({cell['unsafe_pictures']})"
 
 
 def _with_deviation(cell: Mapping[str, Any] | None) -> str | None:

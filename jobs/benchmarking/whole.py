@@ -16,11 +16,12 @@ from classifiers.encoder import Encoder
 from jobs.benchmarking import figures, questions, tables
 from jobs.benchmarking.annotation import by_labeller
 from jobs.benchmarking.attacking import ATTACKED, EPSILON, PROTOCOLS, attack_rows
+from jobs.benchmarking.auxiliary_sets import external as outside
 from jobs.benchmarking.clip_index import picture_vectors
 from jobs.benchmarking.construction import Size, build
 from jobs.benchmarking.draws import DRAWN, draws
 from jobs.benchmarking.judging import VERDICTS, judge
-from jobs.benchmarking.pictures import SHOWN, Picture, read_set, tensor_of, write_set
+from jobs.benchmarking.pictures import SHOWN, Picture, read_set, squeezed, tensor_of, write_set
 from jobs.benchmarking.published_zoo import digest
 from jobs.benchmarking.quality import quality, separation
 from jobs.benchmarking.tables import Rows, write
@@ -51,6 +52,7 @@ class Bench:
     def ask(self, sql: str, *names: str) -> list[dict[str, Any]]:
         """A question to some of the row files, each a view by its name."""
         with scratch_database() as con:
+            con.execute(questions.MACROS)
             for name in names:
                 con.execute(f"CREATE VIEW {name} AS FROM read_parquet({quoted(f'{self.rows}/{name}*.parquet')})")
             found: list[dict[str, Any]] = con.sql(sql).to_arrow_table().to_pylist()
@@ -127,6 +129,26 @@ def effectiveness(bench: Bench, scorers: Sequence[Scorer]) -> dict[str, Any]:
     text = tables.markdown(header, [[cost[name] for name in header] for cost in costs])
     bench.table("cost", costs, text)
     return {"cost": costs}
+
+
+def external(bench: Bench, scorers: Sequence[Scorer], sets: str) -> dict[str, Any]:
+    """Every classifier on other people's sets (`--external`): a row a picture and classifier, a table like the paper's sixth."""
+    rows: list[dict[str, Any]] = []
+    for text in (each.strip() for each in sets.split(",") if each.strip()):
+        name, labelled = outside(text)
+        if any(row["dataset"] == name for row in rows):
+            raise InputError(f"--external {text}: two sets are called {name}; rename the file")
+        found = [Picture(each.name, squeezed(each.pixels, bench.side), name, "", each.unsafe) for each in labelled]
+        for scorer in scorers if found else ():
+            said, _ = judge(scorer, found, bench.side)
+            kept = ("key", "classifier", "unsafe", "score", "flagged")
+            rows += [{"dataset": name, **{column: row[column] for column in kept}} for row in said]
+    if not rows:
+        raise InputError(f"--external {sets}: no pictures in it")
+    write(bench.rows, "external", rows)
+    answer = bench.ask(questions.TABLE_EXTERNAL, "external")
+    print(bench.table("table_external", answer, tables.table_external(answer)))
+    return {"external": {row["dataset"]: row["pictures"] for row in answer}}
 
 
 def robustness(bench: Bench, targets: Sequence[Differentiable], count: int, iterations: int) -> dict[str, Any]:
