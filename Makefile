@@ -63,7 +63,7 @@ verify: setup ## hash a run again, check receipts, lineage and splits (RUN=runs/
 	$(BIN)/python jobs/verify.py $(RUN)
 
 unsafebench: setup ## UnsafeBench's whole protocol on the embedded world: tables and figures in runs/unsafebench
-	$(BIN)/python jobs/unsafebench.py runs/unsafebench
+	$(BIN)/python jobs/unsafebench.py runs/unsafebench --vlm assets/world/vlm
 
 world-data: setup ## build the atlases of pictograms again from their packages
 	$(BIN)/python -m stages.world.fetch

@@ -84,6 +84,36 @@ class Llava(nn.Module):
         out: Tensor = self.model(input_ids=ids, pixel_values=normal, attention_mask=mask).logits
         return out.float()
 
+    @torch.inference_mode()
+    def written(self, pixels: Tensor, question: str, new_tokens: int) -> list[str]:
+        """What it says, greedily, of pictures float [n, 3, h, w] in [0, 1]."""
+        ids = torch.tensor([self.ids(self.chat(question))] * len(pixels), device=pixels.device)
+        normal = (self.resized(pixels) - self.mean) / self.std
+        made = self.model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            pixel_values=normal.to(next(self.model.parameters()).dtype),
+            max_new_tokens=new_tokens,
+            do_sample=False,
+            pad_token_id=self.tokenizer.eos_token_id,
+        )
+        said = self.tokenizer.batch_decode(made[:, ids.shape[1] :], skip_special_tokens=True)
+        return [str(text).strip() for text in said]
+
+    def likelihoods(self, pixels: Tensor, question: str, answers: Sequence[str]) -> Tensor:
+        """float32 [n, answers]: log P of each answer, word by word, without what follows it. Answers that differ in their last
+        token alone take one pass together.
+        """
+        chat, passes, columns = self.chat(question), dict[tuple[int, ...], Tensor](), []
+        for answer in answers:
+            ids, start = self.answered(chat, answer)
+            given = tuple(ids[:-2])
+            if given not in passes:
+                passes[given] = self.logits(pixels, [given] * len(pixels)).log_softmax(dim=-1)
+            said = torch.tensor(ids[start:-1], device=pixels.device).expand(len(pixels), -1)
+            columns.append(passes[given][:, start - 1 :].gather(2, said[..., None]).sum(dim=(1, 2)))
+        return torch.stack(columns, dim=1)
+
     @property
     def _padding(self) -> int:
         found = self.tokenizer.pad_token_id

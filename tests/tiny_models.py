@@ -66,6 +66,38 @@ def llava(folder: Path) -> Path:
     return folder
 
 
+def instruct_blip(folder: Path) -> Path:
+    """An InstructBLIP: tower, Q-Former that reads the question too, Llama."""
+    from transformers import (
+        BlipImageProcessorPil,
+        InstructBlipConfig,
+        InstructBlipForConditionalGeneration,
+        InstructBlipProcessor,
+    )
+
+    tokenizer, asked = byte_tokenizer("<image>"), byte_tokenizer()
+    tokenizer.image_token = "<image>"
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = InstructBlipConfig(
+        vision_config={**small, "image_size": 32, "patch_size": 8},
+        qformer_config={
+            **small, "encoder_hidden_size": 32, "vocab_size": len(asked), "max_position_embeddings": 64, "pad_token_id": 0,
+        },
+        text_config={
+            **small, "model_type": "llama", "vocab_size": len(tokenizer), "num_key_value_heads": 2, "max_position_embeddings": 8192,
+        },
+        num_query_tokens=4,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = InstructBlipForConditionalGeneration(config)
+    torch.nn.init.normal_(model.query_tokens, std=0.5)  # zeros in a new one: what is seen would hardly matter
+    model.save_pretrained(folder)
+    pictures = BlipImageProcessorPil(size={"height": 32, "width": 32})
+    InstructBlipProcessor(pictures, tokenizer, asked, num_query_tokens=4).save_pretrained(folder)
+    return folder
+
+
 def idefics3(folder: Path) -> Path:
     """An Idefics 3 (SmolVLM's family): SigLIP-like tower, pixel shuffle, Llama."""
     from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3Processor

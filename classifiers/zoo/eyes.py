@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, scaled_dot_product_attention
 
 from classifiers.encoder import Encoder, picture_statistics
 from schemas.errors import InputError
@@ -65,8 +65,26 @@ class ClipEyes(Eyes):
 
     def vectors(self, normalised: Tensor) -> Tensor:
         """As above: CLIP's projected features as they come."""
-        found: Tensor = self.projection(self.tower(pixel_values=normalised).pooler_output)
+        found: Tensor = self.projection(pooled(self.tower, normalised))
         return found
+
+
+def pooled(tower: Any, normalised: Tensor) -> Tensor:
+    """The `pooler_output` of a `CLIPVisionModel`, its last layer computed at the class token alone: nobody reads the others, and an
+    attack of 100 iterations takes a quarter less time.
+    """
+    states = tower.pre_layrnorm(tower.embeddings(normalised))
+    *layers, last = tower.encoder.layers
+    for layer in layers:
+        states = layer(states, attention_mask=None)
+    attention, seen = last.self_attn, last.layer_norm1(states)
+    wanted = attention.q_proj(seen[:, :1]), attention.k_proj(seen), attention.v_proj(seen)
+    heads = [each.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for each in wanted]
+    found = scaled_dot_product_attention(*heads, scale=attention.scale).transpose(1, 2).flatten(2)
+    row = states[:, :1] + attention.out_proj(found)
+    row = row + last.mlp(last.layer_norm2(row))
+    vector: Tensor = tower.post_layernorm(row[:, 0])
+    return vector
 
 
 @torch.no_grad()

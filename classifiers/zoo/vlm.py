@@ -1,17 +1,19 @@
-"""A vision-language model as a classifier (LLaVA, Liu et al. 2024): three prompts, its answers read, the majority.
+"""A vision-language model as a classifier (LLaVA, Liu et al. 2024, or InstructBLIP): three prompts, its answers read, the majority.
 
 A refusal to answer is read as unsafe, since the picture set the model's safeguards off. Who reads is handed in.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
 from classifiers.contract import Coverage, Inputs, Scores
+from classifiers.instruct_blip import InstructBlip
 from classifiers.llava import Llava
 from classifiers.zoo.vlm_prompts import SAFE, UNSAFE, majority, prompts
 from schemas.errors import InputError
@@ -21,6 +23,34 @@ Reader = Callable[[Sequence[str]], Sequence[str]]
 """Answers → safe, unsafe or uncertain, each."""
 
 NEW_TOKENS = 24  # of an answer; "safe" or "unsafe" comes first where it comes
+SPEAKERS: Mapping[str, Callable[[Path], "Speaker"]] = {
+    "llava": Llava.from_directory,
+    "instructblip": InstructBlip.from_directory,
+}
+"""By `model_type` of the configuration."""
+
+
+class Speaker(Protocol):
+    """A model that answers questions about pictures float [n, 3, h, w] in [0, 1]: `Llava`, `InstructBlip`."""
+
+    tokenizer: Any
+
+    def written(self, pixels: Tensor, question: str, new_tokens: int) -> list[str]:
+        """What it says, greedily."""
+
+    def likelihoods(self, pixels: Tensor, question: str, answers: Sequence[str]) -> Tensor:
+        """float32 [n, answers]: log P of each answer."""
+
+    def encode(self, prompts: Sequence[str]) -> Tensor:
+        """As in the contract, like all that follow."""
+
+    def decode(self, ids: Tensor) -> str: ...
+
+    def embedding_table(self) -> Tensor: ...
+
+    def editable(self, ids: Tensor) -> Tensor: ...
+
+    def overruns(self, prompt: str) -> bool: ...
 
 
 class Vlm(nn.Module):
@@ -30,36 +60,29 @@ class Vlm(nn.Module):
     targeted attack of equation 2. `score` is the deployed decision of the three prompts.
     """
 
-    name: ClassVar[str] = "llava"
     threshold: ClassVar[float] = 0.5
 
-    def __init__(self, llava: Llava, reader: Reader, taxonomy: Taxonomy = UNSAFEBENCH) -> None:
+    def __init__(self, speaker: Speaker, reader: Reader, name: str, taxonomy: Taxonomy = UNSAFEBENCH) -> None:
         super().__init__()
-        self.llava, self.reader = llava.requires_grad_(False), reader
+        self.speaker, self.reader, self.name = speaker, reader, name
+        self.requires_grad_(False)
         self.coverage = Coverage(frozenset({"image"}), ("image",), taxonomy.ids)
         self.questions = prompts(" ".join(category.policy for category in taxonomy.categories))
 
     @classmethod
     def published(cls, folder: Path, reader: Reader) -> Self:
-        """Any LLaVA directory of transformers. Raises InputError."""
-        return cls(Llava.from_directory(folder), reader).eval()
+        """A LLaVA or an InstructBLIP directory of transformers, as its configuration says. Raises InputError."""
+        try:
+            kind = json.loads((folder / "config.json").read_text()).get("model_type")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder}: no configuration of a model ({error})") from error
+        if kind not in SPEAKERS:
+            raise InputError(f"{folder}: a model of type {kind}; expected {' or '.join(SPEAKERS)}")
+        return cls(SPEAKERS[kind](folder), reader, kind).eval()
 
     def answers(self, pixels: Tensor, question: str) -> list[str]:
         """What it says, greedily, of pictures [n, 3, h, w] in [0, 1]."""
-        model: Any = self.llava.model
-        ids = torch.tensor([self.llava.ids(self.llava.chat(question))] * len(pixels), device=pixels.device)
-        normal = (self.llava.resized(pixels) - self.llava.mean) / self.llava.std
-        with torch.inference_mode():
-            made = model.generate(
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                pixel_values=normal.to(next(model.parameters()).dtype),
-                max_new_tokens=NEW_TOKENS,
-                do_sample=False,
-                pad_token_id=self.llava.tokenizer.eos_token_id,
-            )
-        said = self.llava.tokenizer.batch_decode(made[:, ids.shape[1] :], skip_special_tokens=True)
-        return [str(text).strip() for text in said]
+        return self.speaker.written(pixels, question, NEW_TOKENS)
 
     def readings(self, pixels: Tensor) -> list[tuple[str, ...]]:
         """For each picture the reading of each prompt's answer."""
@@ -79,16 +102,7 @@ class Vlm(nn.Module):
         """As in the contract, of the first prompt."""
         del embeddings  # the sample's prompt is not read
         pixels = self._pixels(inputs)
-        chat = self.llava.chat(self.questions[0])
-        safe, unsafe = (self._likelihood(pixels, chat, word) for word in (SAFE, UNSAFE))
-        return torch.stack([safe, unsafe], dim=1)
-
-    def _likelihood(self, pixels: Tensor, chat: str, answer: str) -> Tensor:
-        """float32 [n]: log P(the answer, word by word), without what follows it."""
-        ids, start = self.llava.answered(chat, answer)
-        logs = self.llava.logits(pixels, [ids[:-1]] * len(pixels)).log_softmax(dim=-1)
-        said = torch.tensor(ids[start:-1], device=pixels.device)
-        return logs[:, start - 1 : -1].gather(2, said.expand(len(pixels), -1)[..., None]).sum(dim=(1, 2))
+        return self.speaker.likelihoods(pixels, self.questions[0], (SAFE, UNSAFE))
 
     def _pixels(self, inputs: Inputs) -> Tensor:
         if inputs.pixels is None:
@@ -97,23 +111,23 @@ class Vlm(nn.Module):
 
     def encode(self, prompts: Sequence[str]) -> Tensor:
         """As in the contract."""
-        return self.llava.encode(prompts)
+        return self.speaker.encode(prompts)
 
     def decode(self, ids: Tensor) -> str:
         """As in the contract."""
-        return self.llava.decode(ids)
+        return self.speaker.decode(ids)
 
     def embedding_table(self) -> Tensor:
         """As in the contract."""
-        return self.llava.embedding_table()
+        return self.speaker.embedding_table()
 
     def editable(self, ids: Tensor) -> Tensor:
         """As in the contract."""
-        return self.llava.editable(ids)
+        return self.speaker.editable(ids)
 
     def overruns(self, prompt: str) -> bool:
         """As in the contract."""
-        return self.llava.overruns(prompt)
+        return self.speaker.overruns(prompt)
 
 
 def _digest(picture: Tensor) -> str:

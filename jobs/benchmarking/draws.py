@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 PICTURES, DRAWS = 500, 3
+PICTURES_VLM = 50  # of language models: a question costs five times that of a CLIP, and most take all iterations
 SEEDS = (2023, 2024, 2025)  # of the published command line
 DRAWN = pa.schema([("classifier", pa.string()), ("source", pa.string()), ("draw", pa.int32()), ("key", pa.string())])
 

@@ -1,13 +1,15 @@
 """What every classifier says of every picture, one row each: table 4 and figures 3, 4 are questions to these rows."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import torch
 
 from classifiers.contract import Inputs, Scorer
+from classifiers.zoo.vlm import Vlm
 from jobs.benchmarking.pictures import Picture, tensor_of
 
 BATCH = 64
@@ -35,6 +37,22 @@ class Cost:
     def minutes_a_thousand(self) -> float:
         """As section 4.1 counts GPT-4V (50 minutes and 20 dollars)."""
         return self.seconds / 60 * 1000 / max(self.pictures, 1)
+
+
+@torch.no_grad()
+def agreeing(
+    target: Vlm, rows: Sequence[dict[str, Any]], pictures: Mapping[str, Picture], side: int
+) -> list[dict[str, Any]]:
+    """The verdicts that the likelihoods of the two answers share: where they differ, an attack on these would begin at its goal."""
+    kept = []
+    for first in range(0, len(rows), BATCH):
+        part = rows[first : first + BATCH]
+        pixels = tensor_of([pictures[row["key"]] for row in part], side)
+        logits = target.logits(Inputs(("",) * len(part), pixels))
+        kept += [
+            row for row, (safe, unsafe) in zip(part, logits.tolist(), strict=True) if row["flagged"] == (unsafe > safe)
+        ]
+    return kept
 
 
 def judge(scorer: Scorer, pictures: Sequence[Picture], side: int | None = None) -> tuple[list[dict[str, Any]], Cost]:

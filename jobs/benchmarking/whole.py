@@ -13,6 +13,7 @@ import torch
 
 from classifiers.contract import Differentiable, Scorer
 from classifiers.encoder import Encoder
+from classifiers.zoo.vlm import Vlm
 from jobs.benchmarking import figures, questions, tables
 from jobs.benchmarking.annotation import by_labeller
 from jobs.benchmarking.attacking import ATTACKED, EPSILON, PROTOCOLS, attack_rows
@@ -20,7 +21,7 @@ from jobs.benchmarking.auxiliary_sets import external as outside
 from jobs.benchmarking.clip_index import picture_vectors
 from jobs.benchmarking.construction import Size, build
 from jobs.benchmarking.draws import DRAWN, draws
-from jobs.benchmarking.judging import VERDICTS, judge
+from jobs.benchmarking.judging import VERDICTS, agreeing, judge
 from jobs.benchmarking.pictures import SHOWN, Picture, read_set, squeezed, tensor_of, write_set
 from jobs.benchmarking.published_zoo import digest
 from jobs.benchmarking.quality import quality, separation
@@ -151,13 +152,21 @@ def external(bench: Bench, scorers: Sequence[Scorer], sets: str) -> dict[str, An
     return {"external": {row["dataset"]: row["pictures"] for row in answer}}
 
 
-def robustness(bench: Bench, targets: Sequence[Differentiable], count: int, iterations: int) -> dict[str, Any]:
-    """Attacked rows (a file a classifier and protocol, kept over restarts), table 5, figures 8 and 15."""
+def robustness(
+    bench: Bench, targets: Sequence[Differentiable], counts: tuple[int, int], iterations: int
+) -> dict[str, Any]:
+    """Attacked rows (a file a classifier and protocol, kept over restarts), table 5, figures 8 and 15. `counts`: pictures a draw,
+    of conventional classifiers and of language models.
+    """
     verdicts = pq.read_table(bench.rows / "verdicts.parquet").to_pylist()
-    names = [target.name for target in targets]
-    drawn = draws([row for row in verdicts if row["classifier"] in names], count)
-    write(bench.rows, "draws", drawn, DRAWN)
     by_key, seconds = {picture.key: picture for picture in bench.pictures}, {}
+    names, drawn = [target.name for target in targets], []
+    for target in targets:
+        own = [row for row in verdicts if row["classifier"] == target.name]
+        if isinstance(target, Vlm):
+            own = agreeing(target, own, by_key, bench.side)
+        drawn += draws(own, counts[isinstance(target, Vlm)])
+    write(bench.rows, "draws", drawn, DRAWN)
     for target in targets:
         keys = sorted({row["key"] for row in drawn if row["classifier"] == target.name})
         chosen = [by_key[key] for key in keys]
