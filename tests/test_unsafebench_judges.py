@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -12,9 +13,10 @@ from classifiers.encoder import Encoder
 from classifiers.zoo.either import Either
 from classifiers.zoo.nude_net import NudeNet
 from classifiers.zoo.q16 import Q16
-from jobs.benchmarking.judges_elsewhere import ChatJudge, LabellerJudge
-from jobs.benchmarking.pictures import REAL
+from jobs.benchmarking.judges_elsewhere import ChatJudge, LabellerJudge, by_labellers, by_service
+from jobs.benchmarking.pictures import REAL, Picture
 from jobs.benchmarking.published_zoo import attackable, digest, in_place, loaded
+from jobs.benchmarking.whole import Bench, effectiveness
 from jobs.benchmarking.world_pool import TRAINING, world_pool
 from schemas.errors import InputError
 from schemas.taxonomy import UNSAFEBENCH
@@ -56,6 +58,30 @@ def test_a_service_that_fails_is_uncertain_so_a_seeded_coin_decides() -> None:
     with serving(ChatServer(fail_first=100, fail_status=503)) as server:
         first, again = (service(server).score(INPUTS).unsafe["image"] for _ in range(2))
     assert torch.equal(first, again) and set(first.tolist()) <= {0.0, 1.0}
+
+
+def test_what_a_service_was_paid_for_is_not_asked_again(tmp_path: Path) -> None:
+    pictures = [Picture(f"{n:032x}", np.full((16, 16, 3), n, np.uint8), REAL, "hate", n == 1) for n in range(2)]
+    with serving(ChatServer(answer="unsafe")) as server:
+        for _ in range(2):
+            judge = by_service(server.model, "10,30", lambda answers: list(answers))
+            bench = Bench(
+                tmp_path, Encoder.from_directory(model_directory("assets/world/clip")), pictures, 16, blur=False
+            )
+            (cost,) = effectiveness(bench, [judge])["cost"]
+            assert cost["dollars"] == pytest.approx(6 * (100 * 10 + 20 * 30) / 1e6) and cost["seconds"] > 0
+        assert len(server.requests) == 6
+    cells = pq.read_table(tmp_path / "tables" / "table_4.parquet").to_pylist()
+    assert {(row["part"], row["category"]): row["f1"] for row in cells}[REAL, "hate"] == pytest.approx(2 / 3)
+    with pytest.raises(InputError, match="expected dollars"):
+        by_service(server.model, "ten", lambda answers: list(answers))
+
+
+def test_labellers_judge_by_name_and_one_of_words_is_refused() -> None:
+    (judge,) = by_labellers("tagger_truth")
+    assert judge.name == "tagger_truth/tagger_labeller"
+    with pytest.raises(InputError, match="profanity: it votes on prompt, and not on pictures"):
+        by_labellers("profanity")
 
 
 def service(server: ChatServer) -> ChatJudge:

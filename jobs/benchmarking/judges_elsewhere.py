@@ -5,6 +5,7 @@ Neither has gradients, so table 5 leaves them out, as the paper leaves out GPT-4
 
 import asyncio
 import base64
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -14,14 +15,18 @@ import torch
 
 from classifiers.contract import Coverage, Inputs, Scores
 from classifiers.zoo.vlm_prompts import UNCERTAIN, UNSAFE, majority, prompts
+from jobs.labellers import ALLOWED_HOSTS, labellers_of
 from pipeline.stage import Step
 from schemas.errors import InputError
 from schemas.prompt import Prompt
 from schemas.sample import Pixels, Sample
 from schemas.taxonomy import UNSAFEBENCH, Taxonomy
-from stages.label.chat_client import ChatClient, Reply
+from stages.label.chat_client import Address, ChatClient, Reply
 from stages.label.labeller import Labeller
 from stages.sink.encode import encode
+
+NEW_TOKENS = 64  # of a service's answer
+KEY = "HAZMAT_JUDGE_KEY"  # names the environment variable
 
 
 @dataclass(eq=False)
@@ -37,8 +42,8 @@ class LabellerJudge:
 
     @property
     def name(self) -> str:
-        """The labeller's."""
-        return self.labeller.annotator
+        """The labeller's, told from a classifier of the zoo that is called alike."""
+        return f"{self.labeller.annotator}_labeller"
 
     @property
     def coverage(self) -> Coverage:
@@ -93,6 +98,29 @@ class ChatJudge:
             return UNCERTAIN
         self.dollars += (reply.tokens_in * self.prices[0] + reply.tokens_out * self.prices[1]) / 1e6
         return self.reader([reply.text])[0]
+
+
+def by_labellers(text: str) -> list[LabellerJudge]:
+    """`--labellers A,B=MODEL` as judges. Raises InputError for a labeller that does not look at pictures."""
+    found = labellers_of(text)
+    for labeller in found:
+        if "image" not in labeller.asked():
+            raise InputError(
+                f"--labellers {labeller.name}: it votes on {', '.join(labeller.asked())}, and not on pictures"
+            )
+    return [LabellerJudge(labeller) for labeller in found]
+
+
+def by_service(text: str, prices: str, reader: Callable[[Sequence[str]], Sequence[str]]) -> ChatJudge:
+    """`--service URL#MODEL --prices IN,OUT`; key and hosts as for `remote_judge`. Raises InputError."""
+    hosts = tuple(host for host in os.environ.get(ALLOWED_HOSTS, "").split(",") if host)
+    address = Address.of(text, hosts)
+    try:
+        paid_in, paid_out = (float(price) for price in prices.split(","))
+    except ValueError as error:
+        raise InputError(f"--prices {prices}: expected dollars for a million tokens in and out, as in 10,30") from error
+    client = ChatClient(address, concurrency=8, attempts=5, timeout=120.0, max_tokens=NEW_TOKENS, key_variable=KEY)
+    return ChatJudge(address.model.replace("/", "_"), client, reader, (paid_in, paid_out))
 
 
 def _message(text: str, pixels: Pixels) -> list[dict[str, Any]]:

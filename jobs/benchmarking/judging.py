@@ -10,6 +10,7 @@ import torch
 
 from classifiers.contract import Inputs, Scorer
 from classifiers.zoo.vlm import Vlm
+from jobs.benchmarking.judges_elsewhere import ChatJudge
 from jobs.benchmarking.pictures import Picture, tensor_of
 
 BATCH = 64
@@ -26,7 +27,7 @@ VERDICTS = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What judging took: `seconds` of one core for `pictures`, and money where a service was paid."""
+    """What judging took: `seconds` of one core for `pictures`; of the clock, and money, where a service was asked."""
 
     classifier: str
     pictures: int
@@ -59,7 +60,9 @@ def judge(scorer: Scorer, pictures: Sequence[Picture], side: int | None = None) 
     """Rows of `VERDICTS`, in order."""
     claims = set(scorer.coverage.categories)
     rows: list[dict[str, Any]] = []
-    started = time.process_time()
+    service = scorer if isinstance(scorer, ChatJudge) else None
+    clock = time.perf_counter if service else time.process_time  # waiting for a service takes no processor
+    started, before = clock(), service.dollars if service else 0.0
     for first in range(0, len(pictures), BATCH):
         part = pictures[first : first + BATCH]
         scores = scorer.score(Inputs(tuple(p.text for p in part), tensor_of(part, side))).unsafe["image"].tolist()
@@ -76,4 +79,4 @@ def judge(scorer: Scorer, pictures: Sequence[Picture], side: int | None = None) 
                     "flagged": score > scorer.threshold,
                 }
             )
-    return rows, Cost(scorer.name, len(pictures), time.process_time() - started)
+    return rows, Cost(scorer.name, len(pictures), clock() - started, service.dollars - before if service else 0.0)

@@ -21,6 +21,7 @@ from jobs.benchmarking.auxiliary_sets import external as outside
 from jobs.benchmarking.clip_index import picture_vectors
 from jobs.benchmarking.construction import Size, build
 from jobs.benchmarking.draws import DRAWN, draws
+from jobs.benchmarking.judges_elsewhere import ChatJudge
 from jobs.benchmarking.judging import VERDICTS, agreeing, judge
 from jobs.benchmarking.pictures import SHOWN, Picture, read_set, squeezed, tensor_of, write_set
 from jobs.benchmarking.published_zoo import digest
@@ -116,9 +117,9 @@ def effectiveness(bench: Bench, scorers: Sequence[Scorer]) -> dict[str, Any]:
     """Verdicts, table 4, figures 3, 4, 5, 14, and what judging costs."""
     verdicts, costs = [], []
     for scorer in scorers:
-        rows, cost = judge(scorer, bench.pictures, bench.side)
+        rows, cost = _judged_once(bench, scorer) if isinstance(scorer, ChatJudge) else _judged(bench, scorer)
         verdicts += rows
-        costs.append({**asdict(cost), "minutes_a_thousand": cost.minutes_a_thousand})
+        costs.append(cost)
     write(bench.rows, "verdicts", verdicts, VERDICTS)
     order = [scorer.name for scorer in scorers]
     cells = bench.ask(questions.TABLE_4, "verdicts")
@@ -130,6 +131,26 @@ def effectiveness(bench: Bench, scorers: Sequence[Scorer]) -> dict[str, Any]:
     text = tables.markdown(header, [[cost[name] for name in header] for cost in costs])
     bench.table("cost", costs, text)
     return {"cost": costs}
+
+
+def _judged(bench: Bench, scorer: Scorer) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    rows, cost = judge(scorer, bench.pictures, bench.side)
+    return rows, {**asdict(cost), "minutes_a_thousand": cost.minutes_a_thousand}
+
+
+def _judged_once(bench: Bench, scorer: Scorer) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What a service was paid for is kept over restarts."""
+    file = bench.rows / f"asked-{scorer.name}.parquet"
+    mark = digest(scorer, json.dumps([picture.key for picture in bench.pictures]).encode())
+    if not _holds(file, mark):
+        rows, cost = _judged(bench, scorer)
+        write(
+            bench.rows,
+            file.stem,
+            rows,
+            VERDICTS.with_metadata({MARK: mark.encode(), b"cost": json.dumps(cost).encode()}),
+        )
+    return pq.read_table(file).to_pylist(), json.loads(pq.read_schema(file).metadata[b"cost"])
 
 
 def external(bench: Bench, scorers: Sequence[Scorer], sets: str) -> dict[str, Any]:
