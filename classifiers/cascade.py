@@ -9,12 +9,11 @@ from torch import Tensor, nn
 
 from classifiers.calibration import FARTHEST, cut_of_safe, cut_of_unsafe
 from classifiers.classifier import Features
-from classifiers.contract import Scores, Targets
+from classifiers.contract import Inputs, Scores, Targets
 from classifiers.encoder import Encoder
 from classifiers.fusion import Read, Shape, head
 from classifiers.losses import label_losses
 from classifiers.multimodal import Multimodal
-from classifiers.stage_view import StageView
 
 OBVIOUS_SHARE = 0.2  # of the false positives allowed, what the unimodal stages may spend
 MISSED = 0.002  # of the unsafe validation pairs, what may pass as obviously safe
@@ -40,15 +39,11 @@ class Cascade(Multimodal):
         """float32 [n, 2]: logits of an unsafe pair by the prompt alone and by the picture alone."""
         return torch.cat([self.alone["prompt"](words.pooled), self.alone["image"](patches.pooled)], dim=1)
 
-    def stage_margins(self, features: Features) -> Tensor:
+    def stage_margins(self, inputs: Inputs, embeddings: Tensor | None = None) -> Tensor:
         """float32 [n, 3]: of prompt, picture and fusion. Where none is above 0, the row is let through."""
-        alone, fused = self._raw(features)
+        alone, fused = self._raw(self.features(inputs, embeddings))
         # Two logits of at most e - log 2 have a joint one of at most e.
         return torch.cat([alone - self.obvious_unsafe + math.log(2), (fused - self.cut)[:, None]], dim=1)
-
-    def stages(self) -> tuple[StageView, ...]:
-        """Prompt, image and fusion, each as a `Differentiable` of its own: for attacks on all of them at once."""
-        return tuple(StageView(self, place) for place in range(3))
 
     def margin_of(self, features: Features) -> Tensor:
         """As above."""

@@ -44,6 +44,11 @@ class Coverage:
     scopes: tuple[str, ...]  # of prompt, image, pair
     categories: tuple[str, ...]  # taxonomy ids, in the order of the columns of `Scores.categories`
 
+    @property
+    def captures(self) -> frozenset[str]:
+        """What it reads of a drawing under way."""
+        return self.reads - {"prompt", "image"}
+
 
 @dataclass(frozen=True, eq=False)
 class Scores:
@@ -115,6 +120,14 @@ class Differentiable(Scorer, Protocol):
 
     def overruns(self, prompt: str) -> bool:
         """Whether `encode` cuts something of it off."""
+
+
+@runtime_checkable
+class Staged(Differentiable, Protocol):
+    """A defence of several deployed stages, for attacks on all of them at once."""
+
+    def stage_margins(self, inputs: Inputs, embeddings: "Tensor | None" = None) -> "Tensor":
+        """float32 [n, stages]: where none is above 0, the row is let through. Gradients as in `logits`."""
 
 
 @runtime_checkable

@@ -9,9 +9,12 @@ from torch.nn.functional import cross_entropy, normalize
 
 from classifiers.contract import Targets
 
+CATEGORIES = 6.0
+"""Weight of the mean over categories beside safe or unsafe: what is shown tells an encoder more than that it is unsafe."""
+
 
 def label_losses(verdicts: Mapping[str, Tensor], targets: Targets) -> dict[str, Tensor]:
-    """Binary cross-entropy of each scope, of its categories, and their sum as `loss`.
+    """Binary cross-entropy of each scope, of its categories, and as `loss` their sum, categories weighted by `CATEGORIES`.
 
     `verdicts` are by scope [n, 1 + categories]. A row whose label is NaN teaches nothing in that scope, an unsafe one without
     categories nothing about these. Weighted means: weights that sum to n leave the size of the loss alone.
@@ -24,7 +27,8 @@ def label_losses(verdicts: Mapping[str, Tensor], targets: Targets) -> dict[str, 
             known = (unsafe == 0) | (named > 0).any(dim=1)
             each = bce(out[:, 1:], named, reduction="none").mean(dim=1)
             found[f"{scope}_categories"] = _mean(each, known, targets.weights)
-    return {**found, "loss": torch.stack(list(found.values())).sum()}
+    weighted = [value * CATEGORIES if name.endswith("_categories") else value for name, value in found.items()]
+    return {**found, "loss": torch.stack(weighted).sum()}
 
 
 def alignment_loss(words: Tensor, patches: Tensor, alike: Tensor, scale: Tensor) -> Tensor:

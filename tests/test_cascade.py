@@ -6,10 +6,11 @@ from torch import Tensor
 
 from classifiers.calibration import cut_of_safe, cut_of_unsafe
 from classifiers.cascade import Cascade
-from classifiers.contract import Differentiable, Inputs
+from classifiers.contract import Inputs, Staged
 from classifiers.saved import load
 from schemas.errors import InputError
 from small_squares import square_rows, trained_on_square
+from stages.attack.joint import Joint
 
 
 def with_edges(unsafe: float, safe: float) -> Cascade:
@@ -46,7 +47,7 @@ def test_scores_logits_and_stages_tell_one_decision() -> None:
         with torch.no_grad():
             features = model.features(inputs)
             assert torch.equal(flagged, model.margin_of(features) > 0)
-            margins, obvious = model.stage_margins(features), either(model, inputs)
+            margins, obvious = model.stage_margins(inputs), either(model, inputs)
         by_hand = (obvious > model.obvious_unsafe) | ((obvious >= model.obvious_safe) & (margins[:, 2] > 0))
         assert torch.equal(flagged, by_hand)
         for stage, said in zip(model.decided_by(features), obvious, strict=True):
@@ -89,17 +90,35 @@ def test_the_margin_has_a_gradient_in_every_stage_and_no_step_between_them() -> 
     assert abs(high - low) < 1e-4
 
 
-def test_stages_are_reached_one_by_one_and_passing_all_passes_the_cascade() -> None:
+def test_passing_all_stages_passes_the_cascade() -> None:
     model = trained_on_square()
     inputs, _ = square_rows(3, seed=7)
-    stages = model.stages()
-    assert [stage.name for stage in stages] == ["cascade.prompt", "cascade.image", "cascade.fusion"]
-    assert all(isinstance(stage, Differentiable) for stage in stages)
+    assert isinstance(model, Staged)
     with torch.no_grad():
-        silent = torch.stack([stage.logits(inputs)[:, 1] <= 0 for stage in stages]).all(dim=0)
-        assert not bool((model.logits(inputs)[silent, 1] > 0).any())
-    ids = stages[0].encode(["a kn1fe"])
-    assert stages[0].decode(ids[0]) == "a knife"
+        margins = model.stage_margins(inputs)
+        flagged = model.logits(inputs)[:, 1] > 0
+    assert margins.shape == (len(inputs), 3) and bool(flagged.any())
+    assert not bool(flagged[(margins <= 0).all(dim=1)].any())
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_the_joint_attack_turns_a_cascade_through_its_stages_too(label: int) -> None:
+    """What it says of a row is what the deployed decision says of what it made."""
+    model = trained_on_square()
+    inputs, targets = square_rows(3, seed=7)
+    with torch.no_grad():
+        right = (model.logits(inputs)[:, 1] > 0) == (targets.unsafe["pair"] > 0)
+    rows = [row for row in range(len(inputs)) if bool(right[row]) and int(targets.unsafe["pair"][row]) == label][:3]
+    labels, keys = torch.full((len(rows),), label), [f"row {row}" for row in rows]
+    attack = Joint(epsilon=16 / 255, edit_budget=2, steps=8, question_limit=40)
+    decision = attack.attack_all((model,), inputs.rows(rows), labels, keys)
+    made = attack.attack(model, inputs.rows(rows), labels, keys)
+    with torch.no_grad():
+        turned = ((model.logits(made.inputs)[:, 1] > 0) != (labels == 1)).tolist()
+    assert turned == [bool(record.achieved) for record in made.records]
+    for one, other in zip(decision.records, made.records, strict=True):
+        assert not one.achieved or other.achieved
+        assert one.achieved or (other.queries or 0) > (one.queries or 0), "asked again, of the stages"
 
 
 def test_the_edges_are_saved(tmp_path_factory: pytest.TempPathFactory) -> None:

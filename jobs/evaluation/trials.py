@@ -22,7 +22,7 @@ STRENGTH: dict[str, dict[str, Any]] = {
     "pgd": {"climb": Climb(steps=20, restarts=2)},
     "square": {"question_limit": 80},
     "token_substitution": {"top": 12},
-    # Against a cascade through its decision, whose gradient is that of the stage that decides.
+    # Twice this against a cascade: through its decision, then through all its stages.
     "joint": {"rounds": 1, "question_limit": 60},
 }
 TEXT_EDITS, PIXEL_LINF, UNBOUNDED = "text_edits", "pixel_linf", "unbounded"
@@ -66,7 +66,7 @@ class Trial:
     def concerns(self, coverage: Coverage) -> bool:
         """Whether the scorer reads what the attack changes; else it decides as it does on the clean row."""
         family = {"text": "prompt", "image": "image"}.get(self.attack.family)
-        return family is None or family in coverage.reads
+        return bool({"prompt", "image"} & coverage.reads) if family is None else family in coverage.reads
 
     def settings(self) -> dict[str, str]:
         """All that can change its variants; the target is in by the scorer's digest."""

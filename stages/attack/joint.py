@@ -1,6 +1,6 @@
 """Words and pixels against every deployed stage at once (the adaptive attack on a cascade, Tramèr et al. 2020, section 3)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from classifiers.contract import Attacked, Differentiable, Inputs, Target
+from classifiers.contract import Attacked, Differentiable, Inputs, Staged, Target
 from pipeline.stage import Step
 from schemas.attack import AttackRecord
 from schemas.errors import InputError
@@ -19,9 +19,12 @@ from stages.attack.pgd import Climb, pgd
 from stages.attack.text_attack import as_row
 from stages.attack.threat import Threat
 from stages.attack.token_search import Aim, Limits, search
-from stages.attack.token_substitution import evasion, plain_words_of
+from stages.attack.token_substitution import plain_words_of
 from stages.attack.victim import LEVELS, Victim, at_rest
 from stages.prompts.gate import Gate
+
+Margins = Callable[[Inputs, Tensor | None], Tensor]
+"""Rows, and embeddings that stand for those of their tokens where given → [n, stages]; each flags above 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,45 +62,68 @@ class Joint(Threat):
         return Threat.parameters(replace(self, targets=()))
 
     def attack(self, target: Differentiable, inputs: Inputs, labels: Tensor, keys: Sequence[str]) -> Attacked:
-        """The contract's `Attack`, on a cascade of one."""
-        return self.attack_all((target,), inputs, labels, keys)
+        """The contract's `Attack`: on the decision, and on every stage at once where that is not enough and there are several."""
+        made = self.attack_all((target,), inputs, labels, keys)
+        left = [row for row, record in enumerate(made.records) if not record.achieved]
+        if not left or not isinstance(target, Staged):
+            return made
+        with at_rest(target):
+            staged = self._rows(
+                (target,), target.stage_margins, inputs.rows(left), labels[left], [keys[row] for row in left]
+            )
+            with torch.no_grad():
+                flagged = (cascade_margins((target,), staged.inputs)[:, 0] > 0).tolist()
+        rows, records = [made.inputs.rows([row]) for row in range(len(keys))], list(made.records)
+        for place, row in enumerate(left):
+            achieved = flagged[place] != (int(labels[row]) == 1)
+            queries = (records[row].queries or 0) + (staged.records[place].queries or 0)
+            if achieved:
+                rows[row], records[row] = staged.inputs.rows([place]), staged.records[place]
+            records[row] = replace(records[row], achieved=achieved, queries=queries)
+        return Attacked(_joined(inputs, rows), tuple(records))
 
     def attack_all(
         self, targets: Sequence[Differentiable], inputs: Inputs, labels: Tensor, keys: Sequence[str]
     ) -> Attacked:
         """Row by row. Raises InputError for rows without pictures."""
-        if inputs.pixels is None:
-            raise InputError("joint attacks change pictures too, and these rows have none")
+
+        def margins(rows: Inputs, embeddings: Tensor | None = None) -> Tensor:
+            return cascade_margins(targets, rows, embeddings)
+
         with ExitStack() as rest:
             for target in targets:
                 rest.enter_context(at_rest(target))
-            made = [
-                self._row(targets, inputs.rows([row]), int(labels[row]), seed_of(key, self.name))
-                for row, key in enumerate(keys)
-            ]
-        pixels = torch.cat([row.pixels for row, _ in made if row.pixels is not None])
-        changed = replace(inputs, prompts=tuple(row.prompts[0] for row, _ in made), pixels=pixels)
-        return Attacked(changed, tuple(record for _, record in made))
+            return self._rows(targets, margins, inputs, labels, keys)
+
+    def _rows(
+        self, targets: Sequence[Differentiable], margins: Margins, inputs: Inputs, labels: Tensor, keys: Sequence[str]
+    ) -> Attacked:
+        if inputs.pixels is None:
+            raise InputError("joint attacks change pictures too, and these rows have none")
+        made = [
+            self._row(targets, margins, inputs.rows([row]), int(labels[row]), seed_of(key, self.name))
+            for row, key in enumerate(keys)
+        ]
+        return Attacked(_joined(inputs, [row for row, _ in made]), tuple(record for _, record in made))
 
     def _row(
-        self, targets: Sequence[Differentiable], row: Inputs, label: int, seed: int
+        self, targets: Sequence[Differentiable], margins: Margins, row: Inputs, label: int, seed: int
     ) -> tuple[Inputs, AttackRecord]:
         clean, start, edits, asked = row.pixels, row.prompts[0], 0, 0
         assert clean is not None
         reading = [target for target in targets if "prompt" in target.coverage.reads]
         seeing = any("image" in target.coverage.reads for target in targets)
-        victim = self._victim(targets, row, clean, label)
         for _ in range(self.rounds):
-            if self._passes(targets, row, label):
+            if _passes(margins, row, label):
                 break
             if reading and edits < self.edit_budget:
                 limits = Limits(tokens=self.edit_budget - edits, top=16, questions=self.question_limit)
-                aim = _sum_of(targets, reading, row, label)
+                aim = _aim(reading[0], margins, row, label)
                 found = search(reading[0], row.prompts[0], aim, plain_words_of(reading[0]), limits)
                 edits, asked = edits + found.edits, asked + found.questions
                 row = replace(row, prompts=(found.text,))
-            if seeing and self.epsilon > 0 and not self._passes(targets, row, label):
-                victim = self._victim(targets, row, clean, label)
+            if seeing and self.epsilon > 0 and not _passes(margins, row, label):
+                victim = _victim(margins, row, clean, label)
                 pixels = pgd(victim, self.epsilon, [seed], Climb(steps=self.steps, random_start=False))
                 row = replace(row, pixels=victim.stored(pixels, victim.everyone()))
                 asked += int(victim.queries[0])
@@ -118,23 +144,12 @@ class Joint(Threat):
             edits=edits,
             queries=asked,
             success="bypassed_and_preserved",
-            achieved=self._passes(targets, row, label),
+            achieved=_passes(margins, row, label),
             truncated=any(target.overruns(row.prompts[0]) for target in reading),
             seed=seed,
             parameters=self.parameters(),
         )
         return row, record
-
-    def _victim(self, targets: Sequence[Differentiable], row: Inputs, clean: Tensor, label: int) -> Victim:
-        def margins(pixels: Tensor, rows: Tensor) -> Tensor:
-            return cascade_margins(targets, replace(row, pixels=pixels))
-
-        return Victim(margins, clean, torch.tensor([label]), tile=1, as_stored=True)
-
-    def _passes(self, targets: Sequence[Differentiable], row: Inputs, label: int) -> bool:
-        with torch.no_grad():
-            flagged = bool((cascade_margins(targets, row) > 0).any())
-        return flagged != (label == 1)
 
     def open(self) -> Step:
         """Load all targets and compile the gate. Raises InputError without a target."""
@@ -164,28 +179,58 @@ class Joint(Threat):
         return self.variant(sample, prompt=text, pixels=np.ascontiguousarray(levels), attack=made.records[0])
 
 
-def cascade_margins(targets: Sequence[Differentiable], inputs: Inputs) -> Tensor:
-    """[n, targets]; each flags above 0."""
-    logits = [target.logits(inputs) for target in targets]
+def cascade_margins(targets: Sequence[Differentiable], inputs: Inputs, embeddings: Tensor | None = None) -> Tensor:
+    """[n, targets]; each flags above 0. `embeddings` are of the first target that reads, and of those that share its tokens."""
+    reading = next((target for target in targets if "prompt" in target.coverage.reads), None)
+    logits = [
+        target.logits(inputs, embeddings if reading is not None and _alike(target, reading) else None)
+        for target in targets
+    ]
     return torch.stack([each[:, 1] - each[:, 0] for each in logits], dim=1)
 
 
-def _sum_of(targets: Sequence[Differentiable], reading: Sequence[Differentiable], row: Inputs, label: int) -> Aim:
-    """The cascade's aim for words: exact over all stages; the gradient over those that share the first one's tokens."""
-    shape = reading[0].embedding_table().shape
-    alike = [evasion(target, row, label) for target in reading if target.embedding_table().shape == shape]
+def _alike(one: Differentiable, other: Differentiable) -> bool:
+    reads = "prompt" in one.coverage.reads
+    return reads and (one is other or one.embedding_table().shape == other.embedding_table().shape)
+
+
+def _victim(margins: Margins, row: Inputs, clean: Tensor, label: int) -> Victim:
+    def of_pixels(pixels: Tensor, rows: Tensor) -> Tensor:
+        return margins(replace(row, pixels=pixels), None)
+
+    return Victim(of_pixels, clean, torch.tensor([label]), tile=1, as_stored=True)
+
+
+def _passes(margins: Margins, row: Inputs, label: int) -> bool:
+    with torch.no_grad():
+        flagged = bool((margins(row, None) > 0).any())
+    return flagged != (label == 1)
+
+
+def _aim(reading: Differentiable, margins: Margins, row: Inputs, label: int) -> Aim:
+    """What words are to bring about over all stages."""
+
+    def value(of: Tensor) -> Tensor:
+        # As in `Victim`: a stage that is silent by a margin of 1 counts no more; a false flag needs one stage.
+        return -of.clamp(min=-1.0).sum() if label == 1 else of.max()
 
     def values(texts: list[str]) -> Tensor:
-        found = []
-        for text in texts:
-            with torch.no_grad():
-                margins = cascade_margins(targets, replace(row, prompts=(text,)))[0]
-            # As in `Victim`: a stage that is silent by a margin of 1 counts no more; a false flag needs one stage.
-            found.append(-margins.clamp(min=-1.0).sum() if label == 1 else margins.max())
-        return torch.stack(found)
+        with torch.no_grad():
+            return torch.stack([value(margins(replace(row, prompts=(text,)), None)[0]) for text in texts])
 
     def slope(text: str, ids: Tensor) -> Tensor:
-        return torch.stack([aim.slope(text, ids) for aim in alike]).sum(dim=0)
+        with torch.enable_grad():
+            at = reading.embedding_table()[ids].clone().requires_grad_(True)
+            (found,) = torch.autograd.grad(value(margins(replace(row, prompts=(text,)), at)[0]), at)
+        return found[0]
 
-    enough = float(len(targets)) if label == 1 else 1e-6
-    return Aim(values, slope, lambda value: value >= enough)
+    with torch.no_grad():
+        stages = margins(row, None).shape[1]
+    enough = float(stages) if label == 1 else 1e-6
+    return Aim(values, slope, lambda found: found >= enough)
+
+
+def _joined(inputs: Inputs, rows: Sequence[Inputs]) -> Inputs:
+    """`inputs` with the prompts and pictures of `rows`, one each."""
+    pixels = torch.cat([row.pixels for row in rows if row.pixels is not None])
+    return replace(inputs, prompts=tuple(row.prompts[0] for row in rows), pixels=pixels)
