@@ -72,7 +72,9 @@ def open_attack_round(
             f"{store.url} holds no committed sample to attack; run jobs/generate.py --out {store.url} first"
         )
     variants = Variants(attacks=tuple(attacks), targets=tuple(targets), aim=aim)
-    plan = Plan(stages_of(store, config, family, variants), clean, UNIT_SIZE, seed=config.seed)
+    # A recipe that keeps what early steps knew keeps it of pictures that attacked words are drawn in, too.
+    pack = RECIPES[config.recipe](config, ()).pack
+    plan = Plan(stages_of(store, config, family, variants), clean, UNIT_SIZE, seed=config.seed, pack=pack)
     for folder in all_rounds(store):
         if re.fullmatch(rf"rounds/\d+-attack-{re.escape(name)}", folder):
             # Other samples, weights or settings: new variants, beside which the old ones stay.

@@ -21,6 +21,7 @@ from jobs.attackers import targets_of
 from jobs.command import DONE, resolve_out, run_command
 from jobs.evaluation.cases import Case, cases_of
 from jobs.evaluation.gradients import gradient_checks
+from jobs.evaluation.kept import judged_by, kept_for
 from jobs.evaluation.latency import latency
 from jobs.evaluation.measures import measures, opened
 from jobs.evaluation.results import FOLDER
@@ -48,7 +49,10 @@ def main() -> int:
         print(f"  {task.chunk.name}: {len(task.keys)} rows", file=sys.stderr)
     found = summary(asked, cases, sanity=given.adaptive)
     if given.latency:
-        found["latency"] = [latency(saved.load(), cases) for saved, _ in asked.scorers]
+        found["latency"] = [
+            latency(model := saved.load(), judged_by(asked.store, coverage, cases), kept_for(asked.store.url, model))
+            for saved, coverage in asked.scorers
+        ]
     name = f"{FOLDER}/{asked.dataset}/summary-{'-'.join(given.classifiers.split(','))}.json"
     asked.store.write(name, json.dumps(found, indent=1).encode())
     print(printed(found))
@@ -119,9 +123,11 @@ def summary(asked: Asked, cases: Sequence[Case], sanity: bool) -> dict[str, Any]
     names = [Path(saved.folder).name for saved, _ in asked.scorers]
     with opened(asked.store, asked.dataset, names) as con:
         found: dict[str, Any] = {"run": asked.store.url, "dataset": asked.dataset, "scorers": names, **measures(con)}
-    rows = attacked_rows([case for case in cases if case.sample.clean], (16, 0))
-    for saved, _ in asked.scorers if sanity and rows else ():
-        found["sanity"] += gradient_checks(saved.load(), rows, asked.dataset)
+    for saved, coverage in asked.scorers if sanity else ():
+        judged = judged_by(asked.store, coverage, cases)
+        rows, model = attacked_rows([case for case in judged if case.sample.clean], (16, 0)), saved.load()
+        if rows:
+            found["sanity"] += gradient_checks(model, rows, asked.dataset, kept_for(asked.store.url, model))
     return found
 
 

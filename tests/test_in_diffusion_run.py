@@ -1,12 +1,22 @@
 """A run that kept early steps, labelled and sharded: its dataset is a query, and detectors train on it by the trainer itself."""
 
+import json
+import shutil
+import sys
 from functools import cache
+from pathlib import Path
 from tempfile import mkdtemp
 
+import duckdb
 import pytest
 import torch
 
+from classifiers.contract import Inputs
 from classifiers.in_diffusion import InDiffusion
+from jobs import evaluate
+from jobs.attack_rounds import open_attack_round
+from jobs.evaluation.cases import cases_of
+from jobs.evaluation.kept import judged_by
 from jobs.label import aggregate, label
 from jobs.recipes import RECIPES
 from jobs.roots import roots
@@ -23,6 +33,7 @@ from jobs.training.rows import ShardRows
 from jobs.training.settings import Settings
 from jobs.training.survey import survey
 from labelled_run import labelled_run
+from pipeline.captures import CaptureReader
 from pipeline.catalogue.duck import scratch_database
 from pipeline.catalogue.views import open_views, refresh
 from pipeline.engine import run_units
@@ -30,6 +41,8 @@ from pipeline.round import open_round, pending
 from pipeline.store import Store, open_store
 from schemas.errors import InputError
 from schemas.run import RunConfig
+from stages.attack.recompress import Recompress
+from stages.attack.typos import Typos
 from stages.weights import model_directory
 
 pytestmark = pytest.mark.slow
@@ -110,3 +123,71 @@ def test_the_trainers_loop_trains_a_detector_on_the_runs_own_rows() -> None:
     assert all(
         torch.equal(a, b) for a, b in zip(frozen, (p for p in model.parameters() if not p.requires_grad), strict=True)
     )
+
+
+@cache
+def attacked_run() -> Store:
+    """A copy with variants: misspelt prompts, drawn anew by the recipe itself, and pictures that were pressed after drawing."""
+    folder = shutil.copytree(kept_run().url, mkdtemp(prefix="hazmat-early-attacked-"), dirs_exist_ok=True)
+    store = open_store(folder)
+    config = RunConfig.from_json(store.read("run.json") or b"")
+    for family, attack in (("text", Typos()), ("image", Recompress())):
+        open_attack_round(store, config, family, (attack,)).carry_out("local")
+    label(store, "tagger_truth,prompt_truth", "local")
+    aggregate(store, "majority")
+    make_shards(store, config, recipe_of(config, folder), Means("local"))
+    for kind in ("wukong", "image"):
+        torch.manual_seed(0)
+        build(kind, model_directory("assets/world/clip"), kind).save(Path(folder, "models", kind))
+    return store
+
+
+def test_an_attack_on_words_is_drawn_anew_with_captures_of_its_own() -> None:
+    store = attacked_run()
+    variants = [case.sample for case in cases_of(store, "train") if case.sample.attack is not None]
+    misspelt = [sample for sample in variants if sample.attack and sample.attack.name == "typos"]
+    reader = CaptureReader.of(store)
+    pressed = {sample.key for sample in variants} - {sample.key for sample in misspelt}
+    assert misspelt and pressed and not pressed & reader.places.keys()
+    own = reader.stacked([sample.key for sample in misspelt], 0.2)
+    parents = reader.stacked([sample.parent or "" for sample in misspelt], 0.2)
+    assert (own["latent"] != parents["latent"]).any(axis=(1, 2, 3)).all()
+    assert (own["words"] != parents["words"]).any(axis=(1, 2)).mean() > 0.5, "not all typos make other tokens"
+
+
+def test_the_evaluator_judges_a_detector_on_the_rows_of_the_others_that_were_drawn(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = attacked_run()
+    asked = ["--classifiers", "wukong,image", "--data", "train", "--attacks", "typos", "--workers", "1", "--latency"]
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", store.url, "--json", *asked])
+    assert evaluate.main() == 0
+    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    rows = duckdb.sql(f"""
+        SELECT scorer, key, attack, setting, score, scope, label, root
+        FROM read_parquet('{store.url}/results/train/*/none/*.parquet')
+    """).fetchall()
+    by = {name: {row[1]: row for row in rows if row[0] == name} for name in ("wukong", "image")}
+    unlike = by["image"].keys() - by["wukong"].keys()
+    assert by["wukong"].keys() < by["image"].keys()
+    assert {by["image"][key][2] for key in unlike} == {"recompress"}, "pixels are attacked after the drawing"
+    assert {row[2] for row in by["wukong"].values()} == {"none", "typos"}
+    assert all(
+        row[2:4] == by["image"][key][2:4] and row[5:] == by["image"][key][5:] for key, row in by["wukong"].items()
+    )
+    keys = sorted(by["wukong"])
+    model, reader = detector("wukong"), CaptureReader.of(store)
+    kept = {name: torch.from_numpy(array) for name, array in reader.stacked(keys, model.share).items()}
+    scores = model.eval().score(Inputs(("",) * len(keys), captures=kept)).unsafe["image"]
+    assert torch.allclose(scores, torch.tensor([by["wukong"][key][4] for key in keys]), atol=1e-5)
+    measured = {(row["scorer"], row["attack"]) for row in said["attacks"] if row["measure"] == "evasion"}
+    assert ("wukong", "typos") in measured and {row["scorer"] for row in said["latency"]} == {"wukong", "image"}
+
+
+def test_a_detector_on_rows_without_captures_says_what_they_lack() -> None:
+    store, model = attacked_run(), detector("wukong")
+    pressed = [
+        case for case in cases_of(store, "train") if case.sample.attack and case.sample.attack.name == "recompress"
+    ]
+    with pytest.raises(InputError, match="none has captures"):
+        judged_by(store, model.coverage, pressed)

@@ -7,6 +7,7 @@ import torch
 
 from classifiers.contract import Differentiable
 from jobs.evaluation.cases import Case
+from jobs.evaluation.kept import Kept
 from jobs.evaluation.scoring import alike, decided_scope, inputs_of
 from stages.attack.pixel_attack import margins_of
 from stages.attack.token_substitution import evasion
@@ -15,10 +16,12 @@ from stages.attack.victim import Victim, at_rest
 TOLERANCE = 1e-4  # of a probability: a row alone and in company may be summed in another order
 
 
-def gradient_checks(scorer: Differentiable, cases: Sequence[Case], dataset: str) -> list[dict[str, Any]]:
+def gradient_checks(
+    scorer: Differentiable, cases: Sequence[Case], dataset: str, kept: Kept | None = None
+) -> list[dict[str, Any]]:
     """As rows of sanity.sql: zero gradients, decisions of logits and scores, a row alone and in company."""
     part = next(alike(cases))
-    inputs, scope = inputs_of(part), decided_scope(scorer)
+    inputs, scope = inputs_of(part, kept), decided_scope(scorer)
     found: list[tuple[str, float, bool]] = []
     with at_rest(scorer):
         with torch.no_grad():

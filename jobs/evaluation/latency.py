@@ -8,21 +8,22 @@ import torch
 
 from classifiers.contract import Scorer
 from jobs.evaluation.cases import Case
+from jobs.evaluation.kept import Kept
 from jobs.evaluation.scoring import inputs_of
 
 WARM_UP, ONES = 5, 40
 BATCHES = (16, 64, 128)
 
 
-def latency(scorer: Scorer, cases: Sequence[Case]) -> dict[str, Any]:
+def latency(scorer: Scorer, cases: Sequence[Case], kept: Kept | None = None) -> dict[str, Any]:
     """Milliseconds at batch 1 (median, 95th percentile), and rows a second at the best of BATCHES; of cases of one shape."""
     shape = cases[0].sample.pixels.shape if cases[0].sample.pixels is not None else None
     same = [case for case in cases if (None if case.sample.pixels is None else case.sample.pixels.shape) == shape]
-    ones = [_seconds(scorer, [same[index % len(same)]]) for index in range(WARM_UP + ONES)][WARM_UP:]
+    ones = [_seconds(scorer, [same[index % len(same)]], kept) for index in range(WARM_UP + ONES)][WARM_UP:]
     rates = {}
     for size in BATCHES:
         part = (same * (size // len(same) + 1))[:size]
-        rates[size] = size / min(_seconds(scorer, part) for _ in range(3))
+        rates[size] = size / min(_seconds(scorer, part, kept) for _ in range(3))
     best = max(rates, key=lambda size: rates[size])
     ordered = sorted(ones)
     return {
@@ -36,8 +37,8 @@ def latency(scorer: Scorer, cases: Sequence[Case]) -> dict[str, Any]:
     }
 
 
-def _seconds(scorer: Scorer, cases: Sequence[Case]) -> float:
-    inputs = inputs_of(cases)
+def _seconds(scorer: Scorer, cases: Sequence[Case], kept: Kept | None) -> float:
+    inputs = inputs_of(cases, kept)
     started = time.perf_counter()
     for unsafe in scorer.score(inputs).unsafe.values():
         unsafe.cpu()  # waits for the accelerator

@@ -9,6 +9,7 @@ import torch
 
 from classifiers.contract import Inputs, Scorer
 from jobs.evaluation.cases import NA, UNKNOWN, Case, Truth
+from jobs.evaluation.kept import Kept
 from schemas.catalogue import SCOPES
 from schemas.sample import Pixels, Sample
 from schemas.vote import COUNTED
@@ -31,15 +32,16 @@ def decided_scope(scorer: Scorer) -> str:
     return next(scope for scope in reversed(SCOPES) if scope in scorer.coverage.scopes)
 
 
-def inputs_of(cases: Sequence[Case]) -> Inputs:
-    """Cases whose pictures share a shape (or that have none), as rows on the accelerator if there is one."""
+def inputs_of(cases: Sequence[Case], kept: Kept | None = None) -> Inputs:
+    """Cases whose pictures share a shape (or that have none), as rows on the accelerator if there is one; with what was `kept`."""
     prompts = tuple(case.sample.prompt for case in cases)
+    captures = {} if kept is None else kept.of(cases)
     pictures = [case.sample.pixels for case in cases if case.sample.pixels is not None]
     if len(pictures) < len(cases):
-        return Inputs(prompts)
+        return Inputs(prompts, captures=captures)
     pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return Inputs(prompts, pixels.to(accelerator or "cpu"))
+    return Inputs(prompts, pixels.to(accelerator or "cpu"), captures)
 
 
 def pixels_of(inputs: Inputs, row: int) -> Pixels | None:
@@ -57,12 +59,12 @@ def alike(cases: Sequence[Case]) -> Iterator[list[Case]]:
         yield from (rows[first : first + AT_ONCE] for first in range(0, len(rows), AT_ONCE))
 
 
-def verdicts(scorer: Scorer, cases: Sequence[Case]) -> list[Verdict]:
-    """One a case, in order."""
+def verdicts(scorer: Scorer, cases: Sequence[Case], kept: Kept | None = None) -> list[Verdict]:
+    """One a case, in order; `kept` is what the scorer reads of their drawings, if it does."""
     found: list[Verdict] = []
     scope = decided_scope(scorer)
     for part in alike(cases):
-        scores = scorer.score(inputs_of(part))
+        scores = scorer.score(inputs_of(part, kept))
         unsafe, categories = scores.unsafe[scope].tolist(), scores.categories[scope].tolist()
         found += [Verdict(p, p > scorer.threshold, tuple(named)) for p, named in zip(unsafe, categories, strict=True)]
     return found

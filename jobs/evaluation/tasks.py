@@ -11,6 +11,7 @@ from threading import Thread
 from classifiers.contract import Coverage
 from classifiers.saved import Saved
 from jobs.evaluation.cases import Case
+from jobs.evaluation.kept import judged_by
 from jobs.evaluation.results import Chunk, fingerprint, remove_stale
 from jobs.evaluation.trials import Trial
 from jobs.evaluation.work import SHUFFLED, Task, carry_out
@@ -41,18 +42,18 @@ class Asked:
 
 
 def tasks_of(asked: Asked, cases: Sequence[Case]) -> list[Task]:
-    """All of them, done or not."""
-    clean = [case for case in cases if case.sample.clean]
+    """All of them, done or not. Raises InputError for a scorer that reads what no row has."""
     found: list[Task] = []
     for saved, coverage in asked.scorers:
-        first = _blank(asked, saved)
-        found += _cut(first, "none", cases, CLEAN_CHUNK)
+        first, rows = _blank(asked, saved), judged_by(asked.store, coverage, cases)
+        clean = [case for case in rows if case.sample.clean]
+        found += _cut(first, "none", rows, CLEAN_CHUNK)
         if "prompt" in coverage.reads:
             found += _cut(replace(first, shuffle=True), SHUFFLED, clean, CLEAN_CHUNK)
         for trial in asked.trials:
             if trial.concerns(coverage):
-                rows = attacked_rows(clean, trial.limits)
-                found += _cut(replace(first, trial=trial), trial.name, rows, ATTACKED_CHUNK)
+                chosen = attacked_rows(clean, trial.limits)
+                found += _cut(replace(first, trial=trial), trial.name, chosen, ATTACKED_CHUNK)
     return found
 
 

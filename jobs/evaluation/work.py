@@ -12,6 +12,7 @@ from classifiers.contract import Differentiable
 from classifiers.saved import Saved
 from jobs.evaluation.attacked import Variant, variants_of
 from jobs.evaluation.cases import UNKNOWN, Case, cases_of
+from jobs.evaluation.kept import kept_for
 from jobs.evaluation.results import Chunk, Result
 from jobs.evaluation.scoring import Reread, Verdict, decided_scope, verdicts
 from jobs.evaluation.trials import Trial
@@ -51,7 +52,8 @@ def carry_out(task: Task) -> int:
     else:
         shown = shuffled(list(cases.values())) if task.shuffle else cases
         variants = [_as_it_is(shown[key], cases) for key in task.keys]
-    said = verdicts(scorer, [variant.case for variant in variants])
+    kept = kept_for(task.run, scorer, task.private)
+    said = verdicts(scorer, [variant.case for variant in variants], kept)
     rows = [row_of(task, scorer, variant, verdict) for variant, verdict in zip(variants, said, strict=True)]
     task.chunk.write(store, rows)
     return len(rows)
