@@ -3,6 +3,7 @@
 
     jobs/unsafebench.py runs/unsafebench                                    the embedded world, from nothing
     jobs/unsafebench.py runs/mine --data DIR --train DIR --clip DIR         a set in the layout of yiting/UnsafeBench
+    jobs/unsafebench.py runs/mine --search real/,drawn/ --train DIR         a set that is built from image-caption shards
     jobs/unsafebench.py runs/mine … --external SMID_norms.csv=img/,Violence_Dataset.tsv            and others' sets as well
     jobs/unsafebench.py runs/unsafebench --vlm assets/world/vlm             with a LLaVA or InstructBLIP, asked the three prompts
 
@@ -18,7 +19,7 @@ from classifiers.contract import Differentiable, Scorer
 from classifiers.encoder import Encoder
 from classifiers.zoo.vlm import Vlm
 from jobs.benchmarking.attacking import ITERATIONS
-from jobs.benchmarking.construction import Size
+from jobs.benchmarking.construction import Found, Size
 from jobs.benchmarking.draws import PICTURES, PICTURES_VLM
 from jobs.benchmarking.fitted_zoo import COUNT, fitted_zoo, school, words_of, world_school
 from jobs.benchmarking.judges_elsewhere import by_labellers, by_service
@@ -32,9 +33,9 @@ from jobs.benchmarking.whole import (
     construction,
     effectiveness,
     external,
+    own_set,
     robustness,
     settle,
-    world_set,
 )
 from jobs.command import DONE, resolve_out, run_command
 from jobs.generate import positive
@@ -42,6 +43,7 @@ from schemas.errors import InputError
 from schemas.taxonomy import UNSAFEBENCH
 from stages.weights import REPOSITORY, model_directory
 
+ANNOTATORS = "image_safety,open_nsfw,zero_shot"
 CLIP = "assets/world/clip"
 SIDE = 64  # of the world's pictures; 224 for others
 
@@ -53,7 +55,7 @@ def main() -> int:
     out = Path(resolve_out(given.out))
     encoder = Encoder.from_directory(model_directory(given.clip))
     pictures, keywords = dataset(given, out, encoder)
-    bench = Bench(out, encoder, pictures, given.side or (SIDE if given.data is None else 224), given.data is not None)
+    bench = Bench(out, encoder, pictures, given.side or (224 if given.outside else SIDE), given.outside)
     found = {"pictures": len(pictures), **construction(bench, keywords)}
     judges, targets = judges_of(given, bench)
     everyone = [*judges, *elsewhere(given)]
@@ -61,7 +63,7 @@ def main() -> int:
         found |= external(bench, everyone, given.external)
     found |= effectiveness(bench, everyone)
     found |= robustness(bench, targets, (given.draw, given.draw_vlm), given.iterations)
-    if given.data is None:
+    if not given.outside:
         found |= case_study(bench, judges)
     (out / "summary.json").write_text(json.dumps(found, indent=1))
     print(f"tables {out}/tables, figures {out}/figures, rows {out}/rows")
@@ -80,7 +82,13 @@ def parse() -> argparse.Namespace:
         metavar="DIR",
         help="Parquet in the layout of yiting/UnsafeBench (default: built from the embedded world)",
     )
-    add("--train", metavar="DIR", help="likewise, to fit the classifiers on (with --data)")
+    add(
+        "--search",
+        metavar="R,G",
+        help="build the set from two folders of image-caption shards: real-world, AI-generated",
+    )
+    add("--annotators", default=ANNOTATORS, metavar="A,B,C", help="labellers for --search (default: %(default)s)")
+    add("--train", metavar="DIR", help="as --data, to fit the classifiers on (with --data or --search)")
     add(
         "--external",
         default="",
@@ -122,8 +130,11 @@ def parse() -> argparse.Namespace:
     given = parser.parse_args()
     if given.pool.count(",") != 1 or not all(part.isdecimal() for part in given.pool.split(",")):
         parser.error(f"--pool {given.pool}: expected two whole numbers, as in 2000,700")
-    if (given.data is None) != (given.train is None):
-        parser.error("--data and --train go together: the classifiers must not be fitted on what they are judged on")
+    given.outside = given.data is not None or given.search is not None
+    if given.outside != (given.train is not None) or (given.data is not None and given.search is not None):
+        parser.error("--data and --train go together, or --search and --train: nothing is judged that was learnt from")
+    if given.search is not None and given.search.count(",") != 1:
+        parser.error(f"--search {given.search}: expected two folders with shards, real-world and AI-generated")
     return given
 
 
@@ -131,7 +142,10 @@ def dataset(given: argparse.Namespace, out: Path, encoder: Encoder) -> tuple[lis
     """Pictures and what was looked for. Raises InputError for a set with neither published source."""
     if given.data is None:
         real, generated = (int(part) for part in given.pool.split(","))
-        pictures = world_set(out, encoder, Size(real=real, generated=generated, writer=given.writer))
+        size, shards = Size(real=real, generated=generated, writer=given.writer), None
+        if given.search is not None:
+            shards = Found(*given.search.split(","), given.annotators)
+        pictures = own_set(out, encoder, size, shards)
         keywords: dict[str, list[str]] = json.loads((out / "keywords.json").read_text())
         return pictures, keywords
     pictures = read_set(Path(given.data))

@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,18 @@ import torch
 from PIL import Image
 
 from classifiers.contract import Coverage, Inputs, Scores
+from classifiers.encoder import Encoder
+from jobs.benchmarking import tables
 from jobs.benchmarking.auxiliary_sets import base64_set, smid
-from jobs.benchmarking.pictures import SCHEMA, Picture, category_id, read_set, tensor_of, write_set
+from jobs.benchmarking.construction import Found, Size, of_shards
+from jobs.benchmarking.pictures import GENERATED, REAL, SCHEMA, Picture, category_id, read_set, tensor_of, write_set
+from jobs.benchmarking.shard_pool import ShardPool
 from jobs.benchmarking.whole import Bench, external
+from jobs.benchmarking.world_pool import TRAINING, world_pool
 from schemas.errors import InputError
+from schemas.sample import Sample
+from stages.sink.encode import encode
+from stages.weights import model_directory
 
 NONE: Any = None  # a bench that only judges needs no CLIP
 
@@ -194,3 +203,42 @@ def test_an_external_set_that_is_none_is_refused(tmp_path: Path, text: str, mess
     base64_file(tmp_path / "a.parquet", ((1, 1),))
     with pytest.raises(InputError, match=message):
         external(Bench(tmp_path, NONE, [], 8, blur=True), [Red()], ",".join(f"{tmp_path / t}" for t in text.split(",")))
+
+
+def shards(folder: Path, source: str, count: int) -> list[Sample]:
+    """Drawings of the world in two tars as img2dataset lays them out, the first one twice."""
+    folder.mkdir()
+    drawn = world_pool(source, count, 6, TRAINING)
+    for number, part in enumerate((drawn[: count // 2], [*drawn[count // 2 :], drawn[0]])):
+        with tarfile.open(folder / f"{number:05d}.tar", "w") as tar:
+            for place, sample in enumerate(part):
+                assert sample.pixels is not None
+                for suffix, data in ((".png", encode(sample.pixels, "png")), (".txt", sample.prompt.encode())):
+                    info = tarfile.TarInfo(f"{number:05d}{place:04d}{suffix}")
+                    info.size = len(data)
+                    tar.addfile(info, io.BytesIO(data))
+    return drawn
+
+
+@pytest.mark.slow
+def test_a_set_is_built_from_shards_with_the_captions_beside_the_pictures(tmp_path: Path) -> None:
+    encoder = Encoder.from_directory(model_directory("assets/world/clip"))
+    drawn = [sample for source in (REAL, GENERATED) for sample in shards(tmp_path / source, source, 20)]
+    pool = ShardPool(REAL, tmp_path / REAL)
+    vectors = pool.vectors(encoder)
+    assert vectors.shape == (21, encoder.width) and np.allclose(vectors[0], vectors[20], atol=1e-5)
+    found = Found(str(tmp_path / REAL), str(tmp_path / GENERATED), "tagger_truth,zero_shot,tagger_truth")
+    built = of_shards(encoder, found, Size(a_keyword=21))
+    captions = {(sample.source, sample.prompt): sample for sample in drawn}
+    for picture in built.pictures:
+        assert np.array_equal(picture.pixels, captions[picture.source, picture.text].pixels)  # type: ignore[arg-type]
+    real, generated, whole = built.counts
+    assert real["found"] == generated["found"] == 21 and real["all"] == generated["all"] == 20
+    assert whole["right"] is None and "| real-world | 21 | 20 |" in tables.table_2(built.counts)
+    assert len({picture.key for picture in built.pictures}) == len(built.pictures) > 10
+    with pytest.raises(InputError, match="expected three labellers"):
+        of_shards(encoder, Found("a", "b", "zero_shot"), Size())
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "0.tar").write_bytes((tmp_path / REAL / "00000.tar").read_bytes()[:700])
+    with pytest.raises(InputError, match="cannot be read"):
+        ShardPool(REAL, tmp_path / "torn").vectors(encoder)

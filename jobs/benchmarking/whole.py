@@ -19,7 +19,7 @@ from jobs.benchmarking.annotation import by_labeller
 from jobs.benchmarking.attacking import ATTACKED, EPSILON, PROTOCOLS, attack_rows
 from jobs.benchmarking.auxiliary_sets import external as outside
 from jobs.benchmarking.clip_index import picture_vectors
-from jobs.benchmarking.construction import Size, build
+from jobs.benchmarking.construction import Found, Size, of_shards, of_the_world
 from jobs.benchmarking.draws import DRAWN, draws
 from jobs.benchmarking.judges_elsewhere import ChatJudge
 from jobs.benchmarking.judging import VERDICTS, agreeing, judge
@@ -72,13 +72,16 @@ class Bench:
         return {picture.key: vector for picture, vector in zip(self.pictures, found, strict=True)}
 
 
-def world_set(out: Path, encoder: Encoder, size: Size) -> list[Picture]:
-    """Built once, then read back from the layout of the published set. Raises InputError where another one lies there."""
-    file, said = out / "set.parquet", json.dumps({**asdict(size), "clip": digest(encoder)})
+def own_set(out: Path, encoder: Encoder, size: Size, found: Found | None = None) -> list[Picture]:
+    """Built once, from the embedded world or from shards, then read back from the layout of the published set. Raises InputError
+    where another one lies there.
+    """
+    settings = asdict(size) | ({} if found is None else asdict(found))
+    file, said = out / "set.parquet", json.dumps({**settings, "clip": digest(encoder)})
     if file.is_file() and (out / "set.json").read_text() != said:
         raise InputError(f"{file} was built with other settings or another CLIP; choose another folder, or remove it")
     if not file.is_file():
-        built = build(encoder, size)
+        built = of_the_world(encoder, size) if found is None else of_shards(encoder, found, size)
         write(out / ROWS, "counts", built.counts)
         (out / "keywords.json").write_text(json.dumps({k: list(v) for k, v in built.keywords.items()}, indent=1))
         (out / "set.json").write_text(said)

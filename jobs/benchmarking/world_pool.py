@@ -3,11 +3,13 @@ embedded Stable Diffusion for AI. Each with its caption, as LAION-5B and Lexica 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import count as count_from
 from itertools import islice
 
-from jobs.benchmarking.pictures import GENERATED, REAL
+from classifiers.encoder import Encoder
+from jobs.benchmarking.clip_index import Floats, picture_vectors
+from jobs.benchmarking.pictures import GENERATED, REAL, Picture, tensor_of
 from pipeline.stage import Stage
 from schemas.prompt import Prompt
 from schemas.sample import Sample
@@ -23,6 +25,26 @@ SOURCES: dict[str, Stage] = {
 TRAINING: dict[str, Stage] = {**SOURCES, GENERATED: Render(vendor="noto", batch_size=BATCH)}
 """What classifiers are fitted on. 1,500 pictures by the diffusion model take ten minutes, the drawings that it learnt to imitate
 two seconds: these stand for AI-generated training pictures, and the test asks how far that carries."""
+
+
+@dataclass(eq=False)
+class WorldPool:
+    """As a place to search: `count` pictures of a source, drawn when they are first looked at."""
+
+    source: str
+    count: int
+    seed: int
+    _samples: list[Sample] = field(default_factory=list, init=False)
+
+    def vectors(self, encoder: Encoder) -> Floats:
+        """float32 [count, width]."""
+        self._samples = self._samples or world_pool(self.source, self.count, self.seed)
+        pictures = [Picture(s.key, s.pixels, s.source, "", unsafe=False) for s in self._samples if s.pixels is not None]
+        return picture_vectors(encoder, tensor_of(pictures))
+
+    def samples(self, rows: Sequence[int]) -> list[Sample]:
+        """Those rows."""
+        return [self._samples[row] for row in rows]
 
 
 def world_pool(source: str, count: int, seed: int, stages: dict[str, Stage] | None = None) -> list[Sample]:
