@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure the defence, from prompts to figures: make data, train baselines and the cascade, harden it, attack all of them.
 
-    make bench-defence       (python -m bench.defence [--out runs/bench-defence] [--rows 600,100])
+    make bench-defence       (python -m bench.defence [--out runs/bench-defence] [--rows 540,90])
 
 Every step is one of the jobs, as its user would call it; the same command goes on where it stopped. Prints one JSON object last and
 writes bench/results/defence.json. docs/evaluation.md says what each key means.
@@ -20,7 +20,7 @@ from pipeline.catalogue.runs import existing_run
 
 BLIND = "homoglyphs,typos,synonyms,misread,recompress,overlay"
 ADAPTIVE = "pgd,token_substitution,joint,misread,square"
-UNDEFENDED_ROWS = "200,40"  # most of these pass, and a rate of .8 of 200 is known to ± .06
+UNDEFENDED_ROWS = "120,30"  # most of these pass, and a rate of .8 of 120 is known to ± .07
 PLAIN_EPOCHS = ("--epochs", "12")  # over kept features; more brought little
 # From the first step on, encoders and all, over somewhat more than the budget that is asked about: docs/evaluation.md.
 HARDENING = (
@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/bench-defence"))
     parser.add_argument(
-        "--rows", default="600,100", help="unsafe and safe rows of the hardened one to attack (default: %(default)s)"
+        "--rows", default="540,90", help="unsafe and safe rows of the hardened one to attack (default: %(default)s)"
     )
     parser.add_argument("--prompts", default=f"{DRAWN},{EMBEDDED},{CROSSED}", help="drawn, by the model, crossed")
     parser.add_argument("--engine", choices=("local", "ray"), default="ray", help="for pictures, labels and variants")

@@ -51,7 +51,7 @@ def main() -> None:
         url = make_run(Path(folder) / "run", round(given.rows * PAIRS_A_ROW))
         figures: dict[str, object] = {"rows": given.rows, "repeats": REPEATS}
         for kind in KINDS:
-            for way, epochs in (("streamed", 1), ("encoded", 5)):
+            for way, epochs in (("streamed", 1), ("encoded", 30)):
                 found = throughput(open_store(url), kind, way, epochs)
                 figures |= {f"{kind}_{way}_{name}": value for name, value in found.items()}
                 print(kind, way, found, flush=True)

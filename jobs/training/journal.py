@@ -17,6 +17,7 @@ from pipeline.commit import parquet_bytes
 from pipeline.store import Store
 
 EVERY = 20  # steps between two rows of the log
+WRITTEN_EVERY = 1.0  # seconds, at most: of a small head an epoch takes less than writing a file
 
 
 class Journal:
@@ -31,7 +32,7 @@ class Journal:
         self._store, self._folder, self._leads = store, folder, group.leads
         self._sums: dict[str, float] = {}
         self._count = self._seen = 0
-        self._since = time.monotonic()
+        self._since = self._written = time.monotonic()
         self._bar = _bar(steps, group)
         self._board: Any = None
 
@@ -74,11 +75,13 @@ class Journal:
         if self._leads:
             said = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
             self._bar.console.print(f"epoch {epoch + 1}: {said}", highlight=False)
-            self.write()
+            if time.monotonic() - self._written > WRITTEN_EVERY:
+                self.write()
         self._since = time.monotonic()
 
     def write(self) -> None:
         """The log as it stands."""
+        self._written = time.monotonic()
         if self._leads and self.rows:
             names = list(dict.fromkeys(name for row in self.rows for name in row))
             table = pa.table({name: [row.get(name) for row in self.rows] for name in names})

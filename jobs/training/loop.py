@@ -139,6 +139,8 @@ def mean_losses(model: Classifier, parts: Sequence[Batch], device: torch.device)
     for part in parts:
         with half(device):
             losses = part.losses(model)
+        if len(parts) == 1:
+            return {name: value.float() for name, value in losses.items()}
         for name, value in losses.items():
             share = value.float() * (len(part) / rows)
             found[name] = found[name] + share if name in found else share
