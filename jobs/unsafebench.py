@@ -144,7 +144,8 @@ def dataset(given: argparse.Namespace, out: Path, encoder: Encoder) -> tuple[lis
         real, generated = (int(part) for part in given.pool.split(","))
         size, shards = Size(real=real, generated=generated, writer=given.writer), None
         if given.search is not None:
-            shards = Found(*given.search.split(","), given.annotators)
+            first, second = given.search.split(",")
+            shards = Found(first, second, given.annotators)
         pictures = own_set(out, encoder, size, shards)
         keywords: dict[str, list[str]] = json.loads((out / "keywords.json").read_text())
         return pictures, keywords

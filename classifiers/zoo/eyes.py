@@ -79,9 +79,9 @@ def pooled(tower: Any, normalised: Tensor) -> Tensor:
         states = layer(states, attention_mask=None)
     attention, seen = last.self_attn, last.layer_norm1(states)
     wanted = attention.q_proj(seen[:, :1]), attention.k_proj(seen), attention.v_proj(seen)
-    heads = [each.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for each in wanted]
-    found = scaled_dot_product_attention(*heads, scale=attention.scale).transpose(1, 2).flatten(2)
-    row = states[:, :1] + attention.out_proj(found)
+    query, key, value = (each.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for each in wanted)
+    found = scaled_dot_product_attention(query, key, value, scale=attention.scale)
+    row = states[:, :1] + attention.out_proj(found.transpose(1, 2).flatten(2))
     row = row + last.mlp(last.layer_norm2(row))
     vector: Tensor = tower.post_layernorm(row[:, 0])
     return vector

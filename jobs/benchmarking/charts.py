@@ -132,7 +132,7 @@ def boxes(path: Path, title: str, groups: Mapping[str, Floats], ends: tuple[floa
         pen.line((x, low, x, high), fill=INK)
         pen.rectangle((left, third, right, first), fill=colour(place), outline=INK)
         pen.line((left, median, right, median), fill="white", width=3)
-        pen.text((x, third - 14), f"{np.median(values):.3g}", fill=INK, font=_font(11), anchor="mm")
+        pen.text((x + 5, third - 8), f"{np.median(values):.3g}", fill=INK, font=_font(11), anchor="lm")
     _saved(frame.image, path)
 
 

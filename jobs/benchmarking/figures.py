@@ -39,7 +39,9 @@ def figure_4(folder: Path, rows: Rows, order: Sequence[str]) -> None:
 def misjudged(folder: Path, verdicts: Rows, pictures: Sequence[Picture], vectors: Vectors, *, blur: bool) -> None:
     """Figures 5 and 14."""
     by_key = {picture.key: picture for picture in pictures}
-    for figure, (category, names) in FIGURES.items():
+    present = {row["classifier"] for row in verdicts}
+    for figure, (category, every) in FIGURES.items():
+        names = [name for name in every if name in present]
         title = f"Figure {int(figure[-2:])}: {category} misjudged by {', '.join(names)}: cluster: pictures in it"
         charts.sheet(folder / f"{figure}.png", title, sheets(figure, verdicts, by_key, vectors), blur=blur)
 
