@@ -1,7 +1,7 @@
 """NudeNet's paradigm (Bedapudi 2019): a convolutional network trained from scratch on labelled pictures, no CLIP beneath.
 
 The published binary classifier is an Xception in Keras; the package of today brings a detector instead, which
-`jobs/benchmarking/judges_elsewhere.py` takes as a scorer (an extra: its licence file says AGPL-3.0). Here is the one that is fitted.
+`jobs/benchmarking/judges_elsewhere.py` takes as a scorer (an extra; its licence file: AGPL-3.0). Here is the one that is fitted.
 """
 
 from typing import ClassVar, Self

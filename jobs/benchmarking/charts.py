@@ -19,6 +19,7 @@ COLOURS = (
     (31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189), (140, 86, 75), (227, 119, 194), (90, 90, 90),
 )  # fmt: skip
 TICKS = 5
+FLAT = 6  # pixels: on a lower box a white median would hide the box
 CELL = 96  # side of a picture on a sheet
 
 
@@ -131,7 +132,7 @@ def boxes(path: Path, title: str, groups: Mapping[str, Floats], ends: tuple[floa
         x, left, right = frame.x(middle), frame.x(middle - half), frame.x(middle + half)
         pen.line((x, low, x, high), fill=INK)
         pen.rectangle((left, third, right, first), fill=colour(place), outline=INK)
-        pen.line((left, median, right, median), fill="white", width=3)
+        pen.line((left, median, right, median), fill="white" if first - third > FLAT else colour(place), width=3)
         pen.text((x + 5, third - 8), f"{np.median(values):.3g}", fill=INK, font=_font(11), anchor="lm")
     _saved(frame.image, path)
 
