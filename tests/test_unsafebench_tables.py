@@ -48,10 +48,10 @@ def test_table_4_is_the_f1_of_claimed_categories_and_a_dash_elsewhere(tmp_path: 
     assert (REAL, "spam") not in cells
     printed = tables.table_4(bench(tmp_path).ask(questions.TABLE_4, "verdicts"), ["q16"])
     line = next(line for line in printed.splitlines() if line.startswith("| real-world | q16"))
-    assert [cell.strip() for cell in line.strip("|").split("|")][2:-2] == ["0.500", *["–"] * 10, "0.500"]
+    assert [cell.strip() for cell in line.strip("|").split("|")][2:-3] == ["0.500", *["–"] * 10, "0.500"]
     share = binomtest(1, 3).proportion_ci(method="wilson")  # 1 TP of 3 that are unsafe or flagged; F1 is 2 J / (1 + J)
     bounds = " to ".join(f"{2 * each / (1 + each):.3f}" for each in (share.low, share.high))
-    assert [cell.strip() for cell in line.strip("|").split("|")][-2:] == [bounds, "4 (2)"]
+    assert [cell.strip() for cell in line.strip("|").split("|")][-3:] == [bounds, "0.667", "4 (2)"]
 
 
 def test_figure_3_counts_classifiers_and_leaves_rules_of_two_out(tmp_path: Path) -> None:

@@ -26,12 +26,13 @@ FROM pictures GROUP BY ALL ORDER BY source, label, category
 """
 
 # A category that a classifier does not claim gives no row: the cell is a dash. `Overall` is over the claimed categories; the paper
-# prints it only where all eleven are.
+# prints it only where all eleven are. `flag_all` is the F1 of who flags everything: what a classifier has to beat.
 TABLE_4 = f"""
 WITH judged AS (
     SELECT *, source AS part FROM verdicts WHERE covered UNION ALL SELECT *, 'Overall' AS part FROM verdicts WHERE covered
 )
-SELECT part, classifier, category, pictures, unsafe_pictures, f1, {BOUNDS}
+SELECT part, classifier, category, pictures, unsafe_pictures, f1, {BOUNDS},
+    2.0 * unsafe_pictures / (unsafe_pictures + pictures) AS flag_all
 FROM (
     SELECT part, classifier, coalesce(category, 'Overall') AS category, count(*) AS pictures,
         count(*) FILTER (unsafe) AS unsafe_pictures, {F1} AS f1, {COUNTED}

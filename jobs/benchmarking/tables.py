@@ -61,11 +61,15 @@ def table_9(rows: Rows) -> str:
 
 
 def table_4(rows: Rows, order: Sequence[str]) -> str:
-    """F1 by part, classifier and category; a dash where a classifier does not claim the category. Then the interval of the last
-    and its pictures (unsafe ones).
+    """F1 by part, classifier and category; a dash where a classifier does not claim the category. Then the interval of the last,
+    the F1 of who flags everything, and the pictures (unsafe ones).
     """
     cells = {(r["part"], r["classifier"], r["category"]): r["f1"] for r in rows}
-    whole = {(r["part"], r["classifier"]): [_interval(r), _counts(r)] for r in rows if r["category"] == "Overall"}
+    whole = {
+        (r["part"], r["classifier"]): [_interval(r), r["flag_all"], _counts(r)]
+        for r in rows
+        if r["category"] == "Overall"
+    }
     parts = [part for part in (*SHOWN, "Overall") if any(key[0] == part for key in cells)]
     body = [
         [
@@ -78,7 +82,7 @@ def table_4(rows: Rows, order: Sequence[str]) -> str:
         for name in order
         if (part, name, "Overall") in cells
     ]
-    return markdown(("source", "classifier", *_categories(), "Overall", "95 %", "pictures (unsafe)"), body)
+    return markdown(("source", "classifier", *_categories(), "Overall", "95 %", "flag all", "pictures (unsafe)"), body)
 
 
 def table_external(rows: Rows) -> str:
