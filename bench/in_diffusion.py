@@ -22,7 +22,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from bench.in_diffusion_measures import attacked, costs
-from bench.in_diffusion_measures.detectors import STEPS, names, scores, trained
+from bench.in_diffusion_measures.detectors import STEPS, names, scores, trained, without
 from bench.in_diffusion_measures.pictures import (
     SEEDS,
     Rows,
@@ -51,8 +51,8 @@ from stages.generate.captured_diffusion import CapturedDiffusion
 from stages.generate.diffusion import Diffusion
 from stages.label.tagger_truth import TaggerTruth
 
-CLEAN = "rounds/000-generate"
-PROMPTS = 640
+CLEAN, MISSPELT = "rounds/000-generate", "rounds/001-misspelt"
+PROMPTS = 3000
 DETECTOR = "wukong_20"  # whose margins are the two claims
 
 
@@ -76,6 +76,18 @@ def table(models: dict[str, Classifier], found: dict[str, Tensor], rows: Rows) -
     for other in ("text", "image"):
         figures[f"margin_over_{other}"] = margin(flagged[DETECTOR], flagged[other], rows)
     return figures
+
+
+def controls(model: Classifier, rows: Rows) -> dict[str, Any]:
+    """Accuracy and AUROC of the detector when what it reads is another picture's, in part."""
+    found = {said: scores(model, mixed) for said, mixed in without(rows).items()}
+    return {
+        said: {
+            "accuracy": accuracy(value > model.threshold, rows),
+            "auroc": round(float(roc_auc_score(rows.unsafe, value)), 4),
+        }
+        for said, value in found.items()
+    }
 
 
 def attacks(store: Store, models: dict[str, Classifier], test: Rows, roots: int) -> dict[str, Any]:
@@ -115,10 +127,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", default=str(Path(__file__).parents[1] / "runs" / "bench-in-diffusion"))
     parser.add_argument("--prompts", type=int, default=PROMPTS, help="clean prompts, two pictures each")
+    parser.add_argument("--misspelt", type=int, default=640, help="rewritten prompts to train on, for all alike")
     parser.add_argument("--roots", type=int, default=60, help="unsafe, and safe, test prompts to attack")
     parser.add_argument("--longer", type=int, default=24, help="test prompts to draw in 25 and 50 steps too; 0: none")
     parser.add_argument(
-        "--as-drawn", action="store_true", help="take what is drawn already, and draw no more clean ones"
+        "--as-drawn", action="store_true", help="take what is drawn already, and draw no more to train on"
     )
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -126,7 +139,9 @@ def main() -> None:
     store = open_store(f"{given.out}/{weights[:8]}")
     if not given.as_drawn:
         draw(store, CLEAN, spoken(given.prompts), SEEDS)
-    parts = splits(read(store, CLEAN))
+        draw(store, MISSPELT, attacked.misspelt(spoken(2 * given.misspelt), given.misspelt), 1)
+    clean = read(store, CLEAN)
+    parts = splits(clean.and_(read(store, MISSPELT)))
     size = {name: len(rows) for name, rows in parts.items()}
     fingerprint = f"{weights} {TaggerTruth().revision()} {size}"
     models = {name: trained(store, name, parts, fingerprint) for name in names()}
@@ -146,6 +161,7 @@ def main() -> None:
     asked = {name: models[name] for name in ("wukong_10", DETECTOR)}
     figures = {
         "clean": once("clean", lambda: table(models, judged(models, parts["test"]), parts["test"])),
+        "controls": once("controls", lambda: controls(early, parts["test"])),
         "attacked": once("attacked", lambda: attacks(store, models, parts["test"], given.roots)),
         "capture": once("capture", lambda: dict(costs.capture_overhead()), weights),
         "deciding": once("deciding", lambda: dict(costs.deciding(text, asked, image)), weights),

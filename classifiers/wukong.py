@@ -22,6 +22,9 @@ from schemas.errors import InputError
 WIDTH = 128  # of the decoder
 HEADS = 4
 DROPOUT = 0.2
+WORDLESS = (
+    0.5  # of the rows are trained on without their words: else places are hardly read, and rewritten words decide
+)
 
 
 class Asking(nn.Module):
@@ -48,6 +51,22 @@ class Asking(nn.Module):
         return read
 
 
+class Summary(nn.Module):
+    """Mean, largest and smallest of a channel over the places of a block, or over the words, straight to a logit for each query.
+
+    Queries learn where to look from some thousands of pictures; this learns what there is from some hundreds.
+    """
+
+    def __init__(self, channels: int, queries: int) -> None:
+        super().__init__()
+        self.read = nn.Sequential(nn.LayerNorm(3 * channels), nn.Dropout(DROPOUT), nn.Linear(3 * channels, queries))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """[n, channels, places] → [n, queries]."""
+        logits: Tensor = self.read(torch.cat([rows.mean(dim=2), rows.amax(dim=2), rows.amin(dim=2)], dim=1))
+        return logits
+
+
 class Wukong(InDiffusion):
     """What early blocks see and the words → a query for unsafe and for each category → a logit for each.
 
@@ -71,6 +90,8 @@ class Wukong(InDiffusion):
         # Of another denoiser other blocks are read, so it is the instance that knows.
         self.reads = frozenset({WORDS, *(form.name for form in self.forms)})  # type: ignore[misc]
         self.blocks = nn.ModuleDict({frozen.form.name: Asking(frozen, queries) for frozen in found})
+        widths = {form.name: form.channels for form in self.forms} | {WORDS: self.forms[0].words}
+        self.summaries = nn.ModuleDict({name: Summary(width, queries) for name, width in widths.items()})
         self.together = nn.TransformerEncoderLayer(
             WIDTH, HEADS, 2 * WIDTH, DROPOUT, "gelu", batch_first=True, norm_first=True
         )
@@ -89,9 +110,14 @@ class Wukong(InDiffusion):
                     f"{self.name} was made for {form.channels} channels at {form.path} and words {form.words} wide, "
                     f"not for {seen[0]} and {seen[1]}: these rows were drawn by another model"
                 )
-        read = torch.stack([ask(features[name], features[WORDS]) for name, ask in self.blocks.items()]).sum(dim=0)
+        words = features[WORDS]
+        if self.training:
+            words = words * (torch.rand(len(words), 1, 1, device=words.device) >= WORDLESS)
+        read = torch.stack([ask(features[name], words) for name, ask in self.blocks.items()]).sum(dim=0)
         judged = self.norm(self.together(read))
-        return {"image": (judged * self.weight).sum(dim=2) + self.bias}
+        there = {name: features[name].flatten(2) for name in self.blocks} | {WORDS: words.transpose(1, 2)}
+        summed = torch.stack([summary(there[name]) for name, summary in self.summaries.items()]).sum(dim=0)
+        return {"image": (judged * self.weight).sum(dim=2) + self.bias + summed}
 
     def settings(self) -> dict[str, Any]:
         """With the forms of the attentions."""

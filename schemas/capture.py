@@ -35,6 +35,7 @@ BLOCKS = (
     "mid_block.attentions.0.transformer_blocks.0.attn2",
     "up_blocks.1.attentions.1.transformer_blocks.0.attn2",
 )
+GRID = 8  # places a side that are kept of a block, at most
 
 
 WORDS = "words"

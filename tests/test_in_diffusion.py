@@ -173,3 +173,21 @@ def test_the_embedded_world_is_guarded_in_three_lines(tmp_path: Path) -> None:
 def test_the_step_is_a_share_of_the_schedule_and_at_least_one() -> None:
     assert [step_of(0.2, steps) for steps in (1, 4, 10, 25, 50)] == [1, 1, 2, 5, 10]
     assert at_step({"latent_1": 1, "latent_12": 2, "words": 3}, 2) == {"words": 3}  # type: ignore[dict-item]
+
+
+def test_wukong_trains_without_the_words_of_some_rows_and_judges_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, inputs = build("wukong", model_directory(CLIP)), rows(6)
+    other = Inputs(inputs.prompts, captures={**inputs.captures, WORDS: inputs.captures[WORDS].roll(1, 0)})
+
+    def moved(share: float) -> Tensor:
+        monkeypatch.setattr("classifiers.wukong.WORDLESS", share)
+        seen = []
+        for each in (inputs, other):
+            torch.manual_seed(0)
+            seen.append(model(each)["image"])
+        return (seen[0] - seen[1]).abs().amax(dim=1) > 1e-5
+
+    model.train()
+    assert not moved(1.0).any() and moved(0.0).all() and 0 < moved(0.5).sum() < 6
+    model.eval()
+    assert moved(1.0).all()

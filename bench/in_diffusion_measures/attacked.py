@@ -1,12 +1,12 @@
 """Prompts rewritten until the text filter is wrong, then drawn: only what survives generation counts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from bench.in_diffusion_measures.pictures import SEED, Rows, draw, read
+from bench.in_diffusion_measures.pictures import SEED, Rows, draw, read, split_of
 from classifiers.classifier import Classifier
 from classifiers.contract import Inputs
 from pipeline.commit import digest
@@ -30,7 +30,7 @@ ATTACKS: tuple[TextAttack, ...] = (
     *(kind(edit_budget=edits) for kind in (Homoglyphs, Leetspeak, Spacing) for edits in (1, 2)),
 )
 TRIES = 6  # seeds an attack
-KEPT = 3  # rewritten prompts of a root that are drawn: the attacker takes what survives
+KEPT = 2  # rewritten prompts of a root that are drawn: the attacker takes what survives
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,18 @@ def chosen(text: Classifier, rows: Rows, roots: int) -> list[Candidate]:
             scores = text.score(Inputs(tuple(c.text for c in offered))).unsafe[text.scope]
             order = (scores if truth else -scores).argsort()[:KEPT].tolist()
             found += [offered[place] for place in order]
+    return found
+
+
+def misspelt(items: Iterable[Sample], count: int) -> list[Sample]:
+    """Of the first `count` prompts that are no test's, each rewritten once, attacks in turn: all train on them alike."""
+    gate, found = Gate.default(), []
+    ours = [sample for sample in items if split_of(sample.root) != "test"]
+    for number, sample in enumerate(ours[:count]):
+        attack = ATTACKS[number % len(ATTACKS)]
+        text = attack.rewrite(sample.prompt, seed_of(sample.root, "to train on")).text
+        if text != sample.prompt and gate.refusal(text) is None:
+            found.append(Sample.from_prompt(Prompt(text, source="misspelt", source_id=sample.root), SEED))
     return found
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from stages.world.grammar import prompts
 SEED = 11
 SEEDS = 2  # pictures a prompt: the same words may end safe and unsafe
 AT_ONCE = 64
+KINDS = ("plain", "pair", "look_alike")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,19 @@ class Rows:
         keys, roots = (tuple(column[row] for row in chosen) for column in (self.keys, self.roots))
         return Rows(keys, roots, self.inputs.rows(chosen), self.unsafe[chosen], self.categories[chosen])
 
+    def and_(self, other: "Rows") -> "Rows":
+        """Both."""
+        pixels = (self.inputs.pixels, other.inputs.pixels)
+        captures = {name: torch.cat([kept, other.inputs.captures[name]]) for name, kept in self.inputs.captures.items()}
+        prompts = self.inputs.prompts + other.inputs.prompts
+        return Rows(
+            self.keys + other.keys,
+            self.roots + other.roots,
+            Inputs(prompts, torch.cat([each for each in pixels if each is not None]), captures),
+            torch.cat([self.unsafe, other.unsafe]),
+            torch.cat([self.categories, other.categories]),
+        )
+
     def at(self, step: int) -> Inputs:
         """As a detector sees them that is asked after `step` steps."""
         ending = f"_{step}"
@@ -63,8 +78,13 @@ class Rows:
 
 
 def spoken(count: int) -> list[Sample]:
-    """Root samples of the grammar whose words say what is drawn: of confounders a text filter would not see what is drawn."""
-    made = (p for p in prompts(SEED, 4 * count) if p.prompt == p.drawn_prompt)
+    """Root samples of the grammar whose words name all that is drawn; every unsafe one, and every second safe one.
+
+    Confounders and purposes turn a pair by words that no picture shows. Of some 60 % unsafe prompts a third of pictures is unsafe.
+    """
+    made = (
+        p for p in prompts(SEED, 8 * count) if p.kind in KINDS and (p.label == "unsafe" or crc32(p.prompt.encode()) % 2)
+    )
     return [
         Sample.from_prompt(Prompt(p.prompt, source=f"grammar/{p.kind}", category=p.category, label=p.label), SEED)
         for p in islice(made, count)

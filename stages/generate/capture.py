@@ -10,7 +10,7 @@ from functools import wraps
 from math import isqrt
 from typing import TYPE_CHECKING, Any
 
-from schemas.capture import BLOCKS, WORDS, block_name
+from schemas.capture import BLOCKS, GRID, WORDS, block_name
 from schemas.errors import HazmatError, InputError
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ class Early:
 
     steps: tuple[int, ...] = (1, 2)
     blocks: tuple[str, ...] = BLOCKS
-    grid: int = 4
+    grid: int = GRID
 
     def __post_init__(self) -> None:
         if not self.steps or min(self.steps) < 1 or self.grid < 1:

@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from classifiers.contract import Inputs, Scorer, Scores
-from schemas.capture import WORDS, block_name, step_of
+from schemas.capture import GRID, WORDS, block_name, step_of
 from schemas.errors import InputError
 from stages.generate.alive_rows import only_alive
 from stages.generate.capture import Block, Capture, Moment, Noise, Watch, Words, cross_attentions, denoiser_of
 
 WIDEST = ("pair", "image", "prompt")
-GRID = 4  # places a side, as `Early` keeps them
 
 
 class EarlyScorer(Scorer, Protocol):
