@@ -22,7 +22,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from bench.in_diffusion_measures import attacked, costs
-from bench.in_diffusion_measures.detectors import STEPS, names, scores, trained, without
+from bench.in_diffusion_measures.detectors import FILTERS, STEPS, names, scores, trained, without
 from bench.in_diffusion_measures.pictures import (
     SEEDS,
     Rows,
@@ -53,7 +53,7 @@ from stages.label.tagger_truth import TaggerTruth
 
 CLEAN, MISSPELT = "rounds/000-generate", "rounds/001-misspelt"
 PROMPTS = 3000
-DETECTOR = "wukong_20"  # whose margins are the two claims
+DETECTOR = "wukong_20"  # the paper's: what an attacker of the early check aims at
 
 
 def judged(models: dict[str, Classifier], rows: Rows, steps: int = STEPS) -> dict[str, Tensor]:
@@ -62,7 +62,7 @@ def judged(models: dict[str, Classifier], rows: Rows, steps: int = STEPS) -> dic
 
 
 def table(models: dict[str, Classifier], found: dict[str, Tensor], rows: Rows) -> dict[str, Any]:
-    """Accuracy, F1 and AUROC of every model, and the two margins."""
+    """Accuracy, F1 and AUROC of every model, and every detector's margins over the filters, of which the two claims are."""
     flagged = {name: found[name] > models[name].threshold for name in models}
     figures: dict[str, Any] = {
         name: {
@@ -73,8 +73,11 @@ def table(models: dict[str, Classifier], found: dict[str, Tensor], rows: Rows) -
         for name in models
     }
     figures["unsafe"] = round(float(rows.unsafe.mean()), 4)
-    for other in ("text", "image"):
-        figures[f"margin_over_{other}"] = margin(flagged[DETECTOR], flagged[other], rows)
+    figures["margins"] = {
+        name: {f"over_{other}": margin(flagged[name], flagged[other], rows) for other in FILTERS}
+        for name in models
+        if name not in FILTERS
+    }
     return figures
 
 
