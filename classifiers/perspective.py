@@ -2,16 +2,21 @@
 scope that the user chooses when asking: what is unsafe only outside of the scope is safe.
 """
 
+import json
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from classifiers.base_model import base_folder, digest
 from classifiers.classifier import Classifier, Features
 from classifiers.contract import Inputs
+from classifiers.encoder import Encoder
 from schemas.errors import InputError
 
 
@@ -48,7 +53,12 @@ class Perspective(Classifier):
 
 
 class PerCategory(Perspective):
-    """Independent judges, one a category; the picture is unsafe if one of those in scope says so."""
+    """Independent judges, one a category; the picture is unsafe if one of those in scope says so.
+
+    `origin` is the place of the CLIP, if it is to be referred to and not saved once more.
+    """
+
+    origin: str | None = None
 
     @abstractmethod
     def category_logits(self, vectors: Tensor) -> Tensor:
@@ -78,3 +88,33 @@ class PerCategory(Perspective):
         ).view(logits.shape[:2])
         loss = (each.sum(dim=1) * targets.weights * known).sum() / known.sum().clamp(min=1)
         return {"image": loss, "loss": loss}
+
+    def save(self, folder: Path) -> None:
+        """As every classifier; with an `origin` the judges' own weights alone, and config.json says where which CLIP is."""
+        if self.origin is None:
+            super().save(folder)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        own = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items() if not _clips(name)}
+        save_file(own, folder / "model.safetensors")
+        base = {"base": self.origin, "base_digest": digest(base_folder(self.origin))}
+        about = {"kind": self.kind, "categories": self.categories, **self.settings(), **base}
+        (folder / "config.json").write_text(json.dumps(about, indent=1) + "\n")
+
+    @classmethod
+    def restore(cls, folder: Path, config: Mapping[str, Any]) -> Self:
+        """What `save` wrote, in eval mode. Raises InputError where the CLIP is not there or not what it was."""
+        if "base" not in config:
+            return super().restore(folder, config)
+        base = base_folder(config["base"])
+        if (found := digest(base)) != config["base_digest"]:
+            raise InputError(f"{folder}: the CLIP at {base} is not the one trained on (digest {found}); train again")
+        model = cls.from_settings(config, Encoder.from_directory(base), folder.name)
+        clip = {name: value for name, value in model.state_dict().items() if _clips(name)}
+        model.load_state_dict({**clip, **load_file(folder / "model.safetensors")})
+        model.origin = config["base"]
+        return model.eval()
+
+
+def _clips(name: str) -> bool:
+    return name.startswith("encoder.")

@@ -6,7 +6,6 @@ On disk it is what peft stores (the adapter) and a config.json that names the ba
 import json
 import shutil
 from collections.abc import Mapping
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from classifiers.answers import Answers
 from classifiers.answers import Path as Tokens
+from classifiers.base_model import base_folder, digest
 from classifiers.classifier import Features
 from classifiers.contract import Inputs
 from classifiers.llava import Llava
@@ -23,9 +23,7 @@ from classifiers.perspective import Perspective
 from schemas.errors import InputError
 from schemas.taxonomy import Category, Taxonomy
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 ADAPTER = ("adapter_model.safetensors", "adapter_config.json")
-PIECE = 1 << 22  # bytes read at a time
 
 
 class VisionLanguage(Perspective):
@@ -107,24 +105,3 @@ class VisionLanguage(Perspective):
         model = cls(llava, taxonomy, folder.name, policies=config["policies"])
         model.threshold, model.origin = config["threshold"], (folder, config["base"])
         return model.eval()
-
-
-def base_folder(base: str) -> Path:
-    """The directory of a base model: a path, also relative to the repository. Raises InputError."""
-    for path in (Path(base), REPOSITORY / base):
-        if (path / "config.json").is_file():
-            return path
-    raise InputError(f"{base}: the base model is not there; put its directory where config.json says, or tune again")
-
-
-def digest(folder: Path, names: tuple[str, ...] | None = None) -> str:
-    """blake2b over some files' bytes; without `names` over the weights and settings of a model's directory (~1 GB/s)."""
-    paths = [folder / name for name in names] if names else sorted(folder.glob("*"))
-    hasher = blake2b(digest_size=16)
-    for path in paths:
-        if path.suffix in (".json", ".safetensors", ".model", ".jinja") and path.is_file():
-            hasher.update(path.name.encode() + b"\0")
-            with path.open("rb") as file:
-                while piece := file.read(PIECE):
-                    hasher.update(piece)
-    return hasher.hexdigest()

@@ -2,6 +2,7 @@
 """Train PerspectiveVision's three methods on a run's shards, or the small vision-language model itself.
 
     jobs/perspective.py tune runs/mine --method linear_probe         → runs/mine/models/linear_probe
+    jobs/perspective.py tune runs/mine --method linear_probe --words 256    what a CLIP as small as the embedded one needs
     jobs/perspective.py tune runs/mine --method prompt_learning
     jobs/perspective.py tune runs/mine --method vision_language      LoRA on assets/world/vlm
     jobs/perspective.py tune runs/mine --method vision_language --base DIR      on any LLaVA of transformers
@@ -22,11 +23,13 @@ from pathlib import Path
 
 import torch
 
+from classifiers.base_model import base_folder
 from classifiers.encoder import Encoder
+from classifiers.linear_probe import LinearProbe
 from classifiers.llava import Llava
 from classifiers.perspective import PerCategory
 from classifiers.saved import kind_of
-from classifiers.vision_language import VisionLanguage, base_folder
+from classifiers.vision_language import VisionLanguage
 from jobs.command import DONE, resolve_out, run_command
 from jobs.generate import positive
 from jobs.perspective_training import fitting, lora
@@ -53,6 +56,9 @@ def parse() -> argparse.Namespace:
     tune("--clip", default=CLIP, metavar="DIR_OR_ID", help="of the two baselines (default: %(default)s)")
     tune("--base", default=BASE, metavar="DIR", help="of vision_language: a LLaVA (default: %(default)s)")
     tune("--without", default="", metavar="A,B", help="generators whose pictures are held out")
+    tune(
+        "--words", type=positive, default=0, metavar="N", help="linear_probe: read N visual words (fitting.WITH_WORDS)"
+    )
     tune("--at-most", type=positive, metavar="N", help="pictures to train on")
     tune("--epochs", type=float, help="default: 30, 80 and 1, the paper's")
     tune("--rate", type=float, help="default: 2e-4, the paper's; for assets/world/vlm more")
@@ -98,8 +104,12 @@ def fit(given: argparse.Namespace, pictures: Pictures, folder: Path) -> dict[str
     torch.manual_seed(given.seed)
     kind = kind_of(given.method)
     assert issubclass(kind, PerCategory)
-    model = kind(Encoder.from_directory(model_directory(given.clip)), UNSAFEBENCH.ids, folder.name).eval()
-    recipe = replace(fitting.RECIPES[given.method], seed=given.seed)
+    if given.words and not issubclass(kind, LinearProbe):
+        raise InputError(f"--words is linear_probe's; {given.method} compares prompts with the picture's one vector")
+    reads = {"words": given.words} if given.words else {}
+    model = kind(Encoder.from_directory(model_directory(given.clip)), UNSAFEBENCH.ids, folder.name, **reads).eval()
+    model.origin = given.clip if Path(given.clip).is_dir() else None  # a hub's model is saved with the probes
+    recipe = replace(fitting.WITH_WORDS if given.words else fitting.RECIPES[given.method], seed=given.seed)
     recipe = recipe if given.epochs is None else replace(recipe, epochs=max(1, round(given.epochs)))
     losses = fitting.fit(model, pictures, recipe if given.rate is None else replace(recipe, rate=given.rate))
     model.save(folder)

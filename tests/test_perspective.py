@@ -1,6 +1,7 @@
 """PerspectiveVision's methods keep the contract, narrow with the user's scope, learn from shards, and come back as they were."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -17,6 +18,7 @@ from classifiers.perspective import PerCategory, Perspective
 from classifiers.prompt_learning import PromptLearning
 from classifiers.saved import Saved, load
 from classifiers.vision_language import VisionLanguage
+from classifiers.visual_words import VisualWords
 from jobs.perspective_training import fitting, lora
 from jobs.perspective_training.pictures import Pictures
 from labelled_run import labelled_run
@@ -129,6 +131,53 @@ def test_linear_probes_learn_safety_and_category_from_shards() -> None:
     named = scores.categories["image"].argmax(dim=1)
     right = [model.categories[named[row]] in pictures.rows[row].categories for row in index if unsafe[row]]
     assert sum(right) / len(right) > 0.7
+
+
+def test_visual_words_say_which_kind_of_patch_is_there_anywhere() -> None:
+    rng = torch.Generator().manual_seed(0)
+    kinds = torch.randn((5, 32), generator=rng) * 3
+    which = torch.randint(5, (200, 10), generator=rng)
+    words = VisualWords(5, 32)
+    words.learn(kinds[which] + 0.1 * torch.randn((200, 10, 32), generator=rng), seed=0)
+    of_kind = words.centres @ torch.nn.functional.normalize((kinds - words.mean) @ words.whitening, dim=1).T
+    assert of_kind.argmax(dim=1).unique().numel() == 5, "each kind has its word"
+    ground, alone = kinds[0].expand(10, 32), kinds[0].expand(10, 32).clone()
+    alone[7] = kinds[3]
+    more = words(torch.stack([ground, alone]))
+    assert (more[1] - more[0]).argmax() == of_kind[:, 3].argmax()
+    assert torch.allclose(more[1], words(alone.flip(0)[None])[0], atol=1e-4), "wherever it is"
+
+
+def test_probes_with_visual_words_learn_and_come_back(tmp_path: Path) -> None:
+    pictures = Pictures.of(labelled_run(), "train")
+    torch.manual_seed(0)
+    model = LinearProbe(Encoder.from_directory(CLIP), UNSAFEBENCH.ids, "words", words=16).eval()
+    losses = fitting.fit(model, pictures, replace(fitting.WITH_WORDS, epochs=40))
+    assert losses[-1] < 0.5 * losses[0]
+    read, width = model.features(INPUTS)["vectors"], model.encoder.width
+    assert INPUTS.pixels is not None and read.shape == (3, width + 16)
+    assert torch.allclose(read[:, :width], model.encoder.image(INPUTS.pixels) * width**0.5)
+    model.save(tmp_path)
+    assert torch.equal(load(tmp_path).logits(INPUTS), model.logits(INPUTS))
+
+
+def test_the_published_probe_has_the_published_shape() -> None:
+    encoder = Encoder.from_directory(CLIP)
+    shapes = [tuple(p.shape) for p in LinearProbe(encoder, UNSAFEBENCH.ids, "x").probes[0].parameters()]
+    assert shapes == [(encoder.width // 2, encoder.width), (encoder.width // 2,), (2, encoder.width // 2), (2,)]
+
+
+@pytest.mark.parametrize("words", [0, 16])
+def test_probes_that_refer_to_their_clip_are_small_and_notice_another(tmp_path: Path, words: int) -> None:
+    model = LinearProbe(Encoder.from_directory(CLIP), UNSAFEBENCH.ids, "small", words=words).eval()
+    model.origin = "assets/world/clip"
+    model.save(tmp_path)
+    assert (tmp_path / "model.safetensors").stat().st_size < 1e6
+    assert torch.equal(load(tmp_path).logits(INPUTS), model.logits(INPUTS))
+    about = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**about, "base_digest": "0" * 32}))
+    with pytest.raises(InputError, match="not the one trained on"):
+        load(tmp_path)
 
 
 def test_soft_prompts_are_eight_vectors_begun_from_words_and_nothing_else_moves() -> None:
