@@ -3,7 +3,8 @@
 
     python -m bench.perspective --run runs/defence      (bench.defence's data; the baselines are trained if they are not there)
 
-The vision-language model is the committed one (assets/world/vlm/lora). One JSON object on the last line and in
+Two are committed: the vision-language model (assets/world/vlm/lora) and the probes that read visual words
+(assets/world/linear_probe, trained on other pictures of the same kind). One JSON object on the last line and in
 bench/results/perspective.json. Table 7 is bench.perspective_robustness.
 """
 
@@ -16,12 +17,12 @@ import numpy as np
 import torch
 
 from bench.perspective_measures.judging import Flags, averages, f1_figure, flags, gap, narrowing
-from bench.perspective_measures.methods import METHODS, PROBE, PROMPTS, VLM, method
+from bench.perspective_measures.methods import METHODS, PROBE, PROMPTS, VLM, WORDS, method
 from bench.perspective_measures.sets import IN, OUT, TestSet, test_sets
 from bench.report import report
 from pipeline.catalogue.runs import existing_run
 
-FLOOR = 0.86  # F1 in distribution of the linear probe (issue 10; the paper's is .859)
+FLOOR = 0.86  # F1 in distribution of a linear probe (issue 10; the paper's is .859)
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def main() -> None:
     figures: dict[str, Any] = {"table6": table6(said, sets), "orderings": orderings(said, sets)}
     figures["linear_probe_floor"] = {
         "target": FLOOR,
-        "reached": figures["table6"][PROBE][IN]["value"] >= FLOOR,
+        **{name: figures["table6"][name][IN]["value"] >= FLOOR for name in (PROBE, WORDS)},
     }
     figures["narrowing"] = {name: narrowing(model, sets[0]) for name, model in models.items()}
     report("perspective", {**figures, "cpu_seconds": round(time.process_time() - started, 1)})
@@ -72,6 +73,7 @@ def orderings(said: dict[str, list[Flags]], sets: list[TestSet]) -> dict[str, An
     return {
         "probe_over_prompts_in_distribution": gap(said[PROBE][:1], said[PROMPTS][:1], unsafe[:1]),
         "vlm_over_probe_out_of_distribution": gap(said[VLM][out:], said[PROBE][out:], unsafe[out:]),
+        "vlm_over_probe_with_words_out_of_distribution": gap(said[VLM][out:], said[WORDS][out:], unsafe[out:]),
         "vlm_over_prompts_out_of_distribution": gap(said[VLM][out:], said[PROMPTS][out:], unsafe[out:]),
     }
 
