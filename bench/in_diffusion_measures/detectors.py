@@ -41,7 +41,7 @@ def seen_by(model: Classifier, rows: Rows, steps: int = STEPS) -> Inputs:
 def trained(store: Store, name: str, splits: dict[str, Rows], fingerprint: str) -> Classifier:
     """The classifier `name`, from models/ if it was trained on the same rows."""
     folder = Path(store.url) / "models" / name
-    mark = folder / "fingerprint"
+    mark, fingerprint = folder / "fingerprint", f"{fingerprint} {EPOCHS} {PATIENCE} {BATCH} {RATE}"
     if mark.is_file() and mark.read_text() == fingerprint:
         return load(folder)
     kind, _, share = name.rpartition("_") if name not in FILTERS else (name, "", "")
