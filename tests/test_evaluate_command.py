@@ -128,7 +128,7 @@ def test_adaptive_attacks_are_checked_and_the_catalogue_holds_their_rows(
     checks = {row["name"]: row for row in said["sanity"]}
     assert checks["epsilon 0 changes nothing"]["holds"] and checks["pgd at least fgsm"]["holds"]
     assert (
-        checks["32/255 gets past 9 in 10 that the words do not decide"]["holds"]
+        checks["128/255 gets past 9 in 10 that the words do not decide"]["holds"]
         and checks["logits and scores decide alike"]["holds"]
     )
     curve = {row["epsilon"]: row["value"] for row in said["attacks"] if row["setting"] == "sanity" and row["attack"] == "pgd"

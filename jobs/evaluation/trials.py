@@ -16,7 +16,7 @@ from stages.attack.threat import Threat
 EPSILON = 2 / 255  # L-infinity after 8-bit decoding, in [0, 1]: the budget of the published claim on our terms
 EDITS = 4  # characters or tokens
 TRANSFER_VARIANTS = 4  # of a black box on one sample: what @k is taken over
-CURVE = (0.0, 1 / 255, 2 / 255, 4 / 255, 8 / 255, 32 / 255)
+CURVE = (0.0, 1 / 255, 2 / 255, 4 / 255, 8 / 255, 32 / 255, 128 / 255)
 STRENGTH: dict[str, dict[str, Any]] = {
     # 40 gradients a row; the stage's own default of 100 is for committed variants, which are made once.
     "pgd": {"climb": Climb(steps=20, restarts=2)},
