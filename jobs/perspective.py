@@ -6,7 +6,7 @@
     jobs/perspective.py tune runs/mine --method prompt_learning
     jobs/perspective.py tune runs/mine --method vision_language      LoRA on assets/world/vlm
     jobs/perspective.py tune runs/mine --method vision_language --base DIR      on any LLaVA of transformers
-    jobs/perspective.py pretrain --samples 32000                     makes assets/world/vlm from the world's captions
+    jobs/perspective.py pretrain --samples 17600                     makes assets/world/vlm from lessons about the world
 
 The same command goes on where a killed one stopped (vision_language, pretrain). Exit 0 done, 2 bad use or input.
 """

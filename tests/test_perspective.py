@@ -14,6 +14,7 @@ from classifiers.contract import Differentiable, Inputs, Trainable
 from classifiers.encoder import Encoder
 from classifiers.linear_probe import LinearProbe
 from classifiers.llava import Llava
+from classifiers.moderation_prompt import question
 from classifiers.perspective import PerCategory, Perspective
 from classifiers.prompt_learning import PromptLearning
 from classifiers.saved import Saved, load
@@ -214,6 +215,22 @@ def test_a_killed_tuning_ends_with_the_weights_of_an_uninterrupted_one(
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     with pytest.raises(InputError, match="another tuning"):
         lora.Tuning(judge(base), few, lora.Recipe(rank=2), tmp_path / "killed")
+
+
+def test_marks_stand_at_the_names_that_a_question_lists(tmp_path: Path) -> None:
+    pictures = Pictures.of(labelled_run(), "train")
+    few = Pictures(pictures.store, pictures.rows[:24])
+    tuning = lora.Tuning(judge(Path("assets/world/vlm")), few, replace(lora.SMALL, batch=8), tmp_path)
+    words, eye = tuning.judge.llava.tokenizer, tuning.judge.llava
+    for each in tuning.examples:
+        asked = tuning.judge.categories_of(each.asked)
+        ids, _ = eye.answered(eye.chat(question(asked, policies=False)), "safe")
+        marks = tuning._marks(each, ids)
+        places = torch.nonzero(marks != lora.IGNORED).flatten().tolist()
+        assert [ids[place] for place in places] == [words(category.name)["input_ids"][-1] for category in asked]
+        said = words.convert_ids_to_tokens(marks[places].tolist())
+        assert said == ["yes" if name in few.rows[each.row].categories else "no" for name in each.asked]
+    assert all(torch.isfinite(torch.tensor(loss)) for _, loss in tuning.run())
 
 
 def test_an_adapter_is_refused_on_another_base(tmp_path: Path) -> None:

@@ -34,6 +34,6 @@ def test_its_picture_tower_is_the_worlds_clip() -> None:
 
 
 @pytest.mark.slow
-def test_it_names_half_of_what_fresh_scenes_show() -> None:
+def test_it_tells_which_names_of_a_list_a_fresh_scene_shows() -> None:
     captioning = Captioning(CLIP, build())
-    assert captioning.measure(model())["named"] > 0.45
+    assert captioning.measure(model())["ticks_right"] > 0.96, "saying no to all is right in .93 of them"

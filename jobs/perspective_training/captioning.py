@@ -1,4 +1,4 @@
-"""The small LLaVA learns to say what a picture shows, from scenes of the world and their training captions.
+"""The small LLaVA learns to say what a picture shows, from lessons (`lessons.py`) about scenes of the world.
 
 LLaVA's own first stage trains the projector alone beside a language model that can speak already (Liu et al. 2024, section 4);
 here the language model learns to speak at the same time, so both move and only the picture tower is frozen. As in the training
@@ -15,16 +15,16 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
+from classifiers.moderation_prompt import SAFE, UNSAFE
+from jobs.perspective_training.lessons import DESCRIBE, NO, YES, Form, Lesson, lesson, taxonomy, ticks
 from jobs.perspective_training.llava import build
-from jobs.perspective_training.tokenizer import ANSWER, BEGIN, DESCRIBE, END, IMAGE
+from jobs.perspective_training.tokenizer import ANSWER, BEGIN, END, IMAGE
 from jobs.world_training.pictures import Mixture, as_pixels, cells, render, sample_scene
-from stages.world.captions import caption
 from stages.world.scene import Scene
 from stages.world.vocabulary import BY_NAME, VOCABULARY
 
 MIXTURE = Mixture(pairs=0.45, triples=0.04, plain=0.3, normal=0.5, core=1.3)
-DROPPED = 0.6  # chance of each attribute to go unsaid: names matter more here than grounds
-DENSE_ONLY = 0.08  # of the budget: before the patches can be read there is nothing to say
+DENSE_ONLY = 0.25  # of the budget: before the patches can be read there is nothing to say
 DENSE_WEIGHT = 0.5  # of the labels of patches once captions are trained
 GROUND = "background"
 IGNORED = -100  # label of what teaches nothing
@@ -36,54 +36,65 @@ class Captioning:
 
     name = "llava-captions"
     batch = 32
-    peak_rate = 1.5e-3
-    hold = 0.3
+    peak_rate = 2e-3
+    hold = 0.5
 
     def __init__(self, clip: Path, words: PreTrainedTokenizerFast) -> None:
         self.words = words
         self.module: LlavaForConditionalGeneration = build(clip, words)
         self.tokens = int(self.module.config.image_seq_length)
-        nouns = [GROUND, *(concept.words[0] for concept in VOCABULARY)]
-        self.named = torch.tensor(words.convert_tokens_to_ids(nouns))
+        synonyms = [(GROUND,), *(concept.words for concept in VOCABULARY)]
+        self.nouns = [words.convert_tokens_to_ids(list(each)) for each in synonyms]
         self.fixed = [sample_scene(np.random.default_rng([17, row]), MIXTURE) for row in range(FIXED)]
 
     def loss(self, rng: np.random.Generator, fraction: float) -> dict[str, Tensor]:
         """Cross-entropy of the captions' words, and of the words for the patches."""
         scenes = [sample_scene(rng, MIXTURE) for _ in range(self.batch)]
+        with torch.autocast(self.module.device.type, torch.bfloat16):  # 0.53 -> 0.44 s a step with AVX512-BF16
+            return self._losses(scenes, rng, fraction)
+
+    def _losses(self, scenes: Sequence[Scene], rng: np.random.Generator, fraction: float) -> dict[str, Tensor]:
         pixels = self.pixels(scenes)
         if fraction < DENSE_ONLY:
             seen = torch.cat(self.module.model.get_image_features(pixels, return_dict=True).pooler_output)
-            dense = self._dense(seen, scenes)
+            dense = self._dense(seen, scenes, rng)
             return {"loss": dense, "dense": dense}
-        asked = [DESCRIBE[int(rng.integers(len(DESCRIBE)))] for _ in scenes]
-        said = [caption(scene, rng, typos=0.0, drop=DROPPED) for scene in scenes]
-        ids, labels = (rows.to(self.module.device) for rows in self.rows(asked, said))
+        taught = [lesson(scene, rng, fraction) for scene in scenes]
+        ids, labels = (rows.to(self.module.device) for rows in self.rows(taught))
         mask = ids != self.words.pad_token_id
         out = self.module(input_ids=ids, pixel_values=pixels, attention_mask=mask, labels=labels)
-        dense = self._dense(out.image_hidden_states, scenes)
-        return {"loss": out.loss + DENSE_WEIGHT * dense, "caption": out.loss, "dense": dense}
+        dense = self._dense(out.image_hidden_states, scenes, rng)
+        return {"loss": out.loss + DENSE_WEIGHT * dense, "words": out.loss, "dense": dense}
 
-    def _dense(self, seen: Tensor, scenes: Sequence[Scene]) -> Tensor:
-        """Projected patches, [n x (1 + patches), width] in any shape, against the word for what each shows."""
+    def _dense(self, seen: Tensor, scenes: Sequence[Scene], rng: np.random.Generator) -> Tensor:
+        """Projected patches, [n x (1 + patches), width] in any shape, against the language model's own vector of a word for what
+        each shows, any of its words: what a patch is made into is then what a question's word for it is.
+        """
         side = round((self.tokens - 1) ** 0.5)
-        words = self.named.to(seen.device)[cells(scenes, side).flatten(1)]
+        wanted = cells(scenes, side).flatten().to(seen.device)
         patches = seen.view(len(scenes), self.tokens, -1)[:, 1:]
-        return torch.nn.functional.cross_entropy(self.module.lm_head(patches).flatten(0, 1), words.flatten())
+        words = [each[int(rng.integers(len(each)))] for each in self.nouns]
+        vectors = self.module.get_input_embeddings().weight[words]
+        return torch.nn.functional.cross_entropy((patches @ vectors.T).flatten(0, 1).float(), wanted)
 
     def pixels(self, scenes: Sequence[Scene]) -> Tensor:
         """float32 [n, 3, 64, 64] in [-1, 1]."""
         return as_pixels(render(scenes)).to(self.module.device)
 
-    def rows(self, asked: Sequence[str], said: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def rows(self, taught: Sequence[Lesson]) -> tuple[Tensor, Tensor]:
         """int64 [n, length] ids and labels, padded on the right."""
         ids, labels = [], []
-        for question, answer in zip(asked, said, strict=True):
-            head = self._ids(f"{BEGIN}{question} {IMAGE * self.tokens} {ANSWER}")
-            tail = self._ids(f"{answer}{END}")
+        for each in taught:
+            head, tail = self._ids(self.asked(each.question)), self._ids(f"{each.answer}{END}")
+            learnt = set(self.words.convert_tokens_to_ids([*each.taught, END]) if each.taught else tail)
             ids.append(torch.tensor(head + tail))
-            labels.append(torch.tensor([IGNORED] * len(head) + tail))
+            labels.append(torch.tensor([IGNORED] * len(head) + [word if word in learnt else IGNORED for word in tail]))
         padding = int(self.words.pad_token_id)
         return pad_sequence(ids, True, padding), pad_sequence(labels, True, IGNORED)
+
+    def asked(self, question: str) -> str:
+        """The chat template's form of it (`llava.CHAT`), up to where the answer begins."""
+        return f"{BEGIN}{IMAGE * self.tokens} {question} {ANSWER}"
 
     def _ids(self, text: str) -> list[int]:
         found: list[int] = self.words(text, add_special_tokens=False)["input_ids"]
@@ -91,14 +102,26 @@ class Captioning:
 
     @torch.no_grad()
     def measure(self, module: LlavaForConditionalGeneration) -> dict[str, float]:
-        """Share of the shown concepts that greedy captions of the fixed scenes name, by any of their words."""
-        head = self._ids(f"{BEGIN}{DESCRIBE[0]} {IMAGE * self.tokens} {ANSWER}")
+        """Of the fixed scenes: share of the shown concepts that greedy captions name, by any of their words; share of names
+        that are ticked rightly; share of taxonomies of things that are answered rightly, safe or not.
+        """
+        head = self._ids(self.asked(DESCRIBE[0]))
         ids = torch.tensor([head] * FIXED, device=module.device)
         pixels = self.pixels(self.fixed)
         out = module.generate(input_ids=ids, pixel_values=pixels, max_new_tokens=24, do_sample=False)
         named = [set(self.words.decode(row[len(head) :], skip_special_tokens=True).split()) for row in out]
         hits = [bool(named[row] & _nouns(name)) for row, scene in enumerate(self.fixed) for name in scene.concepts]
-        return {"named": float(np.mean(hits))}
+        right = {f"{form.__name__}_right": self._right(module, form, pixels) for form in (ticks, taxonomy)}
+        return {"named": float(np.mean(hits)), **right}
+
+    def _right(self, module: LlavaForConditionalGeneration, form: Form, pixels: Tensor) -> float:
+        taught = [form(scene, np.random.default_rng([18, row])) for row, scene in enumerate(self.fixed)]
+        ids, labels = (rows.to(module.device) for rows in self.rows(taught))
+        said = module(input_ids=ids, pixel_values=pixels, attention_mask=ids != self.words.pad_token_id).logits.argmax(
+            -1
+        )
+        judged = torch.isin(labels[:, 1:], torch.tensor(self.words.convert_tokens_to_ids([YES, NO, SAFE, UNSAFE])))
+        return float((said[:, :-1] == labels[:, 1:])[judged].float().mean())
 
 
 def _nouns(concept: str) -> set[str]:

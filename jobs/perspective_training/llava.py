@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionModel,
@@ -15,18 +16,13 @@ from transformers import (
 from jobs.perspective_training.tokenizer import ANSWER, IMAGE
 from stages.label.device import quieten
 
-WIDTH, LAYERS, HEADS, INNER = (
-    128,
-    3,
-    4,
-    320,
-)  # 0.8 M parameters; at most 5 M were allowed, and steps count for more here
+WIDTH, LAYERS, HEADS, INNER = 128, 4, 4, 320  # 0.9 M parameters; 5 M were allowed, but steps count for more here
 LENGTH = 512  # tokens: 65 of the picture, ~200 of a taxonomy with its policies
 
-# The picture stands last, so that its place before the answer is the same whatever the question's length.
+# The picture stands first, so that each name of a list can look back at it and the answer need only ask the names.
 CHAT = (
-    "<s>{% for message in messages %}{% for part in message.content if part.type == 'text' %}{{ part.text }} {% endfor %}"
-    "{% for part in message.content if part.type == 'image' %}<image>{% endfor %}{% endfor %}"
+    "<s>{% for message in messages %}{% for part in message.content if part.type == 'image' %}<image>{% endfor %}"
+    "{% for part in message.content if part.type == 'text' %} {{ part.text }}{% endfor %}{% endfor %}"
     "{% if add_generation_prompt %} " + ANSWER + "{% endif %}"
 )
 
@@ -61,7 +57,20 @@ def build(clip: Path, words: PreTrainedTokenizerFast) -> LlavaForConditionalGene
     model = LlavaForConditionalGeneration(config).float()
     model.model.vision_tower.load_state_dict(tower.state_dict())
     model.model.vision_tower.requires_grad_(False)
+    _look_for_the_like(model)
     return model
+
+
+@torch.no_grad()
+def _look_for_the_like(model: LlavaForConditionalGeneration) -> None:
+    """Queries and keys begin as the same rotation, so that a word attends to what is like it: a patch that shows it.
+
+    Trockman & Kolter 2023, "Mimetic Initialization of Self-Attention Layers", section 4: W_Q W_K^T near the identity.
+    """
+    for layer in model.model.language_model.layers:
+        rotation = torch.nn.init.orthogonal_(torch.empty(WIDTH, WIDTH))
+        layer.self_attn.q_proj.weight.copy_(rotation)
+        layer.self_attn.k_proj.weight.copy_(rotation)
 
 
 def picture_tower(clip: Path) -> CLIPVisionModel:

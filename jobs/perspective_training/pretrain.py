@@ -1,4 +1,4 @@
-"""Make assets/world/vlm: captions of the world until the budget is used, then the weights in transformers' own layout."""
+"""Make assets/world/vlm: lessons about the world until the budget is used, then the weights in transformers' own layout."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ class Order:
 def pretrain(order: Order) -> None:
     """Train and store; the same order goes on where a killed one stopped, and ends with the same weights."""
     settle()
+    torch.manual_seed(order.seed)
     words = build()
     training = Captioning(order.clip, words)
     if order.warm is not None and not checkpoint_path(order.work, training.name).exists():
@@ -40,7 +41,8 @@ def pretrain(order: Order) -> None:
     processor(order.clip, words).save_pretrained(order.out)
     model.half().save_pretrained(order.out)
     declare_float32(order.out)
-    said = "captions" if order.warm is None else f"captions, from {order.warm.name}"
+    said = "lists, then captions and taxonomies of things"
+    said = said if order.warm is None else f"{said}, from {order.warm.name}"
     write_card(order.out, {said: order.work})
 
 

@@ -6,18 +6,18 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from classifiers.moderation_prompt import SAFE, UNSAFE, question
+from jobs.perspective_training.lessons import DESCRIBE, NO, TICK, YES
 from schemas.taxonomy import UNSAFEBENCH, Taxonomy
 from stages.world.language import words
 
 BEGIN, END, PAD, UNKNOWN, IMAGE = "<s>", "</s>", "<pad>", "<unk>", "<image>"
-DESCRIBE = ("Describe the picture.", "What does the picture show?", "Say what is in this image.")
 ANSWER = "Answer:"
 
 
 def vocabulary(taxonomy: Taxonomy = UNSAFEBENCH) -> list[str]:
     """Marks first, then all words and signs in order."""
     asked = [question(taxonomy.categories, policies=True), question(taxonomy.categories, policies=False)]
-    texts = [*asked, *DESCRIBE, ANSWER, SAFE, UNSAFE, " ".join(words())]
+    texts = [*asked, *DESCRIBE, TICK, YES, NO, ANSWER, SAFE, UNSAFE, " ".join(words())]
     found = {piece for text in texts for piece in re.findall(r"\w+|[^\w\s]", text.lower())}
     return [PAD, BEGIN, END, UNKNOWN, IMAGE, *sorted(found)]
 
