@@ -132,14 +132,20 @@ def test_a_definition_is_split_into_keywords_and_a_list_is_read() -> None:
     assert listed(text) == ("red cards", "a blue card")
 
 
-def test_the_index_finds_what_a_full_sort_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jobs.benchmarking.clip_index.ROWS", 7)
+def test_the_index_finds_what_a_full_sort_finds_and_the_graph_nearly_all_of_it() -> None:
     rng = np.random.default_rng(0)
-    vectors, queries = (rng.normal(size=(n, 5)).astype(np.float32) for n in (40, 3))
+    vectors, queries = (rng.normal(size=(n, 5)).astype(np.float32) for n in (400, 3))
+    vectors, queries = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (vectors, queries))
+    wanted = np.argsort(-(queries @ vectors.T), axis=1, kind="stable")[:, :6]
     rows, cosines = ClipIndex(vectors).nearest(queries, 6)
-    assert np.array_equal(rows, np.argsort(-(queries @ vectors.T), axis=1, kind="stable")[:, :6])
-    assert np.allclose(cosines, np.take_along_axis(queries @ vectors.T, rows, 1))
+    assert np.array_equal(rows, wanted)
+    assert np.allclose(cosines, np.take_along_axis(queries @ vectors.T, rows, 1), atol=1e-6)
+    graph = ClipIndex(vectors, exact=10)
+    near, again = graph.nearest(queries, 6)[0], ClipIndex(vectors, exact=10).nearest(queries, 6)[0]
+    assert np.array_equal(near, again) and (near == wanted).mean() > 0.8
     assert ClipIndex(vectors[:2]).nearest(queries, 6)[0].shape == (3, 2)
+    assert ClipIndex(vectors[:1]).nearest(queries[:1], 6)[0].shape == (1, 1)
+    assert ClipIndex(vectors[:0]).nearest(queries, 6)[0].shape == (3, 0)
 
 
 class OneHot:
