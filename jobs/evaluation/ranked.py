@@ -19,9 +19,8 @@ def ranking_bounds(scores: Floats, bad: npt.NDArray[np.bool_], roots: npt.NDArra
     """95 % percentile intervals of what `ranking.sql` says of these rows; `roots` numbers each row's root from 0."""
     order = np.argsort(-scores, kind="stable")
     scores, bad, roots = scores[order], bad[order], roots[order]
-    ends = np.flatnonzero(
-        np.append(scores[1:] != scores[:-1], True)
-    )  # of the steps: rows of one score are told apart by nothing
+    # Where a step ends: rows of one score are told apart by nothing.
+    ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
     found: dict[str, list[Floats]] = {}
     for weights in _weights(roots):
         tp, fp = (np.cumsum(weights * side, axis=1)[:, ends] for side in (bad, ~bad))
