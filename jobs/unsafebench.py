@@ -21,7 +21,7 @@ from classifiers.zoo.vlm import Vlm
 from jobs.benchmarking.attacking import ITERATIONS
 from jobs.benchmarking.construction import Found, Size
 from jobs.benchmarking.draws import PICTURES, PICTURES_VLM
-from jobs.benchmarking.fitted_zoo import COUNT, fitted_zoo, school, words_of, world_school
+from jobs.benchmarking.fitted_zoo import COUNT, fitted_zoo, school, world_zoo
 from jobs.benchmarking.judges_elsewhere import by_labellers, by_service
 from jobs.benchmarking.keywords import of_definition
 from jobs.benchmarking.pictures import GENERATED, REAL, Picture, read_set
@@ -158,12 +158,7 @@ def dataset(given: argparse.Namespace, out: Path, encoder: Encoder) -> tuple[lis
 def classifiers(given: argparse.Namespace, bench: Bench) -> list[Differentiable]:
     """Fitted here, on pictures that are not judged."""
     if given.train is None:
-        schools = (
-            world_school(bench.encoder, REAL, given.school),
-            world_school(bench.encoder, GENERATED, given.school),
-        )
-        concepts = words_of("sexual"), words_of("shocking")[:3]  # stand-ins for the special-care ones too
-        return fitted_zoo(bench.encoder, schools, concepts, bench.side)
+        return world_zoo(bench.encoder, bench.side, given.school)
     rows = read_set(Path(given.train), bench.side)
     real, generated = ([p for p in rows if p.source == source] for source in (REAL, GENERATED))
     own = school(bench.encoder, real, bench.side), school(bench.encoder, generated, bench.side)

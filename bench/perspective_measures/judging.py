@@ -9,7 +9,7 @@ import torch
 
 from bench.perspective_measures.sets import TestSet
 from bench.world_measures.figures import Figure, resampled, share
-from classifiers.contract import Inputs
+from classifiers.contract import Inputs, Scorer
 from classifiers.perspective import Perspective
 
 Flags = npt.NDArray[np.bool_]
@@ -17,7 +17,7 @@ BATCH = 64
 
 
 @torch.no_grad()
-def flags(model: Perspective, pictures: TestSet, index: Sequence[int] | None = None) -> Flags:
+def flags(model: Scorer, pictures: TestSet, index: Sequence[int] | None = None) -> Flags:
     """bool [n]: the decision on each picture."""
     rows = list(range(len(pictures))) if index is None else list(index)
     found = [

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from bench.perspective_measures.judging import flags
 from bench.perspective_measures.sets import TestSet
 from bench.world_measures.figures import share
-from classifiers.contract import Inputs
+from classifiers.contract import Differentiable, Inputs
 from classifiers.perspective import Perspective
 from classifiers.zoo.picture_judge import PictureJudge
 from jobs.benchmarking.attacking import ATTACKS, PROTOCOLS, attack_rows
@@ -34,11 +34,11 @@ class Eyes(nn.Module):
 class Opened(PictureJudge):
     """A PerspectiveVision method as the zoo's judges are, with its normalised input to be attacked at."""
 
-    def __init__(self, model: Perspective, name: str) -> None:
+    def __init__(self, model: Perspective) -> None:
         nn.Module.__init__(self)
         self.eyes = Eyes(model)  # type: ignore[assignment]  # of the zoo's eyes only the normalisation is needed
         self.model = model
-        self.name, self.claims = name, model.categories  # type: ignore[misc]
+        self.name, self.claims = model.name, model.categories  # type: ignore[misc]
 
     def margins(self, vectors: Tensor) -> Tensor:
         """Not reached: the decision is `logits`."""
@@ -55,13 +55,20 @@ class Opened(PictureJudge):
         return found
 
 
-def robust_accuracy(model: Perspective, name: str, pictures: TestSet, count: int, iterations: int) -> dict[str, Any]:
-    """By protocol and attack, over the first `count` pictures that the model judges rightly; their average and worst case."""
+def robust_accuracy(model: Differentiable, pictures: TestSet, count: int, iterations: int) -> dict[str, Any]:
+    """By protocol and attack, over the first `count` pictures that the model judges rightly; their average and worst case.
+
+    `unsafe` is how many of these are: of a judge that hardly flags anything almost none, and it keeps to that under attack. The
+    rule of two has no normalised input of its own, so only `pixel_linf` applies.
+    """
     right = [int(row) for row in torch.from_numpy(flags(model, pictures) == pictures.unsafe).nonzero()[:count, 0]]
     chosen = [_picture(pictures, row) for row in right]
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"unsafe": sum(picture.unsafe for picture in chosen)}
+    target = Opened(model) if isinstance(model, Perspective) else model
     for protocol in PROTOCOLS:
-        rows, seconds = attack_rows(Opened(model, name), chosen, protocol, iterations=iterations)
+        rows, seconds = attack_rows(target, chosen, protocol, iterations=iterations)
+        if not rows:
+            continue
         fooled = {attack: [row["fooled"] for row in rows if row["attack"] == attack] for attack in ATTACKS}
         stood = {attack: share([not each for each in hits]) for attack, hits in fooled.items()}
         worst = [not any(hits) for hits in zip(*fooled.values(), strict=True)]

@@ -15,7 +15,7 @@ from classifiers.zoo.nsfw_detector import NsfwDetector
 from classifiers.zoo.nude_net import NudeNet
 from classifiers.zoo.q16 import Q16
 from classifiers.zoo.sd_filter import SdFilter
-from jobs.benchmarking.pictures import Picture, tensor_of
+from jobs.benchmarking.pictures import GENERATED, REAL, Picture, tensor_of
 from jobs.benchmarking.world_pool import TRAINING, world_pool
 from stages.world.reader import read
 from stages.world.truth import of_picture
@@ -49,6 +49,13 @@ def school(encoder: Encoder, pictures: Sequence[Picture], side: int | None = Non
     vectors = all_vectors(ClipEyes.of(encoder), tensor_of(pictures, side))
     unsafe = torch.tensor([float(picture.unsafe) for picture in pictures])
     return School(pictures, Lesson(vectors, unsafe, tuple(p.category if p.unsafe else "" for p in pictures)))
+
+
+def world_zoo(encoder: Encoder, side: int, count: int = COUNT) -> list[Differentiable]:
+    """`fitted_zoo` on drawn pictures."""
+    schools = world_school(encoder, REAL, count), world_school(encoder, GENERATED, count)
+    concepts = words_of("sexual"), words_of("shocking")[:3]  # stand-ins for the special-care ones too
+    return fitted_zoo(encoder, schools, concepts, side)
 
 
 def words_of(category: str) -> list[str]:
