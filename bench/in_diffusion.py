@@ -24,6 +24,7 @@ from torch import Tensor
 from bench.in_diffusion_measures import attacked, costs
 from bench.in_diffusion_measures.detectors import FILTERS, STEPS, names, scores, trained, without
 from bench.in_diffusion_measures.pictures import (
+    SEED,
     SEEDS,
     Rows,
     accuracy,
@@ -52,7 +53,7 @@ from stages.generate.diffusion import Diffusion
 from stages.label.tagger_truth import TaggerTruth
 
 CLEAN, MISSPELT = "rounds/000-generate", "rounds/001-misspelt"
-PROMPTS = 3000
+PROMPTS = 5000
 DETECTOR = "wukong_20"  # the paper's: what an attacker of the early check aims at
 
 
@@ -130,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", default=str(Path(__file__).parents[1] / "runs" / "bench-in-diffusion"))
     parser.add_argument("--prompts", type=int, default=PROMPTS, help="clean prompts, two pictures each")
-    parser.add_argument("--misspelt", type=int, default=640, help="rewritten prompts to train on, for all alike")
+    parser.add_argument("--misspelt", type=int, default=1000, help="rewritten prompts to train on, for all alike")
     parser.add_argument("--roots", type=int, default=60, help="unsafe, and safe, test prompts to attack")
     parser.add_argument("--longer", type=int, default=24, help="test prompts to draw in 25 and 50 steps too; 0: none")
     parser.add_argument(
@@ -139,7 +140,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     began, weights = time.process_time(), Diffusion().revision()
-    store = open_store(f"{given.out}/{weights[:8]}")
+    store = open_store(f"{given.out}/{weights[:8]}-{SEED}")
     if not given.as_drawn:
         draw(store, CLEAN, spoken(given.prompts), SEEDS)
         draw(store, MISSPELT, attacked.misspelt(spoken(2 * given.misspelt), given.misspelt), 1)

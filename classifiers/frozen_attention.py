@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -44,15 +43,15 @@ class FrozenAttention(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, places: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [n, places + tokens, inner] of [n, channels, h, w] and [n, tokens, width].
+        """Keys and values [n, places, inner] of [n, channels, h, w] and [n, tokens, width].
 
-        A place's key is what it asks for; its value that and what the words answer. A word's key and value are the attention's.
+        A place's key is what it asks for; its value that and what the words answer it. Words have no say of their own.
         """
         asked = self.to_q(places.flatten(2).transpose(1, 2))
         keys, values = self.to_k(words), self.to_v(words)
         heads = self.form.heads
         answered = merged(scaled_dot_product_attention(split(asked, heads), split(keys, heads), split(values, heads)))
-        return torch.cat([asked, keys], dim=1), torch.cat([asked + answered, values], dim=1)
+        return asked, asked + answered
 
 
 def split(rows: Tensor, heads: int) -> Tensor:

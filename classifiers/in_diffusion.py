@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from classifiers.classifier import Classifier, Features
 from classifiers.contract import Inputs
@@ -13,6 +14,7 @@ from schemas.errors import InputError
 
 SHARE = 0.2  # of the schedule's steps are done when a detector is asked
 WIDTH = 64  # channels of the convolutions
+LATENT = 4  # channels of the latent of Stable Diffusion 1.x, 2.x, XL and PixArt, and of what they predict of it
 
 
 class InDiffusion(Classifier):
@@ -49,36 +51,57 @@ class InDiffusion(Classifier):
         return model
 
 
+class Layout(nn.Module):
+    """Captures that are laid out like the picture → [n, 4 · WIDTH]: means and maxima of three convolutions over all of them.
+
+    `grids` are as large as the latent, `blocks` as small as attention to words keeps them; both come with their channels.
+    """
+
+    width: ClassVar[int] = 4 * WIDTH
+
+    def __init__(self, grids: Mapping[str, int], blocks: Mapping[str, int] | None = None) -> None:
+        super().__init__()
+        self.grids, blocks = tuple(grids), blocks or {}
+        # GroupNorm, so that no row's score depends on its company.
+        self.fine = nn.Sequential(
+            *_convolved(sum(grids.values()), WIDTH),
+            *_convolved(WIDTH, WIDTH, stride=2),
+        )
+        self.coarse = nn.ModuleDict(
+            {name: nn.Sequential(nn.GroupNorm(1, c), nn.Conv2d(c, WIDTH, 1)) for name, c in blocks.items()}
+        )
+        self.both = nn.Sequential(*_convolved(2 * WIDTH if blocks else WIDTH, 2 * WIDTH))
+
+    def forward(self, seen: Mapping[str, Tensor]) -> Tensor:
+        """Of captures [n, channels, height, width] by name."""
+        fine = self.fine(torch.cat([seen[name] for name in self.grids], dim=1))
+        if self.coarse:
+            sides = max((seen[name].shape[2], seen[name].shape[3]) for name in self.coarse)
+            coarse = [interpolate(read(seen[name]), sides) for name, read in self.coarse.items()]
+            fine = torch.cat([adaptive_avg_pool2d(fine, sides), torch.stack(coarse).sum(dim=0)], dim=1)
+        laid = self.both(fine)
+        return torch.cat([laid.mean(dim=(2, 3)), laid.amax(dim=(2, 3))], dim=1)
+
+
+def _convolved(channels: int, width: int, stride: int = 1) -> Sequence[nn.Module]:
+    return nn.Conv2d(channels, width, 3, padding=1, stride=stride), nn.GroupNorm(8, width), nn.GELU()
+
+
 class GridProbe(InDiffusion):
-    """One capture that is laid out like the picture, through three convolutions, and one layer over their means and maxima."""
+    """One capture that is laid out like the picture, and one layer over what convolutions make of it."""
 
     capture: ClassVar[str]
 
-    def __init__(self, encoder: Encoder, categories: Sequence[str], name: str, channels: int = 4) -> None:
+    def __init__(self, encoder: Encoder, categories: Sequence[str], name: str, channels: int = LATENT) -> None:
         super().__init__(encoder, categories, name)
         self.channels = channels
-        # GroupNorm, so that no row's score depends on its company.
-        self.convolutions = nn.Sequential(
-            nn.Conv2d(channels, WIDTH, 3, padding=1),
-            nn.GroupNorm(8, WIDTH),
-            nn.GELU(),
-            nn.Conv2d(WIDTH, WIDTH, 3, padding=1, stride=2),
-            nn.GroupNorm(8, WIDTH),
-            nn.GELU(),
-            nn.Conv2d(WIDTH, 2 * WIDTH, 3, padding=1),
-            nn.GroupNorm(8, 2 * WIDTH),
-            nn.GELU(),
-        )
-        self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(4 * WIDTH, 1 + len(categories)))
+        self.layout = Layout({self.capture: channels})
+        self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(self.layout.width, 1 + len(categories)))
 
     def verdicts(self, features: Features) -> dict[str, Tensor]:
         """One scope. Raises InputError for a capture of another form."""
-        seen = features[self.capture]
-        if seen.ndim != 4 or seen.shape[1] != self.channels:
-            expected = f"[n, {self.channels}, height, width]"
-            raise InputError(f"{self.name}: the {self.capture} is {list(seen.shape)}, expected {expected}")
-        laid = self.convolutions(seen)
-        return {"image": self.head(torch.cat([laid.mean(dim=(2, 3)), laid.amax(dim=(2, 3))], dim=1))}
+        of_grid(self.name, features[self.capture], self.capture, self.channels)
+        return {"image": self.head(self.layout(features))}
 
     def settings(self) -> dict[str, Any]:
         """With the number of channels."""
@@ -90,3 +113,9 @@ class GridProbe(InDiffusion):
         model = cls(encoder, settings["categories"], name, settings["channels"])
         model.threshold, model.share = settings["threshold"], settings["share"]
         return model
+
+
+def of_grid(reader: str, seen: Tensor, capture: str, channels: int) -> None:
+    """Raises InputError for a capture that is not [n, channels, height, width]."""
+    if seen.ndim != 4 or seen.shape[1] != channels:
+        raise InputError(f"{reader}: the {capture} is {list(seen.shape)}, expected [n, {channels}, height, width]")

@@ -15,16 +15,15 @@ from torch.nn.functional import scaled_dot_product_attention
 from classifiers.classifier import Features
 from classifiers.encoder import Encoder
 from classifiers.frozen_attention import FrozenAttention, embedded, from_forms, merged, split
-from classifiers.in_diffusion import InDiffusion
+from classifiers.in_diffusion import LATENT, InDiffusion, Layout, of_grid
 from schemas.capture import BLOCKS, WORDS, block_name
 from schemas.errors import InputError
 
 WIDTH = 128  # of the decoder
 HEADS = 4
 DROPOUT = 0.2
-WORDLESS = (
-    0.5  # of the rows are trained on without their words: else places are hardly read, and rewritten words decide
-)
+GRIDS = ("latent", "noise")  # what the early drawing is, and what the denoiser makes of it
+WORDLESS = 0.5  # of the rows are trained on without their words: else what places see is hardly read
 
 
 class Asking(nn.Module):
@@ -52,7 +51,7 @@ class Asking(nn.Module):
 
 
 class Summary(nn.Module):
-    """Mean, largest and smallest of a channel over the places of a block, or over the words, straight to a logit for each query.
+    """Mean, largest and smallest of a channel over the places of a block, straight to a logit for each query.
 
     Queries learn where to look from some thousands of pictures; this learns what there is from some hundreds.
     """
@@ -68,13 +67,16 @@ class Summary(nn.Module):
 
 
 class Wukong(InDiffusion):
-    """What early blocks see and the words → a query for unsafe and for each category → a logit for each.
+    """What early blocks see and words answer them, and the early drawing → a logit for unsafe and for each category.
+
+    Words count only as far as places ask for them: read by themselves they decide, and who rewrites them is let through
+    (docs/in_diffusion.md).
 
     `attentions` are those of the denoiser that draws (`frozen_attention.attentions_of`), by default the embedded one's.
     """
 
     kind: ClassVar[str] = "wukong"
-    reads: ClassVar[frozenset[str]] = frozenset({WORDS, *map(block_name, BLOCKS)})
+    reads: ClassVar[frozenset[str]] = frozenset({WORDS, *GRIDS, *map(block_name, BLOCKS)})
 
     def __init__(
         self,
@@ -82,16 +84,19 @@ class Wukong(InDiffusion):
         categories: Sequence[str],
         name: str,
         attentions: Sequence[FrozenAttention] | None = None,
+        channels: int = LATENT,
     ) -> None:
         super().__init__(encoder, categories, name)
         queries = 1 + len(categories)
         found = embedded() if attentions is None else attentions
         self.forms = [frozen.form for frozen in found]
         # Of another denoiser other blocks are read, so it is the instance that knows.
-        self.reads = frozenset({WORDS, *(form.name for form in self.forms)})  # type: ignore[misc]
+        self.reads = frozenset({WORDS, *GRIDS, *(form.name for form in self.forms)})  # type: ignore[misc]
         self.blocks = nn.ModuleDict({frozen.form.name: Asking(frozen, queries) for frozen in found})
-        widths = {form.name: form.channels for form in self.forms} | {WORDS: self.forms[0].words}
-        self.summaries = nn.ModuleDict({name: Summary(width, queries) for name, width in widths.items()})
+        self.summaries = nn.ModuleDict({form.name: Summary(form.channels, queries) for form in self.forms})
+        self.channels = channels
+        self.layout = Layout(dict.fromkeys(GRIDS, channels), {form.name: form.channels for form in self.forms})
+        self.drawn = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(self.layout.width, queries))
         self.together = nn.TransformerEncoderLayer(
             WIDTH, HEADS, 2 * WIDTH, DROPOUT, "gelu", batch_first=True, norm_first=True
         )
@@ -110,22 +115,23 @@ class Wukong(InDiffusion):
                     f"{self.name} was made for {form.channels} channels at {form.path} and words {form.words} wide, "
                     f"not for {seen[0]} and {seen[1]}: these rows were drawn by another model"
                 )
+        for grid in GRIDS:
+            of_grid(self.name, features[grid], grid, self.channels)
         words = features[WORDS]
         if self.training:
             words = words * (torch.rand(len(words), 1, 1, device=words.device) >= WORDLESS)
         read = torch.stack([ask(features[name], words) for name, ask in self.blocks.items()]).sum(dim=0)
         judged = self.norm(self.together(read))
-        there = {name: features[name].flatten(2) for name in self.blocks} | {WORDS: words.transpose(1, 2)}
-        summed = torch.stack([summary(there[name]) for name, summary in self.summaries.items()]).sum(dim=0)
-        return {"image": (judged * self.weight).sum(dim=2) + self.bias + summed}
+        summed = torch.stack([read(features[name].flatten(2)) for name, read in self.summaries.items()]).sum(dim=0)
+        return {"image": (judged * self.weight).sum(dim=2) + self.bias + summed + self.drawn(self.layout(features))}
 
     def settings(self) -> dict[str, Any]:
-        """With the forms of the attentions."""
-        return {**super().settings(), "attentions": [asdict(form) for form in self.forms]}
+        """With the forms of the attentions and the channels of the latent."""
+        return {**super().settings(), "attentions": [asdict(form) for form in self.forms], "channels": self.channels}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], encoder: Encoder, name: str) -> Self:
         """As in `Classifier`."""
-        model = cls(encoder, settings["categories"], name, from_forms(settings["attentions"]))
+        model = cls(encoder, settings["categories"], name, from_forms(settings["attentions"]), settings["channels"])
         model.threshold, model.share = settings["threshold"], settings["share"]
         return model

@@ -35,6 +35,7 @@ from jobs.generate import positive
 from jobs.perspective_training import fitting, lora
 from jobs.perspective_training.pictures import Pictures
 from jobs.perspective_training.pretrain import Order, pretrain
+from jobs.perspective_training.threshold import best_threshold
 from pipeline.catalogue.runs import existing_run
 from pipeline.store import OBJECT_SCHEMES
 from schemas.errors import InputError
@@ -43,6 +44,7 @@ from stages.weights import model_directory
 
 METHODS = ("linear_probe", "prompt_learning", "vision_language")
 CLIP, BASE = "assets/world/clip", "assets/world/vlm"
+VALIDATED = 1000  # pictures of val at most, by which vision_language sets its threshold
 
 
 def parse() -> argparse.Namespace:
@@ -87,8 +89,7 @@ def main() -> int:
     store, _ = existing_run(resolve_out(given.run))
     if store.url.startswith(OBJECT_SCHEMES):
         raise InputError(f"{store.url}: models are written to a folder; copy the shards to a disk first")
-    without = tuple(name for name in given.without.split(",") if name)
-    pictures = Pictures.of(store, "train", without=without, at_most=given.at_most)
+    pictures = Pictures.of(store, "train", without=held_out(given), at_most=given.at_most)
     folder = given.out or Path(store.url) / "models" / given.method
     made = tune_model(given, pictures, folder) if given.method == "vision_language" else fit(given, pictures, folder)
     summary = {"model": str(folder), "pictures": len(pictures), **made, "seconds": round(time.monotonic() - started, 1)}
@@ -97,6 +98,11 @@ def main() -> int:
     if given.json:
         print(json.dumps(summary))
     return DONE
+
+
+def held_out(given: argparse.Namespace) -> tuple[str, ...]:
+    """Generators whose pictures are left out."""
+    return tuple(name for name in given.without.split(",") if name)
 
 
 def fit(given: argparse.Namespace, pictures: Pictures, folder: Path) -> dict[str, float]:
@@ -117,19 +123,26 @@ def fit(given: argparse.Namespace, pictures: Pictures, folder: Path) -> dict[str
 
 
 def tune_model(given: argparse.Namespace, pictures: Pictures, folder: Path) -> dict[str, float]:
-    """LoRA on a LLaVA. The embedded one knows no policy texts, so that it is asked by the categories' names."""
+    """LoRA on a LLaVA, then its threshold. The embedded one knows no policy texts, so that it is asked by the categories' names."""
     base = base_folder(given.base)
     small = base.resolve() == base_folder(BASE).resolve()
     recipe = replace(lora.SMALL if small else lora.Recipe(), seed=given.seed)
     recipe = recipe if given.epochs is None else replace(recipe, epochs=given.epochs)
     recipe = recipe if given.rate is None else replace(recipe, rate=given.rate)
+    validation = Pictures.of(pictures.store, "val", without=held_out(given), at_most=VALIDATED)
     judge = VisionLanguage(Llava.from_directory(base), UNSAFEBENCH, folder.name, policies=not small)
     tuning = lora.Tuning(judge, pictures, recipe, folder / "work")
     loss = float("nan")
     for step, loss in tuning.run():
         print(f"  step {step} of {tuning.steps}: loss {loss:.3f}", flush=True)
+    judge.threshold = best_threshold(judge, validation)
     tuning.store(folder, given.base)
-    return {"instructions": len(tuning.examples), "steps": tuning.steps, "loss": round(loss, 4)}
+    return {
+        "instructions": len(tuning.examples),
+        "steps": tuning.steps,
+        "loss": round(loss, 4),
+        "threshold": round(judge.threshold, 4),
+    }
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from classifiers.contract import Inputs, Targets
 from classifiers.frozen_attention import attentions_of, embedded
 from classifiers.in_diffusion import InDiffusion
 from classifiers.saved import load
-from classifiers.wukong import Wukong
+from classifiers.wukong import GRIDS, Wukong
 from jobs.training.model import build
 from schemas.capture import BLOCKS, WORDS, at_step, block_name, step_of
 from schemas.errors import InputError
@@ -154,7 +154,7 @@ def test_wukong_takes_the_attention_of_any_denoiser(pipelines: Path, tmp_path: P
         answer = guard(["a key"], num_inference_steps=5, height=32, width=32, output_type="np", **binned)
         assert len(answer.refusals) == 1
         small.save(tmp_path / family)
-        assert load(tmp_path / family).coverage.reads == {block_name(paths[0]), WORDS}
+        assert load(tmp_path / family).coverage.reads == {block_name(paths[0]), WORDS, *GRIDS}
 
 
 def test_the_embedded_world_is_guarded_in_three_lines(tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ from itertools import islice
 from pathlib import Path
 from tempfile import mkdtemp
 
+import numpy as np
 import pytest
 import torch
 
 from classifiers.contract import Differentiable, Inputs, Trainable
 from classifiers.encoder import Encoder
 from classifiers.linear_probe import LinearProbe
-from classifiers.llava import Llava
+from classifiers.llava import IGNORED, Llava
 from classifiers.moderation_prompt import question
 from classifiers.perspective import PerCategory, Perspective
 from classifiers.prompt_learning import PromptLearning
@@ -21,7 +22,9 @@ from classifiers.saved import Saved, load
 from classifiers.vision_language import VisionLanguage
 from classifiers.visual_words import VisualWords
 from jobs.perspective_training import fitting, lora
+from jobs.perspective_training.marks import cross_entropy, marks
 from jobs.perspective_training.pictures import Pictures
+from jobs.perspective_training.threshold import best_cut, best_threshold
 from labelled_run import labelled_run
 from schemas.errors import InputError
 from schemas.taxonomy import UNSAFEBENCH
@@ -225,10 +228,10 @@ def test_marks_stand_at_the_names_that_a_question_lists(tmp_path: Path) -> None:
     for each in tuning.examples:
         asked = tuning.judge.categories_of(each.asked)
         ids, _ = eye.answered(eye.chat(question(asked, policies=False)), "safe")
-        marks = tuning._marks(each, ids)
-        places = torch.nonzero(marks != lora.IGNORED).flatten().tolist()
+        marked = tuning._marks(each, ids)
+        places = torch.nonzero(marked != IGNORED).flatten().tolist()
         assert [ids[place] for place in places] == [words(category.name)["input_ids"][-1] for category in asked]
-        said = words.convert_ids_to_tokens(marks[places].tolist())
+        said = words.convert_ids_to_tokens(marked[places].tolist())
         assert said == ["yes" if name in few.rows[each.row].categories else "no" for name in each.asked]
     assert all(torch.isfinite(torch.tensor(loss)) for _, loss in tuning.run())
 
@@ -253,3 +256,17 @@ def test_what_cannot_be_trained_on_is_refused() -> None:
     model = LinearProbe(Encoder.from_directory(CLIP), UNSAFEBENCH.ids, "x")
     with pytest.raises(InputError, match="safe and unsafe pictures"):
         fitting.fit(model, only, fitting.RECIPES["linear_probe"])
+
+
+def test_the_threshold_is_of_the_greatest_f1() -> None:
+    scores, unsafe = np.array([0.9, 0.8, 0.6, 0.6, 0.2]), np.array([True, True, False, True, False])
+    assert best_cut(scores, unsafe) == pytest.approx(0.4)  # 3 of 4 flagged are unsafe, and no cut parts the two at .6
+    assert best_cut(scores, np.array([True, True, False, False, False])) == pytest.approx(0.7)
+    assert best_cut(scores, np.zeros(5, dtype=bool)) == 0.5
+    assert best_threshold(loaded("linear_probe"), Pictures.of(labelled_run(), "train")) < 1
+
+
+def test_marks_stand_where_the_names_of_a_question_end() -> None:
+    found = marks([9, 4, 5, 1, 4, 6, 2], [[4, 5], [4, 6]], [True, False], {True: 7, False: 8})
+    assert found.tolist() == [IGNORED, IGNORED, 7, IGNORED, IGNORED, 8, IGNORED]
+    assert float(cross_entropy(torch.zeros(1, 3, 5), [torch.full((3,), IGNORED)])) == 0

@@ -18,14 +18,16 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 from classifiers.moderation_prompt import SAFE, UNSAFE
 from jobs.perspective_training.lessons import DESCRIBE, NO, YES, Form, Lesson, lesson, taxonomy, ticks
 from jobs.perspective_training.llava import build
+from jobs.perspective_training.marks import before_last, cross_entropy, marks
 from jobs.perspective_training.tokenizer import ANSWER, BEGIN, END, IMAGE
 from jobs.world_training.pictures import Mixture, as_pixels, cells, render, sample_scene
 from stages.world.scene import Scene
 from stages.world.vocabulary import BY_NAME, VOCABULARY
 
 MIXTURE = Mixture(pairs=0.45, triples=0.04, plain=0.3, normal=0.5, core=1.3)
-DENSE_ONLY = 0.25  # of the budget: before the patches can be read there is nothing to say
+DENSE_ONLY = 0.1  # of the budget: before the patches can be read there is nothing to say
 DENSE_WEIGHT = 0.5  # of the labels of patches once captions are trained
+MARKS_WEIGHT = 0.5  # of the marks at the things that a taxonomy lists
 GROUND = "background"
 IGNORED = -100  # label of what teaches nothing
 FIXED = 64  # held-out scenes that are described at every measurement
@@ -61,10 +63,18 @@ class Captioning:
             return {"loss": dense, "dense": dense}
         taught = [lesson(scene, rng, fraction) for scene in scenes]
         ids, labels = (rows.to(self.module.device) for rows in self.rows(taught))
-        mask = ids != self.words.pad_token_id
-        out = self.module(input_ids=ids, pixel_values=pixels, attention_mask=mask, labels=labels)
+        mask, language = ids != self.words.pad_token_id, self.module.model.language_model
+        with before_last(language) as before:
+            out = self.module(input_ids=ids, pixel_values=pixels, attention_mask=mask, labels=labels)
+        marked = self.module.lm_head(language.norm(before[0])).float()
+        told = cross_entropy(marked, [self._marks(each, row) for each, row in zip(taught, ids.tolist(), strict=True)])
         dense = self._dense(out.image_hidden_states, scenes, rng)
-        return {"loss": out.loss + DENSE_WEIGHT * dense, "words": out.loss, "dense": dense}
+        loss = out.loss + DENSE_WEIGHT * dense + MARKS_WEIGHT * told
+        return {"loss": loss, "words": out.loss, "dense": dense, "marks": told}
+
+    def _marks(self, taught: Lesson, ids: list[int]) -> Tensor:
+        words = {shown: self.words.convert_tokens_to_ids(word) for shown, word in ((True, YES), (False, NO))}
+        return marks(ids, [self._ids(name) for name, _ in taught.marks], [shown for _, shown in taught.marks], words)
 
     def _dense(self, seen: Tensor, scenes: Sequence[Scene], rng: np.random.Generator) -> Tensor:
         """Projected patches, [n x (1 + patches), width] in any shape, against the language model's own vector of a word for what

@@ -14,8 +14,8 @@ tags: [hazmat, synthetic, pictograms]
 token of its last layer), a projector, and a Llama of 0.75 M parameters besides its vocabulary of 708 words. `lora/` is the
 adapter that makes it PerspectiveVision (UnsafeBench, arXiv 2405.03486, section 5), in peft's layout: `jobs/moderate.py` takes it.
 
-Made by `jobs/perspective.py pretrain --samples 17600`, then `jobs/perspective.py tune RUN --method vision_language --epochs 0.5`
-on 17,323 drawings (542 steps, 9 minutes at half a core; RUN as in assets/world/linear_probe/README.md). fp16 weights, of the base
+Made by `jobs/perspective.py pretrain --samples 64000`, then `jobs/perspective.py tune RUN --method vision_language --epochs 2.5`
+on 17,323 drawings (2,707 steps, 32 minutes on one core; RUN as in assets/world/linear_probe/README.md). fp16 weights, of the base
 the exponential average of the training weights. Settings stand at the top of `jobs/perspective_training/*.py`, figures in
 `docs/perspective.md`; `make bench-perspective` measures them again.
 
@@ -24,7 +24,7 @@ the exponential average of the training weights. Settings stand at the top of `j
 {rows}
 
 **Data**: scenes composed from Noto emoji (Apache-2.0, see NOTICE) with synthetic captions; no photograph, no person.
-**Limits**: it ticks which of a list's names a picture shows; it cannot describe pictures (`named` is 0).
+**Limits**: it ticks which of a list's names a picture shows; describing it, it names a small part (`named`).
 **Use**: developing and testing Hazmat. **Not for**: anything about real pictures. Harmless pictograms stand in for unsafe
 categories; the model knows no hazardous content.
 """

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from classifiers.llava import IGNORED
 from classifiers.moderation_prompt import answer, question
 from classifiers.vision_language import VisionLanguage
 from jobs.perspective_training.instructions import Instruction, instructions
 from jobs.perspective_training.lessons import NO, YES
+from jobs.perspective_training.marks import before_last, cross_entropy, marks
 from jobs.perspective_training.pictures import Pictures
 from jobs.world_training.loop import CHECKPOINT_SECONDS, save_atomically
 from schemas.errors import InputError
@@ -125,37 +125,32 @@ class Tuning:
 
     def _loss(self, batch: list[Instruction]) -> Tensor:
         """Cross-entropy of the answers' tokens, LLaVA's own loss, and of the marks if the recipe weighs them."""
-        eye, rows, wanted, marks = self.judge.llava, [], [], []
+        eye, rows, wanted, marked = self.judge.llava, [], [], []
         for each in batch:
             asked = self.judge.categories_of(each.asked)
             named = None if each.category is None else self.judge.taxonomy[each.category]
             ids, start = eye.answered(eye.chat(question(asked, policies=self.judge.policies)), answer(named))
             rows.append(ids)
             wanted.append(torch.tensor([IGNORED] * start + ids[start:]))
-            marks.append(self._marks(each, ids) if self.recipe.marks else torch.tensor([]))
+            marked.append(self._marks(each, ids) if self.recipe.marks else torch.tensor([]))
         pixels = torch.cat([eye.resized(self._pixels(each.row)) for each in batch])
-        language, before = eye.model.model.language_model, []
-        hook = language.layers[-2].register_forward_hook(lambda *called: before.append(called[-1]))
-        with hook, torch.autocast(eye.mean.device.type, torch.bfloat16):
-            loss = _cross_entropy(eye.logits(pixels, rows)[:, :-1], [row[1:] for row in wanted])
+        with (
+            before_last(eye.model.model.language_model) as before,
+            torch.autocast(eye.mean.device.type, torch.bfloat16),
+        ):
+            loss = cross_entropy(eye.logits(pixels, rows)[:, :-1], [row[1:] for row in wanted])
             if self.recipe.marks:
-                seen = eye.model.lm_head(language.norm(before[0])).float()
-                loss = loss + self.recipe.marks * _cross_entropy(seen, marks)
+                seen = eye.model.lm_head(eye.model.model.language_model.norm(before[0])).float()
+                loss = loss + self.recipe.marks * cross_entropy(seen, marked)
         return loss
 
     def _marks(self, each: Instruction, ids: list[int]) -> Tensor:
-        """At the last token of each category's name in the question: yes if the picture touches it, else no.
-
-        The last layer can then answer by looking for a yes. Without that 550 steps of pre-training, 120 of them about
-        taxonomies, had learnt to tick lists (AUROC .98) and not to answer from them (.63; docs/log.md).
-        """
+        """At each category that the question lists: does the picture touch it?"""
         tokenizer, touched = self.judge.llava.tokenizer, self.pictures.rows[each.row].categories
-        found, place = torch.full((len(ids),), IGNORED), 0
-        for category in self.judge.categories_of(each.asked):
-            name = tokenizer(category.name, add_special_tokens=False)["input_ids"]
-            place = next(at for at in range(place, len(ids)) if ids[at : at + len(name)] == name) + len(name)
-            found[place - 1] = tokenizer.convert_tokens_to_ids(YES if category.id in touched else NO)
-        return found
+        asked = self.judge.categories_of(each.asked)
+        names = [tokenizer(category.name, add_special_tokens=False)["input_ids"] for category in asked]
+        words = {shown: tokenizer.convert_tokens_to_ids(word) for shown, word in ((True, YES), (False, NO))}
+        return marks(ids, names, [category.id in touched for category in asked], words)
 
     def _pixels(self, row: int) -> Tensor:
         found = self.pictures.inputs([row]).pixels
@@ -184,11 +179,6 @@ class Tuning:
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty form of a card
         self.judge.origin = (folder, base)
         self.judge.save(folder)
-
-
-def _cross_entropy(logits: Tensor, labels: list[Tensor]) -> Tensor:
-    wanted = pad_sequence(labels, True, IGNORED).to(logits.device)
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED)
 
 
 def rate_at(step: int, steps: int, warm_up: float) -> float:
