@@ -76,7 +76,8 @@ def test_every_picture_gets_safety_category_and_score_and_a_torn_one_a_reason(tm
     rows = {row["key"]: row for row in rows_of(tmp_path)}
     assert set(rows) == {item.key for item in source.items} and len(rows) == 10
     torn = rows.pop("torn.jpg")
-    assert torn["safety"] == "unreadable" and torn["reason"] and torn["score"] is None
+    assert torn["safety"] == "unreadable" and torn["score"] is None
+    assert torn["reason"] == "the file is no PNG, JPEG or WEBP picture, or its beginning is damaged"
     for row in rows.values():
         assert row["safety"] == ("unsafe" if row["score"] > model.threshold else "safe")
         assert (row["category"] in UNSAFEBENCH.ids) == (row["safety"] == "unsafe")

@@ -23,7 +23,7 @@ from stages.generate.loading import load
 from stages.sink.encode import Encode
 
 ROWS = 8
-REPEATS = 3
+REPEATS = 5
 SCHEDULES = (10, 25, 50)
 RATES = (0.0, 0.125, 0.25, 0.5, 1.0)
 
@@ -55,14 +55,19 @@ class Planted:
         return replace(found, unsafe=dict.fromkeys(found.unsafe, said))
 
 
-def seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
-    """CPU seconds, the least of some runs."""
-    found = []
-    for _ in range(repeats):
-        began = time.process_time()
-        work()
-        found.append(time.process_time() - began)
-    return min(found)
+def in_turns(ways: Mapping[str, Callable[[], object]], turns: int = REPEATS) -> dict[str, float]:
+    """CPU seconds of each way, the least of some turns: what the machine does beside them meets all alike.
+
+    The first turn warms up.
+    """
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(turns + 1):
+        for name, work in ways.items():
+            began = time.process_time()
+            work()
+            if turn:
+                found[name].append(time.process_time() - began)
+    return {name: min(values) for name, values in found.items()}
 
 
 def capture_overhead() -> dict[str, float]:
@@ -72,16 +77,14 @@ def capture_overhead() -> dict[str, float]:
     batch = [sample.with_(slot=slot) for slot, sample in enumerate(spoken(plain.batch_size))]
     encode = Encode().open()
     ways = {"without": (plain.open(), PackPictures()), "with": (kept.open(), PackCaptures())}
-    found: dict[str, list[float]] = {name: [] for name in ways}
     size: dict[str, int] = {}
-    for turn in range(REPEATS + 1):
-        for name, (draw, pack) in ways.items():
-            began = time.process_time()
-            made = list(pack.files(0, list(encode(list(draw(batch)))), "bench"))
-            if turn:  # the first warms up
-                found[name].append(time.process_time() - began)
-            size[name] = sum(len(data) for _, data in made)
-    least = {name: min(values) for name, values in found.items()}
+
+    def generate(name: str) -> None:
+        draw, pack = ways[name]
+        made = list(pack.files(0, list(encode(list(draw(batch)))), "bench"))
+        size[name] = sum(len(data) for _, data in made)
+
+    least = in_turns({name: partial(generate, name) for name in ways})
     return {
         "capture_slower": round(least["with"] / least["without"] - 1, 4),
         "capture_kilobytes_per_picture": round((size["with"] - size["without"]) / len(batch) / 1024, 1),
@@ -93,16 +96,16 @@ def deciding(text: Scorer, early: Mapping[str, Scorer], image: Scorer) -> dict[s
     """CPU seconds a picture until it is decided, by schedule: text filter, early detectors, full generation with image filter."""
     pipeline = load(Diffusion().weights(), 64, STEPS)
     prompts = [sample.prompt for sample in spoken(ROWS)]
-    asking = seconds(lambda: text.score(Inputs(tuple(prompts)))) / ROWS
+    asking = in_turns({"text": lambda: text.score(Inputs(tuple(prompts)))})["text"] / ROWS
+    drawings = {"full": GuardedPipeline(pipeline, image=image)}
+    drawings |= {name: GuardedPipeline(pipeline, early=Planted(model, ROWS)) for name, model in early.items()}
     found: dict[str, dict[str, float]] = {}
     for steps in SCHEDULES:
-        repeats = REPEATS if steps == STEPS else 1
-        whole = GuardedPipeline(pipeline, image=image)
-        full = seconds(partial(called, whole, prompts, steps), repeats) / ROWS
+        ways = {name: partial(called, drawing, prompts, steps) for name, drawing in drawings.items()}
+        took = {name: value / ROWS for name, value in in_turns(ways, REPEATS if steps == STEPS else 2).items()}
+        full = took.pop("full")
         found[str(steps)] = {"text": round(asking, 5), "full_and_image": round(full, 5)}
-        for name, model in early.items():
-            stopped = GuardedPipeline(pipeline, early=Planted(model, ROWS))
-            decided = seconds(partial(called, stopped, prompts, steps), repeats) / ROWS
+        for name, decided in took.items():
             found[str(steps)] |= {name: round(decided, 5), f"{name}_of_full": round(decided / full, 4)}
     return found
 
@@ -118,18 +121,18 @@ def guarded(early: Scorer, image: Scorer) -> dict[str, Any]:
     pipeline = load(Diffusion().weights(), 64, STEPS)
     prompts = [sample.prompt for sample in spoken(ROWS)]
     bare = called(pipeline, prompts, STEPS).images
-    base = seconds(lambda: called(GuardedPipeline(pipeline, image=image), prompts, STEPS), 2)
     found: dict[str, Any] = {}
     for rate in RATES:
-        flagged = round(rate * ROWS)
-        planted: Any = Planted(early, flagged)
+        planted: Any = Planted(early, round(rate * ROWS))
+        guards: dict[str, Any] = {"full": GuardedPipeline(pipeline, image=image)}
         for mode in ("padded", "compact"):
-            guard = GuardedPipeline(pipeline, early=planted, image=image, compact=mode == "compact")
-            answer = called(guard, prompts, STEPS)
-            took = seconds(partial(called, guard, prompts, STEPS), 1)
+            guards[mode] = GuardedPipeline(pipeline, early=planted, image=image, compact=mode == "compact")
+        took = in_turns({mode: partial(called, guard, prompts, STEPS) for mode, guard in guards.items()}, 2)
+        for mode in ("padded", "compact"):
+            answer = called(guards[mode], prompts, STEPS)
             found[f"{mode}_{rate:g}"] = {
                 "evaluations_of_all": round(answer.evaluations / (2 * ROWS * STEPS), 4),
-                "seconds_of_full_and_image": round(took / base, 4),
+                "seconds_of_full_and_image": round(took[mode] / took["full"], 4),
             }
             if mode == "padded" and answer.images is not None:
                 passed = [row for row in range(ROWS) if answer.refusals[row] is None]

@@ -9,7 +9,7 @@ from hashlib import blake2b
 import numpy as np
 import pyarrow as pa
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from classifiers.classifier import Classifier
 from classifiers.contract import Inputs
@@ -112,6 +112,8 @@ def _read(model: Classifier, source: Source, item: Item) -> torch.Tensor | Excep
     try:
         with Image.open(io.BytesIO(source.read(item)), formats=["PNG", "JPEG", "WEBP"]) as opened:
             pixels = pixels_of(opened, item.key)
+    except UnidentifiedImageError:  # Pillow's own words name an address in memory
+        return InputError("the file is no PNG, JPEG or WEBP picture, or its beginning is damaged")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, InputError) as error:
         return error
     return model.encoder.resized(pixels.to(model.embedding_table().device))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pipeline.stage import BadSamplesError, Stage, Step
 from pipeline.store import open_store
@@ -43,7 +43,11 @@ class FetchPicture(Stage):
 
 def decode(data: bytes, kind: str) -> Pixels:
     """A picture file as uint8 [height, width, 3]. Raises ValueError for a picture that is too large or of another format."""
-    with Image.open(io.BytesIO(data), formats=[SUFFIXES[kind]]) as picture:
+    try:
+        opened = Image.open(io.BytesIO(data), formats=[SUFFIXES[kind]])
+    except UnidentifiedImageError:  # Pillow's own words name an address in memory
+        raise ValueError(f"the file is no {SUFFIXES[kind]} picture, or its beginning is damaged") from None
+    with opened as picture:
         if picture.width * picture.height > MAX_PIXELS:
             raise ValueError(f"the picture has {picture.width} x {picture.height} pixels, more than {MAX_PIXELS}")
         return np.asarray(picture.convert("RGB"), dtype=np.uint8)
