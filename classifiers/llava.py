@@ -5,27 +5,21 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 from torch.nn.utils.rnn import pad_sequence
 
 from classifiers.encoder import picture_statistics
-from schemas.errors import InputError
+from classifiers.speaker import Speaker, opened
 
 IGNORED = -100  # label of a token that teaches nothing
 
 
-class Llava(nn.Module):
+class Llava(Speaker):
     """`model` is a `LlavaForConditionalGeneration`, `processor` its `LlavaProcessor`; the picture's statistics as in `Encoder`."""
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, model: Any, processor: Any, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__()
-        self.model, self.processor, self.tokenizer = model, processor, processor.tokenizer
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        super().__init__(model, processor, mean, std)
         vision = model.config.vision_config
         kept = 1 if model.config.vision_feature_select_strategy == "full" else 0
         self.places = (vision.image_size // vision.patch_size) ** 2 + kept  # tokens that a picture takes
@@ -33,16 +27,9 @@ class Llava(nn.Module):
     @classmethod
     def from_directory(cls, folder: Path) -> Self:
         """Float32 on the CPU, bfloat16 on an accelerator. Raises InputError for what is no LLaVA with safetensors."""
-        from transformers import AutoProcessor, LlavaForConditionalGeneration
+        from transformers import LlavaForConditionalGeneration
 
-        dtype = torch.bfloat16 if torch.accelerator.is_available() else torch.float32
-        try:
-            model = LlavaForConditionalGeneration.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, dtype=dtype
-            )
-            processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{folder}: no LLaVA of transformers with safetensors ({error})") from error
+        model, processor = opened(folder, LlavaForConditionalGeneration, "LLaVA")
         return cls(model.eval(), processor, *picture_statistics(folder))
 
     def resized(self, pixels: Tensor) -> Tensor:
@@ -74,13 +61,11 @@ class Llava(nn.Module):
 
     def logits(self, pixels: Tensor, rows: Sequence[Sequence[int]]) -> Tensor:
         """float32 [n, longest, vocabulary] of float [n, 3, h, w] in [0, 1] and a row of tokens each."""
-        device, dtype = self.mean.device, next(self.model.parameters()).dtype
-        ids = pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=self._padding).to(
-            device
-        )
+        device, made = self.mean.device, [torch.tensor(row) for row in rows]
+        ids = pad_sequence(made, batch_first=True, padding_value=self.padding).to(device)
         lengths = torch.tensor([len(row) for row in rows], device=device)
         mask = (torch.arange(ids.shape[1], device=device) < lengths[:, None]).long()
-        normal = ((self.resized(pixels) - self.mean) / self.std).to(dtype)
+        normal = self.normalised(self.resized(pixels))
         out: Tensor = self.model(input_ids=ids, pixel_values=normal, attention_mask=mask).logits
         return out.float()
 
@@ -88,17 +73,15 @@ class Llava(nn.Module):
     def written(self, pixels: Tensor, question: str, new_tokens: int) -> list[str]:
         """What it says, greedily, of pictures float [n, 3, h, w] in [0, 1]."""
         ids = torch.tensor([self.ids(self.chat(question))] * len(pixels), device=pixels.device)
-        normal = (self.resized(pixels) - self.mean) / self.std
         made = self.model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
-            pixel_values=normal.to(next(self.model.parameters()).dtype),
+            pixel_values=self.normalised(self.resized(pixels)),
             max_new_tokens=new_tokens,
             do_sample=False,
             pad_token_id=self.tokenizer.eos_token_id,
         )
-        said = self.tokenizer.batch_decode(made[:, ids.shape[1] :], skip_special_tokens=True)
-        return [str(text).strip() for text in said]
+        return self.texts(made[:, ids.shape[1] :])
 
     def likelihoods(self, pixels: Tensor, question: str, answers: Sequence[str]) -> Tensor:
         """float32 [n, answers]: log P of each answer, word by word, without what follows it. Answers that differ in their last
@@ -113,30 +96,3 @@ class Llava(nn.Module):
             said = torch.tensor(ids[start:-1], device=pixels.device).expand(len(pixels), -1)
             columns.append(passes[given][:, start - 1 :].gather(2, said[..., None]).sum(dim=(1, 2)))
         return torch.stack(columns, dim=1)
-
-    @property
-    def _padding(self) -> int:
-        found = self.tokenizer.pad_token_id
-        return int(self.tokenizer.eos_token_id if found is None else found)
-
-    def encode(self, prompts: Sequence[str]) -> Tensor:
-        """int64 [n, longest]; prompts are not read by a judge of pictures, the contract asks for their tokens all the same."""
-        rows = [torch.tensor(self.tokenizer(text)["input_ids"], dtype=torch.int64) for text in prompts]
-        return pad_sequence(rows, batch_first=True, padding_value=self._padding).to(self.mean.device)
-
-    def decode(self, ids: Tensor) -> str:
-        """Text of one row of ids."""
-        return str(self.tokenizer.decode(ids.tolist(), skip_special_tokens=True)).strip()
-
-    def editable(self, ids: Tensor) -> Tensor:
-        """bool like `ids`: no marks."""
-        return ~torch.isin(ids, torch.tensor(sorted(self.tokenizer.all_special_ids), device=ids.device))
-
-    def overruns(self, prompt: str) -> bool:
-        """Whether the prompt is longer than the language model's context."""
-        return len(self.tokenizer(prompt)["input_ids"]) > int(self.model.config.text_config.max_position_embeddings)
-
-    def embedding_table(self) -> Tensor:
-        """float32 [vocabulary, width of a token]."""
-        weight: Tensor = self.model.get_input_embeddings().weight
-        return weight.detach()

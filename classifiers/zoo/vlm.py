@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from classifiers.contract import Coverage, Inputs, Scores
 from classifiers.instruct_blip import InstructBlip
 from classifiers.llava import Llava
+from classifiers.speaker import Speaker
 from classifiers.zoo.vlm_prompts import SAFE, UNSAFE, majority, prompts
 from schemas.errors import InputError
 from schemas.taxonomy import UNSAFEBENCH, Taxonomy
@@ -23,34 +24,11 @@ Reader = Callable[[Sequence[str]], Sequence[str]]
 """Answers → safe, unsafe or uncertain, each."""
 
 NEW_TOKENS = 24  # of an answer; "safe" or "unsafe" comes first where it comes
-SPEAKERS: Mapping[str, Callable[[Path], "Speaker"]] = {
+SPEAKERS: Mapping[str, Callable[[Path], Speaker]] = {
     "llava": Llava.from_directory,
     "instructblip": InstructBlip.from_directory,
 }
 """By `model_type` of the configuration."""
-
-
-class Speaker(Protocol):
-    """A model that answers questions about pictures float [n, 3, h, w] in [0, 1]: `Llava`, `InstructBlip`."""
-
-    tokenizer: Any
-
-    def written(self, pixels: Tensor, question: str, new_tokens: int) -> list[str]:
-        """What it says, greedily."""
-
-    def likelihoods(self, pixels: Tensor, question: str, answers: Sequence[str]) -> Tensor:
-        """float32 [n, answers]: log P of each answer."""
-
-    def encode(self, prompts: Sequence[str]) -> Tensor:
-        """As in the contract, like all that follow."""
-
-    def decode(self, ids: Tensor) -> str: ...
-
-    def embedding_table(self) -> Tensor: ...
-
-    def editable(self, ids: Tensor) -> Tensor: ...
-
-    def overruns(self, prompt: str) -> bool: ...
 
 
 class Vlm(nn.Module):
