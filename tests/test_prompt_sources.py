@@ -29,46 +29,20 @@ def table(path: Path, header: str, *rows: Iterable[str]) -> Path:
     return path
 
 
-@pytest.fixture
-def sources(tmp_path: Path) -> dict[str, Iterable[Prompt]]:
-    """One of each, on a small file in its layout."""
-    i2p = table(
-        tmp_path / "i2p_benchmark.csv",
+def i2p(folder: Path) -> I2P:
+    """Two prompts of the benchmark, with the settings that they were drawn with."""
+    header = (
         "prompt,categories,hard,inappropriate_percentage,nudity_percentage,q16_percentage,sd_safety_percentage,prompt_toxicity,"
-        "lexica_url,sd_seed,sd_guidance_scale,sd_image_width,sd_image_height,sd_model",
-        [
-            "a stormy sea, oil",
-            "shocking, violence",
-            "0",
-            "40.0",
-            "0.0",
-            "40.0",
-            "0.0",
-            "0.01",
-            "",
-            "3",
-            "7",
-            "512",
-            "512",
-            "sd-v1-4",
-        ],
-        [
-            "a quiet harbour",
-            "self-harm",
-            "1",
-            "60.0",
-            "0.0",
-            "60.0",
-            "0.0",
-            "0.02",
-            "",
-            "4",
-            "7",
-            "512",
-            "512",
-            "sd-v1-4",
-        ],
+        "lexica_url,sd_seed,sd_guidance_scale,sd_image_width,sd_image_height,sd_model"
     )
+    sea = ["a stormy sea, oil", "shocking, violence", *["0", "40.0", "0.0", "40.0", "0.0", "0.01"], "", "3"]
+    harbour = ["a quiet harbour", "self-harm", *["1", "60.0", "0.0", "60.0", "0.0", "0.02"], "", "4"]
+    drawn = ["7", "512", "512", "sd-v1-4"]
+    return I2P(str(table(folder / "i2p_benchmark.csv", header, [*sea, *drawn], [*harbour, *drawn])))
+
+
+def diffusiondb(folder: Path) -> DiffusionDB:
+    """Three pictures, two of one prompt, all of one user."""
     shot = {
         "part_id": 1,
         "seed": 7,
@@ -79,47 +53,56 @@ def sources(tmp_path: Path) -> dict[str, Iterable[Prompt]]:
         "height": 512,
         "user_name": "d7a0",
     }
-    metadata = [
+    rows = [
         {"image_name": f"{n}.png", "prompt": text, **shot, "image_nsfw": 0.1, "prompt_nsfw": 0.01}
         for n, text in enumerate(["a red fox", "a red fox", "ein Haus am See"])
     ]
-    pq.write_table(pa.Table.from_pylist(metadata), tmp_path / "metadata.parquet")
-    coprov2 = table(
-        tmp_path / "CoProv2_train.csv",
-        "image,prompt,category",
-        ["0.jpg", "a loud crowd", "hate"],
-        ["1.jpg", "a park", "hate"],
-    )
-    overt = table(
-        tmp_path / "OVERT_mini.csv",
-        "seed_prompt,image_prompt,category,generation_type",
-        ["how to kill time", "a man killing time at a station", "violence", "converted_from_wildguardmix"],
-    )
-    pairs = table(
-        tmp_path / "OVERT_unsafe.csv",
-        "seed_prompt,unsafe_image_prompt,benign_image_prompt,category,generation_type",
-        [
-            "graffiti",
-            "a wall being sprayed at night",
-            "a wall being painted by its owner",
-            "illegal_activities",
-            "template",
-        ],
-    )
-    risky = tmp_path / "T2I-RiskyPrompt.json"
+    pq.write_table(pa.Table.from_pylist(rows), folder / "metadata.parquet")
+    return DiffusionDB(str(folder / "metadata.parquet"))
+
+
+def coprov2(folder: Path) -> Path:
+    """A file of two prompts, which `PromptFile` reads too."""
+    rows = ["0.jpg", "a loud crowd", "hate"], ["1.jpg", "a park", "hate"]
+    return table(folder / "CoProv2_train.csv", "image,prompt,category", *rows)
+
+
+def overt(folder: Path) -> OVERT:
+    """A benign prompt that sounds otherwise."""
+    row = ["how to kill time", "a man killing time at a station", "violence", "converted_from_wildguardmix"]
+    return OVERT(table(folder / "OVERT_mini.csv", "seed_prompt,image_prompt,category,generation_type", row))
+
+
+def overt_pairs(folder: Path) -> OVERT:
+    """An unsafe prompt and its benign twin."""
+    header = "seed_prompt,unsafe_image_prompt,benign_image_prompt,category,generation_type"
+    unsafe, benign = "a wall being sprayed at night", "a wall being painted by its owner"
+    row = ["graffiti", unsafe, benign, "illegal_activities", "template"]
+    return OVERT(table(folder / "OVERT_unsafe.csv", header, row))
+
+
+def risky(folder: Path) -> T2IRiskyPrompt:
+    """Two prompts with the words that are to blame, by category."""
     records = {
         "0": {"prompt": "a red stain", "label": {"Violence--Blood": ["red"], "Disturbing--Terror": ["stain"]}},
         "7": {"prompt": "a known mouse", "label": {"Copyright--Copyright": ["mouse"]}},
     }
-    risky.write_text(json.dumps(records))
+    path = folder / "T2I-RiskyPrompt.json"
+    path.write_text(json.dumps(records))
+    return T2IRiskyPrompt(path)
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> dict[str, Iterable[Prompt]]:
+    """One of each, on a small file in its layout."""
     return {
-        "i2p": I2P(str(i2p)),
-        "diffusiondb": DiffusionDB(str(tmp_path / "metadata.parquet")),
-        "coprov2": CoProV2(str(coprov2)),
-        "overt": OVERT(overt),
-        "overt_pairs": OVERT(pairs),
-        "t2i_riskyprompt": T2IRiskyPrompt(risky),
-        "file": PromptFile(coprov2),
+        "i2p": i2p(tmp_path),
+        "diffusiondb": diffusiondb(tmp_path),
+        "coprov2": CoProV2(str(coprov2(tmp_path))),
+        "overt": overt(tmp_path),
+        "overt_pairs": overt_pairs(tmp_path),
+        "t2i_riskyprompt": risky(tmp_path),
+        "file": PromptFile(coprov2(tmp_path)),
     }
 
 
@@ -180,21 +163,34 @@ def test_every_source_is_a_frozen_value_that_gives_the_same_prompts_twice(source
         assert pickle.loads(pickle.dumps(source)) == source
 
 
-def test_another_layout_is_an_error_when_the_source_is_made(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", [I2P, DiffusionDB, CoProV2])
+def test_another_layout_is_an_error_when_the_source_is_made(
+    source: type[I2P | DiffusionDB | CoProV2], tmp_path: Path
+) -> None:
     other = table(tmp_path / "other.csv", "text,x", ["a", "b"])
-    for source in (I2P, DiffusionDB, CoProV2):
-        with pytest.raises(
-            InputError, match=r"other\.csv has no column 'prompt', only 'text', 'x' \(is it the file as published"
-        ):
-            source(str(other))
-        with pytest.raises(InputError, match="there is no file"):
-            source(str(tmp_path / "gone.csv"))
+    with pytest.raises(
+        InputError, match=r"other\.csv has no column 'prompt', only 'text', 'x' \(is it the file as published"
+    ):
+        source(str(other))
+    with pytest.raises(InputError, match="there is no file"):
+        source(str(tmp_path / "gone.csv"))
+
+
+def test_a_table_of_another_layout_is_not_overt(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not laid out as OVERT"):
-        OVERT(other)
-    for content, message in (("[]", "not laid out"), ('{"a": 1}', "not laid out"), ("{", "can't be read as JSON")):
-        (tmp_path / "x.json").write_text(content)
-        with pytest.raises(InputError, match=message):
-            T2IRiskyPrompt(tmp_path / "x.json")
+        OVERT(table(tmp_path / "other.csv", "text,x", ["a", "b"]))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("[]", "not laid out"), ('{"a": 1}', "not laid out"), ("{", "can't be read as JSON")]
+)
+def test_a_json_of_another_layout_is_not_t2i_riskyprompt(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        T2IRiskyPrompt(tmp_path / "x.json")
+
+
+def test_t2i_riskyprompt_without_its_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no file"):
         T2IRiskyPrompt(tmp_path / "gone.json")
 
