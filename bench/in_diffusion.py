@@ -132,8 +132,8 @@ def main() -> None:
     parser.add_argument("--out", default=str(Path(__file__).parents[1] / "runs" / "bench-in-diffusion"))
     parser.add_argument("--prompts", type=int, default=PROMPTS, help="clean prompts, two pictures each")
     parser.add_argument("--misspelt", type=int, default=1000, help="rewritten prompts to train on, for all alike")
-    parser.add_argument("--roots", type=int, default=60, help="unsafe, and safe, test prompts to attack")
-    parser.add_argument("--longer", type=int, default=24, help="test prompts to draw in 25 and 50 steps too; 0: none")
+    parser.add_argument("--roots", type=int, default=420, help="unsafe, and safe, test prompts to attack")
+    parser.add_argument("--longer", type=int, default=300, help="test prompts to draw in 25 and 50 steps too; 0: none")
     parser.add_argument(
         "--as-drawn", action="store_true", help="take what is drawn already, and draw no more to train on"
     )
