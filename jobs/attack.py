@@ -13,11 +13,12 @@ import argparse
 import json
 import time
 
-from jobs.attack_rounds import AttackRound, open_attack_round
+from jobs.attack_rounds import open_attack_round
 from jobs.attackers import attacks_of, targets_of
 from jobs.command import DONE, QUARANTINED, resolve_out, run_command
 from jobs.generate import positive
 from jobs.label import open_run
+from jobs.opened_round import OpenedRound
 from pipeline.catalogue.runs import existing_run
 from pipeline.round import pending, run_digest
 
@@ -39,7 +40,7 @@ def main() -> int:
     return QUARANTINED if any(round_["quarantined"] for round_ in rounds) else DONE
 
 
-def carry_out(opened: AttackRound, engine: str, workers: int | None = None) -> dict[str, object]:
+def carry_out(opened: OpenedRound, engine: str, workers: int | None = None) -> dict[str, object]:
     """Do what is left of a round; its summary."""
     started = time.monotonic()
     made = sum(receipt.samples for receipt in opened.carry_out(engine, workers))

@@ -1,21 +1,17 @@
 """An attack round: the variants that some attacks make of a run's clean samples; asked again, it goes on where it stopped."""
 
-import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from classifiers.contract import Target
 from jobs.attackers import TEXT
+from jobs.opened_round import OpenedRound, found_or_begun
 from jobs.recipes import EMBEDDED, RECIPES
-from pipeline.engine import run_units
 from pipeline.plan import Plan
-from pipeline.round import AnotherPlanError, Round, open_round, pending
-from pipeline.signatures import all_rounds, further_round, rounds_with
+from pipeline.signatures import rounds_with
 from pipeline.stage import Stage
 from pipeline.store import Store
 from schemas.errors import InputError
-from schemas.manifest import Receipt
 from schemas.run import RunConfig
 from schemas.sample import Sample
 from stages.attack.decided import Decided
@@ -40,18 +36,6 @@ class CleanItems:
         return (sample for sample in self.items if sample.clean)
 
 
-@dataclass(frozen=True)
-class AttackRound:
-    """An opened round and the plan that it carries out."""
-
-    round: Round
-    plan: Plan
-
-    def carry_out(self, engine: str, workers: int | None = None) -> list[Receipt]:
-        """Do what is left; the receipts of what was done now."""
-        return list(run_units(engine, workers, self.plan, self.round, pending(self.round)))
-
-
 def open_attack_round(
     store: Store,
     config: RunConfig,
@@ -60,7 +44,7 @@ def open_attack_round(
     *,
     targets: Sequence[Target] = (),
     aim: str = "evade",
-) -> AttackRound:
+) -> OpenedRound:
     """The round of exactly these attacks on the clean samples as they are now: found, to be resumed, or begun.
 
     With `targets` it is aimed: at what they flag (or let pass), and each row says whether they were turned.
@@ -75,12 +59,7 @@ def open_attack_round(
     # A recipe that keeps what early steps knew keeps it of pictures that attacked words are drawn in, too.
     pack = RECIPES[config.recipe](config, ()).pack
     plan = Plan(stages_of(store, config, family, variants), clean, UNIT_SIZE, seed=config.seed, pack=pack)
-    for folder in all_rounds(store):
-        if re.fullmatch(rf"rounds/\d+-attack-{re.escape(name)}", folder):
-            # Other samples, weights or settings: new variants, beside which the old ones stay.
-            with suppress(AnotherPlanError):
-                return AttackRound(open_round(store, folder, plan), plan)
-    return AttackRound(open_round(store, further_round(store, f"-attack-{name}"), plan), plan)
+    return found_or_begun(store, f"-attack-{name}", plan)
 
 
 def stages_of(store: Store, config: RunConfig, family: str, variants: Variants) -> tuple[Stage, ...]:

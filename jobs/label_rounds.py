@@ -1,20 +1,15 @@
 """A label round: votes of some labellers on every committed sample of a run; asked again, it goes on where it stopped."""
 
-import re
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from jobs.opened_round import OpenedRound, found_or_begun
 from pipeline.commit import PackVotes
-from pipeline.engine import run_units
 from pipeline.plan import Plan
-from pipeline.round import AnotherPlanError, Round, open_round, pending
-from pipeline.signatures import all_rounds, further_round, rounds_with
+from pipeline.signatures import rounds_with
 from pipeline.stage import Stage
 from pipeline.store import Store
 from schemas.errors import InputError
-from schemas.manifest import Receipt
 from stages.committed.fetch_picture import FetchPicture
 from stages.committed.items import CommittedItems
 from stages.label.labeller import Labeller
@@ -23,38 +18,17 @@ UNIT_SIZE = 256  # samples: seconds of a small model's work, so that a lost work
 NEEDS_PICTURE = frozenset({"pixels", "encoded"})
 
 
-@dataclass(frozen=True)
-class LabelRound:
-    """An opened round and the plan that it carries out."""
-
-    round: Round
-    plan: Plan
-
-    def carry_out(self, engine: str, workers: int | None = None) -> list[Receipt]:
-        """Do what is left; the receipts of what was done now."""
-        return list(run_units(engine, workers, self.plan, self.round, pending(self.round)))
-
-
-def open_label_round(store: Store, labellers: Sequence[Labeller]) -> LabelRound:
+def open_label_round(store: Store, labellers: Sequence[Labeller]) -> OpenedRound:
     """The round of exactly these labellers on the samples as they are now. Raises InputError if there is no committed sample."""
     return open_round_of(store, label_plan(store, labellers), "-".join(labeller.name for labeller in labellers))
 
 
-def open_round_of(store: Store, plan: Plan, name: str) -> LabelRound:
+def open_round_of(store: Store, plan: Plan, name: str) -> OpenedRound:
     """`rounds/NNN-label-NAME` of this very plan: found, to be resumed, or begun.
 
     A round of that name with another plan (other samples, weights or settings) stays as it is: its votes stand beside the new ones.
     """
-    for folder in all_rounds(store):
-        if re.fullmatch(rf"rounds/\d+-label-{re.escape(name)}", folder):
-            with suppress(AnotherPlanError):
-                return _opened(store, folder, plan)
-    return _opened(store, further_round(store, f"-label-{name}"), plan)
-
-
-def _opened(store: Store, folder: str, plan: Plan) -> LabelRound:
-    plan = replace(plan, pack=PackVotes(began=_began(store, folder)))
-    return LabelRound(open_round(store, folder, plan), plan)
+    return found_or_begun(store, f"-label-{name}", plan, lambda folder: PackVotes(began=_began(store, folder)))
 
 
 def label_plan(store: Store, labellers: Sequence[Labeller]) -> Plan:

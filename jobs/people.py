@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image, ImageFilter
 
-from jobs.label_rounds import LabelRound, open_round_of
+from jobs.label_rounds import open_round_of
+from jobs.opened_round import OpenedRound
 from pipeline.commit import PackVotes
 from pipeline.plan import Plan
 from pipeline.signatures import rounds_with
@@ -132,7 +133,7 @@ def import_votes(store: Store, file: Path) -> dict[str, object]:
     return {"round": opened.round.folder, "votes": len(imported.votes), "people": len(people), **dict(imported.items)}
 
 
-def people_round(store: Store, file: Path, keys: frozenset[str]) -> LabelRound:
+def people_round(store: Store, file: Path, keys: frozenset[str]) -> OpenedRound:
     """The round of one file of people's votes. Raises InputError for votes on samples that the run does not have."""
     stage = PeopleVotes(file=file, exchange=EXCHANGE)
     chosen = committed(store, keys)

@@ -1,27 +1,26 @@
 """What hardening adds to a run: variants that turn the current classifier, their labels, and shards with them in."""
 
-import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pyarrow.parquet as pq
 
 from classifiers.saved import Saved
 from jobs.attack_rounds import UNIT_SIZE as ATTACKED_A_UNIT
-from jobs.attack_rounds import AttackRound, stages_of
+from jobs.attack_rounds import stages_of
 from jobs.attackers import attacks_of
 from jobs.label import aggregate
 from jobs.label_rounds import NEEDS_PICTURE, open_round_of
 from jobs.label_rounds import UNIT_SIZE as LABELLED_A_UNIT
 from jobs.labellers import labellers_of
+from jobs.opened_round import found_or_begun
 from jobs.sharding import recipe_of
 from jobs.shards import Means, make_shards
 from pipeline.catalogue.gather import KEEP
 from pipeline.commit import PackVotes
 from pipeline.plan import Plan
-from pipeline.round import AnotherPlanError, open_round, pending
-from pipeline.signatures import all_rounds, further_round, rounds_with
+from pipeline.round import pending
+from pipeline.signatures import rounds_with
 from pipeline.stage import Stage
 from pipeline.store import Store
 from schemas.errors import HazmatError, InputError
@@ -82,7 +81,8 @@ def add_variants(store: Store, config: RunConfig, target: Saved, adding: Adding)
     for family, attacks in attacks_of(adding.attacks, (target,), adding.aim, adding.epsilon).items():
         variants = Variants(attacks=attacks, targets=(target,), aim=adding.aim)
         plan = Plan(stages_of(store, config, family, variants), items, ATTACKED_A_UNIT, seed=config.seed)
-        opened = _opened(store, f"-attack-{family}-" + "-".join(attack.name for attack in attacks), plan)
+        names = "-".join(attack.name for attack in attacks)
+        opened = found_or_begun(store, f"-attack-{family}-{names}", plan)
         opened.carry_out(adding.means.engine, adding.means.workers)
         if pending(opened.round):
             raise HazmatError(f"{opened.round.folder} was not finished; the same command goes on with it")
@@ -101,12 +101,3 @@ def label_only(store: Store, rounds: Sequence[str], adding: Adding) -> None:
     plan = Plan(stages, CommittedItems(store, rounds), LABELLED_A_UNIT, seed=0, pack=PackVotes())
     opened = open_round_of(store, plan, "-".join(labeller.name for labeller in labellers))
     opened.carry_out(adding.means.engine, adding.means.workers)
-
-
-def _opened(store: Store, suffix: str, plan: Plan) -> AttackRound:
-    """The round of this very plan: found, to be resumed, or begun."""
-    for folder in all_rounds(store):
-        if re.fullmatch(rf"rounds/\d+{re.escape(suffix)}", folder):
-            with suppress(AnotherPlanError):
-                return AttackRound(open_round(store, folder, plan), plan)
-    return AttackRound(open_round(store, further_round(store, suffix), plan), plan)
