@@ -15,9 +15,10 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from bench.world_measures.figures import Figure, resampled, share
-from bench.world_measures.models import BATCH, STEPS, Models, generate, tag
+from bench.world_measures.models import BATCH, Models, tag
 from bench.world_measures.scenes import NAMES
 from bench.world_measures.tagging import NONE
+from jobs.world_training.judge import STEPS, generate
 from stages.world import truth
 from stages.world.captions import misspell
 from stages.world.grammar import GrammarPrompt, prompts

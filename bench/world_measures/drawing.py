@@ -15,9 +15,10 @@ import numpy as np
 from torch import Tensor
 
 from bench.world_measures.figures import Figure, resampled, share, without_target
-from bench.world_measures.models import BATCH, Models, generate, load_pipeline, tag
+from bench.world_measures.models import BATCH, Models, load_pipeline, tag
 from bench.world_measures.scenes import CORE, NAMES, pairs, singles
 from bench.world_measures.tagging import NONE, found, top1
+from jobs.world_training.judge import generate
 from stages.world.captions import caption
 from stages.world.scene import Scene
 

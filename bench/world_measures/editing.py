@@ -13,9 +13,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bench.world_measures.figures import Figure, share
-from bench.world_measures.models import BATCH, GUIDANCE, Models, Pictures, picture_features, tag
+from bench.world_measures.models import BATCH, Models, Pictures, picture_features, tag
 from bench.world_measures.scenes import NAMES, drawn
 from bench.world_measures.tagging import top1
+from jobs.world_training.judge import GUIDANCE
 from stages.world.captions import caption
 from stages.world.scene import compose
 from stages.world.vocabulary import STYLES

@@ -13,7 +13,7 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor
 from transformers import AutoModelForImageClassification, CLIPModel, CLIPProcessor
 
-STEPS, GUIDANCE, BATCH = 10, 3.0, 32
+BATCH = 32
 Pictures = npt.NDArray[np.uint8]  # [N, 64, 64, 3]
 
 
@@ -57,25 +57,6 @@ def load_pipeline(assets: Path) -> Any:
 def pixels(pictures: Pictures) -> Tensor:
     """uint8 [N, 64, 64, 3] -> float32 [N, 3, 64, 64] in [-1, 1], what all three processors make of 64-px pictures."""
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1.0
-
-
-def generate(pipe: Any, prompts: list[str], seed: int) -> Pictures:
-    """One picture a prompt; each has a generator of its own, seeded by its place."""
-    made = []
-    for start in range(0, len(prompts), BATCH):
-        some = prompts[start : start + BATCH]
-        generators = [torch.Generator().manual_seed(seed + start + i) for i in range(len(some))]
-        out = pipe(
-            some,
-            num_inference_steps=STEPS,
-            guidance_scale=GUIDANCE,
-            generator=generators,
-            output_type="np",
-            height=64,
-            width=64,
-        )
-        made.append(np.rint(out.images * 255).astype(np.uint8))
-    return np.concatenate(made)
 
 
 @torch.no_grad()
