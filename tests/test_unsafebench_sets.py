@@ -119,7 +119,9 @@ def test_a_base64_set_is_read_and_a_number_points_to_another_row(tmp_path: Path,
             writer = csv.DictWriter(out, rows[0].keys(), delimiter="\t")
             writer.writeheader()
             writer.writerows(rows)
+    usual = csv.field_size_limit()
     found = list(base64_set(file))
+    assert csv.field_size_limit() == usual, "the limit is the process's"
     assert [each.unsafe for each in found] == [True, False, False]
     assert [int(each.pixels[0, 0, 0]) for each in found] == [1, 2, 2]
 

@@ -89,6 +89,9 @@ def _number(text: str, file: Path, line: int) -> float:
 
 
 def _tsv(file: Path) -> list[Mapping[str, str]]:
-    csv.field_size_limit(1 << 30)  # a picture is one field
-    with file.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines, delimiter="\t"))
+    usual = csv.field_size_limit(1 << 30)  # a picture is one field
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            return list(csv.DictReader(lines, delimiter="\t"))
+    finally:
+        csv.field_size_limit(usual)  # it is the whole process's, and readers of prompts rely on it
