@@ -41,7 +41,7 @@ format: setup ## put the code into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench-%: setup ## measure: bench-generate, bench-world, bench-shards, bench-labels, bench-gate, bench-rewrite, bench-attacks, bench-attack-success, bench-defence, bench-perspective, bench-in-diffusion
+bench-%: setup ## measure: bench-generate, bench-world, bench-shards, bench-labels, bench-gate, bench-rewrite, bench-attacks, bench-attack-success, bench-defence, bench-perspective, bench-perspective-robustness, bench-in-diffusion
 	$(BIN)/python -m bench.$(subst -,_,$*)
 
 shards: setup ## turn a run into a leak-free, split, sharded dataset (RUN=runs/demo)

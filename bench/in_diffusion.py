@@ -7,7 +7,6 @@ runs/bench-in-diffusion: the same command goes on. One JSON object on the last l
 """
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Callable
@@ -30,17 +29,18 @@ from bench.in_diffusion_measures.pictures import (
     accuracy,
     draw,
     f1,
-    kept_json,
     margin,
     read,
     splits,
     spoken,
 )
+from bench.kept import kept
 from bench.report import report
 from classifiers.classifier import Classifier
+from jobs.benchmarking.published_zoo import digest
 from jobs.in_diffusion_recipe import in_diffusion
 from pipeline.captures import PackCaptures
-from pipeline.commit import digest
+from pipeline.commit import digest as digest_of
 from pipeline.engine import run_units
 from pipeline.plan import Plan
 from pipeline.round import open_round, pending
@@ -112,7 +112,7 @@ def longer(url: str, models: dict[str, Classifier], test: Rows, count: int) -> d
     figures: dict[str, Any] = {}
     wanted = set(list(dict.fromkeys(test.roots))[:count])
     for steps in costs.SCHEDULES[1:]:
-        store = open_store(f"{url}/steps-{steps}-{digest(' '.join(sorted(wanted)).encode())[:8]}")
+        store = open_store(f"{url}/steps-{steps}-{digest_of(' '.join(sorted(wanted)).encode())[:8]}")
         keep = Early(steps=tuple(step_of(share, steps) for share in (0.1, 0.2)))
         config = RunConfig(out=store.url, recipe="in_diffusion", engine="local")
         first, *_, last = in_diffusion(config, ()).stages
@@ -149,16 +149,12 @@ def main() -> None:
     size = {name: len(rows) for name, rows in parts.items()}
     fingerprint = f"{weights} {TaggerTruth().revision()} {size}"
     models = {name: trained(store, name, parts, fingerprint) for name in names()}
+    fitted = f"{fingerprint} {' '.join(digest(model) for model in models.values())}"
 
-    def once(part: str, work: Callable[[], dict[str, Any]], made_of: str = fingerprint) -> dict[str, Any]:
-        """The part's figures, from an earlier call where rows and weights are the same."""
-        name = f"figures/{part}.json"
-        kept = kept_json(store, name)
-        if kept is None or kept["fingerprint"] != made_of:
-            kept = {"fingerprint": made_of, "figures": work()}
-            store.write(name, json.dumps(kept).encode())
+    def once(part: str, work: Callable[[], dict[str, Any]], asked: int = 0) -> dict[str, Any]:
+        """The part's figures, from an earlier call where rows, weights and what was `asked` for are the same."""
+        found = kept(Path(store.url) / "figures" / f"{part}.json", f"{fitted} {asked}", work)
         print(f"{part}: {time.process_time() - began:.0f} CPU seconds", flush=True)
-        found: dict[str, Any] = kept["figures"]
         return found
 
     text, early, image = models["text"], models[DETECTOR], models["image"]
@@ -166,13 +162,13 @@ def main() -> None:
     figures = {
         "clean": once("clean", lambda: table(models, judged(models, parts["test"]), parts["test"])),
         "controls": once("controls", lambda: controls(early, parts["test"])),
-        "attacked": once("attacked", lambda: attacks(store, models, parts["test"], given.roots)),
-        "capture": once("capture", lambda: dict(costs.capture_overhead()), weights),
-        "deciding": once("deciding", lambda: dict(costs.deciding(text, asked, image)), weights),
-        "guarded": once("guarded", lambda: costs.guarded(early, image), weights),
+        "attacked": once("attacked", lambda: attacks(store, models, parts["test"], given.roots), given.roots),
+        "capture": once("capture", lambda: dict(costs.capture_overhead())),
+        "deciding": once("deciding", lambda: dict(costs.deciding(text, asked, image))),
+        "guarded": once("guarded", lambda: costs.guarded(early, image)),
     }
     if given.longer:
-        figures["longer"] = once("longer", lambda: longer(store.url, models, parts["test"], given.longer))
+        figures["longer"] = once("longer", lambda: longer(store.url, models, parts["test"], given.longer), given.longer)
     about = {"weights": weights, "pictures": size, "seeds_a_prompt": SEEDS, "steps": STEPS, "detector": DETECTOR}
     report("in_diffusion", {**about, **figures, "cpu_seconds": round(time.process_time() - began, 1)})
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from bench.perspective_measures.kept import kept
+from bench.kept import kept
 from bench.perspective_measures.methods import METHODS, method
 from bench.perspective_measures.robustness import robust_accuracy
 from bench.perspective_measures.sets import IN, TestSet, test_sets
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=Path("runs/perspective"), help="where the two baselines are")
     parser.add_argument("--methods", default=",".join((*METHODS, *ZOO)))
     parser.add_argument("--pictures", type=int, default=500, help="of each set to choose from (default: %(default)s)")
-    parser.add_argument("--attacked", type=int, default=100, help="of each set; UnsafeBench takes 500")
+    parser.add_argument("--attacked", type=int, default=40, help="of each set; UnsafeBench takes 500")
     parser.add_argument("--iterations", type=int, default=20, help="of PGD and DeepFool; UnsafeBench takes 100")
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -100,7 +100,7 @@ class GridProbe(InDiffusion):
 
     def verdicts(self, features: Features) -> dict[str, Tensor]:
         """One scope. Raises InputError for a capture of another form."""
-        of_grid(self.name, features[self.capture], self.capture, self.channels)
+        check_grid(self.name, features[self.capture], self.capture, self.channels)
         return {"image": self.head(self.layout(features))}
 
     def settings(self) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class GridProbe(InDiffusion):
         return model
 
 
-def of_grid(reader: str, seen: Tensor, capture: str, channels: int) -> None:
+def check_grid(reader: str, seen: Tensor, capture: str, channels: int) -> None:
     """Raises InputError for a capture that is not [n, channels, height, width]."""
     if seen.ndim != 4 or seen.shape[1] != channels:
         raise InputError(f"{reader}: the {capture} is {list(seen.shape)}, expected [n, {channels}, height, width]")

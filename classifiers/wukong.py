@@ -15,7 +15,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from classifiers.classifier import Features
 from classifiers.encoder import Encoder
 from classifiers.frozen_attention import FrozenAttention, embedded, from_forms, merged, split
-from classifiers.in_diffusion import LATENT, InDiffusion, Layout, of_grid
+from classifiers.in_diffusion import LATENT, InDiffusion, Layout, check_grid
 from schemas.capture import BLOCKS, WORDS, block_name
 from schemas.errors import InputError
 
@@ -116,13 +116,15 @@ class Wukong(InDiffusion):
                     f"not for {seen[0]} and {seen[1]}: these rows were drawn by another model"
                 )
         for grid in GRIDS:
-            of_grid(self.name, features[grid], grid, self.channels)
+            check_grid(self.name, features[grid], grid, self.channels)
         words = features[WORDS]
         if self.training:
             words = words * (torch.rand(len(words), 1, 1, device=words.device) >= WORDLESS)
         read = torch.stack([ask(features[name], words) for name, ask in self.blocks.items()]).sum(dim=0)
         judged = self.norm(self.together(read))
-        summed = torch.stack([read(features[name].flatten(2)) for name, read in self.summaries.items()]).sum(dim=0)
+        summed = torch.stack([summary(features[name].flatten(2)) for name, summary in self.summaries.items()]).sum(
+            dim=0
+        )
         return {"image": (judged * self.weight).sum(dim=2) + self.bias + summed + self.drawn(self.layout(features))}
 
     def settings(self) -> dict[str, Any]:

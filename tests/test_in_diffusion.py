@@ -116,15 +116,15 @@ def test_what_a_place_reads_is_what_the_denoisers_attention_gives_it() -> None:
     seen = captures(2)
     places = seen[MIDDLE].flatten(2).transpose(1, 2)
     _, values = frozen(seen[MIDDLE], seen[WORDS])
-    read = values[:, : places.shape[1]] - frozen.to_q(places)
+    read = values - frozen.to_q(places)
     with torch.no_grad():
         assert torch.allclose(own.to_out[0](read), own(places, encoder_hidden_states=seen[WORDS]), atol=1e-4)
 
 
-def test_wukong_reads_both_words_and_places() -> None:
+def test_wukong_reads_words_places_and_the_early_drawing() -> None:
     model, inputs = made("wukong"), rows(6)
     plain = model.logits(inputs)
-    for name in (WORDS, MIDDLE, UP):
+    for name in (WORDS, MIDDLE, UP, *GRIDS):
         mixed: Mapping[str, Tensor] = {**inputs.captures, name: inputs.captures[name].roll(1, 0)}
         assert (model.logits(Inputs(inputs.prompts, captures=mixed)) - plain).abs().max() > 1e-4, name
 

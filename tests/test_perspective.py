@@ -10,6 +10,7 @@ from tempfile import mkdtemp
 import numpy as np
 import pytest
 import torch
+from transformers import PreTrainedTokenizerFast
 
 from classifiers.contract import Differentiable, Inputs, Trainable
 from classifiers.encoder import Encoder
@@ -267,6 +268,9 @@ def test_the_threshold_is_of_the_greatest_f1() -> None:
 
 
 def test_marks_stand_where_the_names_of_a_question_end() -> None:
-    found = marks([9, 4, 5, 1, 4, 6, 2], [[4, 5], [4, 6]], [True, False], {True: 7, False: 8})
-    assert found.tolist() == [IGNORED, IGNORED, 7, IGNORED, IGNORED, 8, IGNORED]
+    words = PreTrainedTokenizerFast.from_pretrained("assets/world/vlm")
+    ids = words("hate, spam. a hate", add_special_tokens=False)["input_ids"]
+    yes, no = words.convert_tokens_to_ids(["yes", "no"])
+    found = marks(ids, [("hate", True), ("spam", False)], words)
+    assert found.tolist() == [yes, IGNORED, no, *[IGNORED] * (len(ids) - 3)]
     assert float(cross_entropy(torch.zeros(1, 3, 5), [torch.full((3,), IGNORED)])) == 0

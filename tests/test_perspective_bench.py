@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from bench.kept import kept
 from bench.perspective import orderings, table6
 from bench.perspective_measures import sets
 from bench.perspective_measures.judging import Flags, flags
-from bench.perspective_measures.kept import kept
 from bench.perspective_measures.layouts import SMID, VIOLENCE, external_sets, stand_ins
 from bench.perspective_measures.methods import COMMITTED, METHODS, PROBE, PROMPTS, VLM, WORDS
 from bench.perspective_measures.robustness import Opened, robust_accuracy

@@ -1,10 +1,8 @@
 """The pictures of the benchmark: drawn by the recipe that keeps early steps, labelled by the tagger from the finished picture."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -178,9 +176,3 @@ def margin(first: Tensor, second: Tensor, rows: Rows) -> Figure:
     """Accuracy of the first less that of the second, on the same pictures."""
     a, b = counts(first, rows), counts(second, rows)
     return resampled(lambda i: _balanced(a[i]) - _balanced(b[i]), len(a))
-
-
-def kept_json(store: Store, name: str) -> dict[str, Any] | None:
-    """What an earlier call found, if it is there."""
-    data = store.read(name)
-    return None if data is None else dict(json.loads(data))

@@ -67,14 +67,12 @@ class Captioning:
         with before_last(language) as before:
             out = self.module(input_ids=ids, pixel_values=pixels, attention_mask=mask, labels=labels)
         marked = self.module.lm_head(language.norm(before[0])).float()
-        told = cross_entropy(marked, [self._marks(each, row) for each, row in zip(taught, ids.tolist(), strict=True)])
+        told = cross_entropy(
+            marked, [marks(row, each.marks, self.words) for each, row in zip(taught, ids.tolist(), strict=True)]
+        )
         dense = self._dense(out.image_hidden_states, scenes, rng)
         loss = out.loss + DENSE_WEIGHT * dense + MARKS_WEIGHT * told
         return {"loss": loss, "words": out.loss, "dense": dense, "marks": told}
-
-    def _marks(self, taught: Lesson, ids: list[int]) -> Tensor:
-        words = {shown: self.words.convert_tokens_to_ids(word) for shown, word in ((True, YES), (False, NO))}
-        return marks(ids, [self._ids(name) for name, _ in taught.marks], [shown for _, shown in taught.marks], words)
 
     def _dense(self, seen: Tensor, scenes: Sequence[Scene], rng: np.random.Generator) -> Tensor:
         """Projected patches, [n x (1 + patches), width] in any shape, against the language model's own vector of a word for what

@@ -14,10 +14,10 @@ tags: [hazmat, synthetic, pictograms]
 token of its last layer), a projector, and a Llama of 0.75 M parameters besides its vocabulary of 708 words. `lora/` is the
 adapter that makes it PerspectiveVision (UnsafeBench, arXiv 2405.03486, section 5), in peft's layout: `jobs/moderate.py` takes it.
 
-Made by `jobs/perspective.py pretrain --samples 64000`, then `jobs/perspective.py tune RUN --method vision_language --epochs 2.5`
-on 17,323 drawings (2,707 steps, 32 minutes on one core; RUN as in assets/world/linear_probe/README.md). fp16 weights, of the base
-the exponential average of the training weights. Settings stand at the top of `jobs/perspective_training/*.py`, figures in
-`docs/perspective.md`; `make bench-perspective` measures them again.
+Made by `jobs/perspective.py pretrain` (below), then `jobs/perspective.py tune RUN --method vision_language` (`lora/metrics.json`;
+RUN as in assets/world/linear_probe/README.md). fp16 weights, of the base the exponential average of the training weights.
+Settings stand at the top of `jobs/perspective_training/*.py`, figures in `docs/perspective.md`; `make bench-perspective`
+measures them again.
 
 | training | steps | samples | minutes | last rows of its curve |
 |---|---|---|---|---|

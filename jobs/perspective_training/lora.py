@@ -16,7 +16,6 @@ from classifiers.llava import IGNORED
 from classifiers.moderation_prompt import answer, question
 from classifiers.vision_language import VisionLanguage
 from jobs.perspective_training.instructions import Instruction, instructions
-from jobs.perspective_training.lessons import NO, YES
 from jobs.perspective_training.marks import before_last, cross_entropy, marks
 from jobs.perspective_training.pictures import Pictures
 from jobs.world_training.loop import CHECKPOINT_SECONDS, save_atomically
@@ -146,11 +145,9 @@ class Tuning:
 
     def _marks(self, each: Instruction, ids: list[int]) -> Tensor:
         """At each category that the question lists: does the picture touch it?"""
-        tokenizer, touched = self.judge.llava.tokenizer, self.pictures.rows[each.row].categories
-        asked = self.judge.categories_of(each.asked)
-        names = [tokenizer(category.name, add_special_tokens=False)["input_ids"] for category in asked]
-        words = {shown: tokenizer.convert_tokens_to_ids(word) for shown, word in ((True, YES), (False, NO))}
-        return marks(ids, names, [category.id in touched for category in asked], words)
+        touched = self.pictures.rows[each.row].categories
+        listed = [(category.name, category.id in touched) for category in self.judge.categories_of(each.asked)]
+        return marks(ids, listed, self.judge.llava.tokenizer)
 
     def _pixels(self, row: int) -> Tensor:
         found = self.pictures.inputs([row]).pixels

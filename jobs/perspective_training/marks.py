@@ -4,7 +4,7 @@ The last layer can then answer by looking for a yes. Without that 550 steps of p
 learnt to tick lists (AUROC .98) and not to answer from them (.63; docs/log.md).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,19 +13,19 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from classifiers.llava import IGNORED
+from jobs.perspective_training.lessons import NO, YES
 
 
-def marks(
-    ids: Sequence[int], names: Sequence[Sequence[int]], shown: Sequence[bool], words: Mapping[bool, int]
-) -> Tensor:
-    """int64 [length]: at the last token of each of `names` in `ids`, which come in this order, the word for whether it is
-    shown; nothing elsewhere. Raises StopIteration for a name that is not there.
+def marks(ids: Sequence[int], listed: Sequence[tuple[str, bool]], tokenizer: Any) -> Tensor:
+    """int64 [length]: yes or no at the last token of each listed name, in the order in which they stand in `ids`.
+
+    Nothing elsewhere. Raises StopIteration for a name that is not there.
     """
     found, place = torch.full((len(ids),), IGNORED), 0
-    for name, yes in zip(names, shown, strict=True):
-        ahead = range(place, len(ids))
-        place = next(at for at in ahead if list(ids[at : at + len(name)]) == list(name)) + len(name)
-        found[place - 1] = words[yes]
+    for name, shown in listed:
+        tokens = tokenizer(name, add_special_tokens=False)["input_ids"]
+        place = next(at for at in range(place, len(ids)) if list(ids[at : at + len(tokens)]) == tokens) + len(tokens)
+        found[place - 1] = tokenizer.convert_tokens_to_ids(YES if shown else NO)
     return found
 
 

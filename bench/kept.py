@@ -8,7 +8,7 @@ from typing import Any
 
 def kept(file: Path, mark: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What lies in the file, if it was made of the same (`mark`), else what `work` says, which then lies there."""
-    if file.is_file() and (found := json.loads(file.read_text()))["mark"] == mark:
+    if file.is_file() and (found := json.loads(file.read_text())).get("mark") == mark:
         figures: dict[str, Any] = found["figures"]
         return figures
     figures = work()
