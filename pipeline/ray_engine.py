@@ -5,6 +5,7 @@ of the pipeline that imports ray.
 """
 
 import logging
+import math
 import os
 import pickle
 import sys
@@ -78,6 +79,7 @@ class RayEngine:
         accelerators = int(resources.get("GPU", 0))
         workers = self.workers or accelerators or max(1, int(resources["CPU"]) - 1)
         groups = plan.groups(accelerators > 0)
+        wanting = [any(plan.stages[index].resources.accelerator for index in group) for group in groups]
         # Actors must leave a share of the CPUs free: with all of them held, Ray Data waits for ever (PACKAGES.md part 1).
         cpus = min(1.0, round(0.8 * resources["CPU"] / (workers * len(groups)), 3))
         context = ray.data.DataContext.get_current()
@@ -90,15 +92,14 @@ class RayEngine:
         warnings.filterwarnings("ignore", category=RayDeprecationWarning, message=".*ray_remote_args.*")
         for number, group in enumerate(groups):
             stages = [plan.stages[index] for index in group]
-            wants = accelerators > 0 and any(stage.resources.accelerator for stage in stages)
             dataset = dataset.map_batches(
                 _GroupActor,
                 fn_constructor_args=(round_, stages, group.start, number == len(groups) - 1),
-                batch_size=None,
+                batch_size=1,  # a unit; Ray Data takes no None for actors on accelerators
                 batch_format="numpy",
                 compute=ActorPoolStrategy(size=min(workers, len(units))),
                 num_cpus=cpus,
-                num_gpus=min(1.0, accelerators / workers) if wants else None,
+                num_gpus=_share(accelerators, workers * sum(wanting)) if wanting[number] else None,
                 **bounded,
             )
         try:
@@ -136,6 +137,15 @@ class RayEngine:
 def _import_path() -> str:
     """Where workers find what this process could import (a stage of the user's own, say)."""
     return os.pathsep.join(path for path in sys.path if path)
+
+
+def _share(accelerators: int, actors: int) -> float | None:
+    """The part of one accelerator that each of `actors` gets, so that all of them find a place; None where there is none.
+
+    An actor sits on one accelerator: of two, three actors get halves, for two parts of two thirds do not fit on either. Ray
+    counts in ten-thousandths, so the share is rounded down to them.
+    """
+    return 10_000 // math.ceil(actors / accelerators) / 10_000 if accelerators else None
 
 
 def _refuse_local_path(url: str) -> None:

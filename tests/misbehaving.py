@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pipeline.stage import Stage, Step
+from pipeline.stage import Resources, Stage, Step
 from schemas.identity import seed_of
 from schemas.sample import Sample
 
@@ -31,6 +31,13 @@ class Paint(Stage):
                 yield sample.with_(pixels=rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
 
         return step
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaintOnAccelerator(Paint):
+    """The same, where the cluster has an accelerator."""
+
+    resources: ClassVar[Resources] = Resources(accelerator=True)
 
 
 @dataclass(frozen=True, kw_only=True)
