@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env python
 """Train the parts of the embedded world: tokenizer, autoencoder, CLIP, diffusion, tagger.
 
     jobs/world.py train vae --minutes 10        goes on where a killed run stopped; the same command resumes
