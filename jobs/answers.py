@@ -4,13 +4,19 @@ import csv
 import json
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from schemas.errors import InputError
+
 FORMATS = ("table", "csv", "json")
+LARGEST = 256 * 2**20  # bytes of Arrow that are held to be printed; Python's objects take about ten times as much
 NUMBERS = (int, float)
 
 
@@ -20,6 +26,26 @@ class Answer:
 
     columns: list[str]
     rows: list[tuple[Any, ...]]
+
+
+def collect(reader: pa.RecordBatchReader) -> Answer:
+    """All rows, to be printed. Raises InputError if they are too many to hold."""
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    for batch in reader:
+        size += batch.nbytes
+        if size > LARGEST:
+            raise InputError(
+                f"the answer is larger than {LARGEST // 2**20} MB: add a LIMIT, or have it written with --write FILE"
+            )
+        rows += rows_of(batch)
+    return Answer(list(reader.schema.names), rows)
+
+
+def rows_of(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
+    """The rows of a batch as Python's values."""
+    columns = [column.to_pylist(maps_as_pydicts="strict") for column in batch.columns]
+    return list(zip(*columns, strict=True))
 
 
 def print_answer(answer: Answer, form: str) -> None:
@@ -41,6 +67,11 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, Decimal):  # DuckDB's HUGEINT, as sums are, comes as a decimal without a fraction
+        return int(value) if value.as_tuple().exponent == 0 else str(value)
+    if isinstance(value, pa.MonthDayNano):
+        rest = str(timedelta(days=value.days, microseconds=value.nanoseconds // 1000))
+        return f"{value.months} months, {rest}" if value.months else rest
     if isinstance(value, (list, tuple)):
         return [plain(one) for one in value]
     if isinstance(value, dict):
@@ -51,7 +82,7 @@ def plain(value: Any) -> Any:
 def _print_table(answer: Answer) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     for number, name in enumerate(answer.columns):
-        numeric = all(isinstance(row[number], (*NUMBERS, type(None))) for row in answer.rows)
+        numeric = all(isinstance(row[number], (*NUMBERS, Decimal, type(None))) for row in answer.rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in answer.rows:
         table.add_row(*(_cell(value) for value in row))

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from jobs.answers import plain
-from pipeline.catalogue.duck import Connection, parquet
+from jobs.answers import collect, plain
+from pipeline.catalogue.duck import Connection, parquet, reader
 from pipeline.signatures import all_rounds
 from pipeline.store import Store
 from schemas.errors import InputError
@@ -41,9 +41,8 @@ def _one(con: Connection, relation: str, key: str) -> dict[str, Any] | None:
 
 
 def _all(con: Connection, sql: str, value: str | None) -> list[dict[str, Any]]:
-    result = con.execute(sql, [value])
-    columns = [str(column[0]) for column in result.description or ()]
-    return [dict(zip(columns, map(plain, row), strict=True)) for row in result.fetchall()]
+    answer = collect(reader(con.sql(sql, params=[value])))
+    return [dict(zip(answer.columns, map(plain, row), strict=True)) for row in answer.rows]
 
 
 def print_ancestry(found: dict[str, Any], form: str) -> None:

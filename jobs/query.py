@@ -15,12 +15,12 @@ from pathlib import Path
 
 import duckdb
 
-from jobs.answers import FORMATS, Answer, print_answer
+from jobs.answers import FORMATS, Answer, collect, print_answer
 from jobs.command import DONE, FAILED, resolve_out, run_command
 from jobs.lineage import ancestry, print_ancestry
 from jobs.pictures import write_pictures
 from jobs.regenerating import regenerate
-from pipeline.catalogue.duck import Connection
+from pipeline.catalogue.duck import Connection, reader
 from pipeline.catalogue.runs import existing_run
 from pipeline.catalogue.views import open_views, refresh
 from schemas.errors import InputError
@@ -73,9 +73,7 @@ def parse() -> argparse.Namespace:
 def ask(con: Connection, sql: str) -> Answer:
     """The rows of one statement. Raises InputError with DuckDB's own words if it is no good."""
     try:
-        result = con.execute(sql)
-        columns = [str(column[0]) for column in result.description or ()]
-        return Answer(columns, [tuple(row) for row in result.fetchall()])
+        return collect(reader(con.sql(sql)))
     except duckdb.Error as error:
         raise InputError(
             f"{str(error).strip()}\nThe views are samples, votes, labels, receipts, quarantine, shards, results."

@@ -11,10 +11,12 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.store import OBJECT_SCHEMES, Store
-from schemas.errors import HazmatError
+from schemas.errors import HazmatError, InputError
 
 MEMORY = "2GB"
 """What DuckDB may hold before it spills to disk. Groups of 1 M samples need about 1 GB; more only makes it faster."""
+
+BATCH = 10_000  # rows that are handed on at a time
 
 Connection = Any  # duckdb.DuckDBPyConnection; the package is not typed for mypy here
 
@@ -60,6 +62,19 @@ def object_files(scheme: str) -> Any:
         raise HazmatError(
             f"reading {scheme}:// through DuckDB needs a package: {error}; pip install hazmat[s3]"
         ) from error
+
+
+def reader(relation: Connection) -> pa.RecordBatchReader:
+    """The rows of a relation through Arrow: DuckDB's own rows need pytz for a TIMESTAMPTZ, and all of them at once.
+
+    Raises InputError for a column whose type Arrow would bend.
+    """
+    for name, kind in zip(relation.columns, map(str, relation.types), strict=True):
+        if kind in ("BIT", "TIME WITH TIME ZONE"):
+            raise InputError(
+                f'the answer\'s column "{name}" is a {kind}, which Arrow has not; cast it: "{name}"::VARCHAR'
+            )
+    return relation.to_arrow_reader(BATCH)
 
 
 def parquet(store: Store, names: Sequence[str], schema: pa.Schema) -> str:
