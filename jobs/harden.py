@@ -10,6 +10,9 @@ never attacked, nor is trained on what the shards hold out. models/NAME-1, NAME-
 The same command goes on where it was stopped. Exit 0 done, 2 bad use or input, 1 anything else.
 """
 
+from jobs.command import DONE, resolve_out, run_command  # `jobs` sets the threads, before torch is loaded
+
+# isort: split
 import argparse
 import json
 import time
@@ -20,7 +23,6 @@ from typing import Any
 import torch
 
 from classifiers.saved import Saved, kind_of
-from jobs.command import DONE, resolve_out, run_command
 from jobs.generate import positive
 from jobs.label import open_run
 from jobs.shards import Means

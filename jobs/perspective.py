@@ -13,7 +13,7 @@ The same command goes on where a killed one stopped (vision_language, pretrain).
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # same bytes on a busy machine as on an idle one
 
 import argparse
 import json
@@ -85,7 +85,6 @@ def main() -> int:
         print(f"a LLaVA at {given.out}")
         return DONE
     started = time.monotonic()
-    torch.set_num_threads(1)
     store, _ = existing_run(resolve_out(given.run))
     if store.url.startswith(OBJECT_SCHEMES):
         raise InputError(f"{store.url}: models are written to a folder; copy the shards to a disk first")

@@ -10,6 +10,9 @@ The same command goes on where it was stopped, to the same weights. models/NAME/
 files. Exit 0 done, 2 bad use or input, 1 anything else.
 """
 
+from jobs.command import DONE, resolve_out, run_command  # `jobs` sets the threads, before torch is loaded
+
+# isort: split
 import argparse
 import json
 from dataclasses import fields
@@ -17,7 +20,6 @@ from typing import Any
 
 import torch
 
-from jobs.command import DONE, resolve_out, run_command
 from jobs.generate import positive
 from jobs.training.fitting import train
 from jobs.training.group import Group

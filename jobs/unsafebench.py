@@ -11,6 +11,9 @@ The same command goes on where it stopped. OUT/rows holds a row for everything, 
 Exit 0 done, 2 bad use or input.
 """
 
+from jobs.command import DONE, resolve_out, run_command  # `jobs` sets the threads, before torch is loaded
+
+# isort: split
 import argparse
 import json
 from pathlib import Path
@@ -37,7 +40,6 @@ from jobs.benchmarking.whole import (
     robustness,
     settle,
 )
-from jobs.command import DONE, resolve_out, run_command
 from jobs.generate import positive
 from schemas.errors import InputError
 from schemas.taxonomy import UNSAFEBENCH

@@ -15,7 +15,7 @@ import os
 import sys
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: see jobs/world_training/parallel.py
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: see jobs/world_training/parallel.py
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import argparse

@@ -167,6 +167,23 @@ def test_a_training_stopped_in_an_epoch_goes_on_to_the_same_weights(
     assert not kept.exists()
 
 
+def test_a_training_goes_on_with_the_threads_that_it_began_with(tmp_path: Path) -> None:
+    model = torch.nn.Linear(2, 2)
+    optimiser = torch.optim.AdamW(model.parameters())
+    kept = checkpoint.Checkpoint(open_store(str(tmp_path)), "checkpoint.pt", "one training")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        kept.save(checkpoint.State(), model, optimiser)
+        torch.set_num_threads(1)
+        replace(kept, fingerprint="another").restore_threads()
+        assert torch.get_num_threads() == 1
+        kept.restore_threads()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def stop_at(step: int) -> object:
     """As a person would, in the middle of an epoch."""
     calls = iter(range(10**6))

@@ -41,6 +41,7 @@ class Checkpoint:
         torch.save(
             {
                 "fingerprint": self.fingerprint,
+                "threads": torch.get_num_threads(),
                 "state": vars(state),
                 "weights": trained_weights(model),
                 "optimiser": optimiser.state_dict(),
@@ -51,15 +52,24 @@ class Checkpoint:
 
     def restore(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> State:
         """Put weights and optimiser back and say where it stands; a new state where there is nothing to go on from."""
-        data = self.store.read(self.name)
-        if data is None:
-            return State()
-        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        if found["fingerprint"] != self.fingerprint:
+        found = self._found()
+        if found is None:
             return State()
         put_back(model, found["weights"])
         optimiser.load_state_dict(found["optimiser"])
         return State(**found["state"])
+
+    def restore_threads(self) -> None:
+        """Compute with as many threads as before: the last bits of a sum depend on them. Call it before anything is computed."""
+        if found := self._found():
+            torch.set_num_threads(found["threads"])
+
+    def _found(self) -> dict[str, Any] | None:
+        data = self.store.read(self.name)
+        if data is None:
+            return None
+        found: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        return found if found["fingerprint"] == self.fingerprint else None
 
     def remove(self) -> None:
         """It is no longer needed."""

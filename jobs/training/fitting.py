@@ -43,13 +43,15 @@ def train(url: str, settings: Settings, group: Group | None = None) -> dict[str,
     )
     if done := _finished(store, settings, fingerprint):
         return done
+    checkpoint = Checkpoint(store, f"models/{settings.name}/training/checkpoint.pt", fingerprint)
+    checkpoint.restore_threads()
     torch.manual_seed(settings.seed)
     model = _begun(store, settings).to(group.device)
     surveys = survey_all(store, model.coverage)
     check_shards(store, ("train", "val", "test"))
     sources = [_source(store, each, model, settings, group) for each in surveys]
     encoding = time.monotonic() - started
-    fit = _fit(store, config, settings, group=group, sources=sources, fingerprint=fingerprint)
+    fit = _fit(store, config, settings, group=group, sources=sources, checkpoint=checkpoint)
     model.train()
     for encoder in encoders_of(model):
         encoder.train(settings.tune_encoder)
@@ -72,7 +74,7 @@ def train(url: str, settings: Settings, group: Group | None = None) -> dict[str,
         metrics |= _judged(store, model, settings, surveys=everything, sources=sources, group=group)
         metrics["seconds"] = round(time.monotonic() - started, 2)
         _save(store, model, settings, metrics)
-        fit.checkpoint.remove()
+        checkpoint.remove()
     group.wait()
     return metrics
 
@@ -121,11 +123,10 @@ def _source(store: Store, seen: Survey, model: Classifier, settings: Settings, g
 
 
 def _fit(
-    store: Store, config: RunConfig, settings: Settings, *, group: Group, sources: list[Source], fingerprint: str
+    store: Store, config: RunConfig, settings: Settings, *, group: Group, sources: list[Source], checkpoint: Checkpoint
 ) -> Fit:
     folder = f"models/{settings.name}/training"
     harden = harden_of(settings, store, config) if settings.adversarial else as_it_is
-    checkpoint = Checkpoint(store, f"{folder}/checkpoint.pt", fingerprint)
     return Fit(settings, group, sources[0], sources[1], checkpoint, folder, harden)
 
 
