@@ -62,7 +62,7 @@ class Checkpoint:
     def restore_threads(self) -> None:
         """Compute with as many threads as before: the last bits of a sum depend on them. Call it before anything is computed."""
         if found := self._found():
-            torch.set_num_threads(found["threads"])
+            torch.set_num_threads(found.get("threads", torch.get_num_threads()))  # a checkpoint of before has none
 
     def _found(self) -> dict[str, Any] | None:
         data = self.store.read(self.name)
