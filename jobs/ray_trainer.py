@@ -1,10 +1,7 @@
 """Several workers that train together, placed by Ray Train; each runs the very function that one process runs."""
 
 import json
-import os
 import shutil
-import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from jobs.training.fitting import train
 from jobs.training.group import Group
 from jobs.training.settings import Settings
+from pipeline.ray_cluster import connect
 from pipeline.ray_engine import _refuse_local_path as refuse_local_path
 from schemas.errors import HazmatError, InputError
 
@@ -37,7 +35,7 @@ def train_on_ray(url: str, settings: Settings, workers: int) -> dict[str, Any]:
     notes = folder / "training" / WORKPLACE
     (folder / ERROR).unlink(missing_ok=True)
     print(f"training on {workers} Ray workers; watch {folder}/training (log.parquet, tensorboard)", flush=True)
-    _connect(workers)
+    connect(workers)
     try:
         resources = ray.cluster_resources()
         accelerators, cores = int(resources.get("GPU", 0)), int(resources["CPU"])
@@ -64,19 +62,6 @@ def train_on_ray(url: str, settings: Settings, workers: int) -> dict[str, Any]:
     shutil.rmtree(notes, ignore_errors=True)
     metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
     return metrics
-
-
-def _connect(workers: int) -> None:
-    path = os.pathsep.join(path for path in sys.path if path)
-    environment: Mapping[str, Any] = {"env_vars": {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}}
-    shared: dict[str, Any] = {"runtime_env": environment, "log_to_driver": False, "logging_level": "ERROR"}
-    if ray.is_initialized():
-        return
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(**shared)
-        return
-    cores = max(os.cpu_count() or 1, workers + 1)
-    ray.init(address="local", num_cpus=cores, include_dashboard=False, **shared)
 
 
 def _worker(config: dict[str, Any]) -> None:

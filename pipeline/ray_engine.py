@@ -1,14 +1,11 @@
 """The distributed engine: Ray Data carries units, a block a unit, through one actor pool per group of stages.
 
-The commit is ours (DESIGN 3.1): Ray Data's writers lose rows in a 1→N pipeline and leave torn files. This is the only file
-of the pipeline that imports ray.
+The commit is ours (DESIGN 3.1): Ray Data's writers lose rows in a 1→N pipeline and leave torn files. Only this file and
+ray_cluster import ray in the pipeline.
 """
 
-import logging
 import math
-import os
 import pickle
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +21,7 @@ from ray.exceptions import RayError
 from ray.util.annotations import RayDeprecationWarning
 
 from pipeline.plan import Plan
+from pipeline.ray_cluster import connect
 from pipeline.round import Round
 from pipeline.stage import Stage
 from pipeline.store import OBJECT_SCHEMES
@@ -73,7 +71,7 @@ class RayEngine:
 
     def run(self, plan: Plan, round_: Round, units: Sequence[int]) -> Iterator[Receipt]:
         """Yield each receipt once it is committed, in the order of completion."""
-        self._connect()
+        connect(self.workers or 1)
         resources = ray.cluster_resources()
         _refuse_local_path(round_.store.url)
         accelerators = int(resources.get("GPU", 0))
@@ -113,30 +111,6 @@ class RayEngine:
             raise HazmatError(f"a Ray worker failed: {type(error).__name__}: {last_line}") from error
         finally:
             ray.shutdown()  # or its late messages would land behind what the caller prints last
-
-    def _connect(self) -> None:
-        if ray.is_initialized():
-            return
-        for name in ("ray", "ray.data"):  # a plan's own progress line says all that a user needs
-            logging.getLogger(name).setLevel(logging.ERROR)
-        environment = {"env_vars": {"OMP_NUM_THREADS": "1", "PYTHONPATH": _import_path()}}
-        if "RAY_ADDRESS" in os.environ:
-            ray.init(runtime_env=environment, log_to_driver=False, logging_level="ERROR")
-            return
-        cores = os.cpu_count() or 1
-        ray.init(
-            address="local",
-            num_cpus=max(cores, (self.workers or 1) + 1),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="ERROR",
-            runtime_env=environment,
-        )
-
-
-def _import_path() -> str:
-    """Where workers find what this process could import (a stage of the user's own, say)."""
-    return os.pathsep.join(path for path in sys.path if path)
 
 
 def _share(accelerators: int, actors: int) -> float | None:

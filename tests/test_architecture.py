@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "classifiers": {"schemas", "classifiers"},
     "jobs": {"schemas", "pipeline", "stages", "classifiers", "jobs"},
 }
-MAY_IMPORT_RAY = {"pipeline/ray_engine.py", "jobs/ray_trainer.py"}
+MAY_IMPORT_RAY = {"pipeline/ray_cluster.py", "pipeline/ray_engine.py", "jobs/ray_trainer.py"}
 SAMPLE_FIELDS = {field.name for field in fields(Sample)}
 
 

@@ -55,3 +55,13 @@ def test_a_plain_submission_of_the_script_works_on_a_head_from_the_checkout(
 def test_the_dashboard_refuses_who_has_no_token(cluster: dict[str, str]) -> None:
     command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:{DASHBOARD}/api/jobs/"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "401"
+
+
+def test_a_direct_command_in_the_shell_that_submits_works_on_this_machine(
+    cluster: dict[str, str], tmp_path: Path
+) -> None:
+    command = ["python", "jobs/generate.py", "--out", str(tmp_path), "--recipe", "render", "--count", "24"]
+    done = subprocess.run(command, env=cluster, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "24 pairs" in done.stdout
+    assert "ray job submit" in done.stderr
