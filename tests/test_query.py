@@ -16,10 +16,12 @@ from PIL import Image
 
 from bench.shard_measures.documented import documented_queries
 from jobs import generate, query
+from jobs.answers import collect
 from jobs.sharding import recipe_of
 from jobs.shards import Means, make_shards
+from pipeline.catalogue.question import asked, confined
 from pipeline.catalogue.runs import existing_run
-from pipeline.catalogue.views import VIEWS, refresh
+from pipeline.catalogue.views import VIEWS, open_views, refresh
 from pipeline.commit import parquet_bytes
 from pipeline.store import LocalStore
 from planted import pair, plant, shards, variant
@@ -57,9 +59,8 @@ def key(run: Path) -> str:
 def test_a_documented_query_runs(run: Path, title: str, sql: str) -> None:
     store, _ = existing_run(str(run))
     refresh(store)
-    with duckdb.connect() as con:
-        query.open_views(con, store)
-        answer = query.ask(con, sql)
+    with confined(store) as con, asked(con, sql) as reader:
+        answer = collect(reader)
     filled = ("balanced", "test set", "attack", "wrong", "cost", "quality")
     assert answer.columns and (bool(answer.rows) or not any(word in title for word in filled))
     assert not answer.rows or "leak" not in title
@@ -101,7 +102,7 @@ def test_results_and_labels_show_with_whatever_columns_their_makers_chose(tmp_pa
     store.write("labels.parquet", parquet_bytes(_labels(key)))
     refresh(store)
     with duckdb.connect() as con:
-        query.open_views(con, store)
+        open_views(con, store)
         assert con.execute("SELECT attack.name FROM results").fetchall() == [("pgd",)]
         assert con.execute("SELECT posterior FROM labels").fetchall() == [(0.9,)]
         assert con.execute("SELECT pair_label, pair_categories, image_label FROM samples").fetchall() == [

@@ -16,7 +16,7 @@ from schemas.errors import HazmatError, InputError
 MEMORY = "2GB"
 """What DuckDB may hold before it spills to disk. Groups of 1 M samples need about 1 GB; more only makes it faster."""
 
-BATCH = 10_000  # rows that are handed on at a time
+BATCH = 2_048  # rows that are handed on at a time: DuckDB's own vector
 
 Connection = Any  # duckdb.DuckDBPyConnection; the package is not typed for mypy here
 
