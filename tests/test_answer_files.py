@@ -34,8 +34,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(planted: Path, tmp_path: Path) -> Path:
     """A copy of it."""
-    folder = shutil.copytree(planted, tmp_path / "run")
-    return folder
+    return shutil.copytree(planted, tmp_path / "run")
 
 
 @pytest.fixture
