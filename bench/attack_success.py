@@ -26,22 +26,25 @@ from typing import Any
 import duckdb
 import psutil
 
-from bench.defence_measures.data import further
+from bench.defence.data import further
 from bench.report import report
-from classifiers.baseline import Saved
+from classifiers.saved import Saved
+from classifiers.targets import targets_of
 from jobs.attack import carry_out
-from jobs.attack_rounds import open_attack_round
-from jobs.attackers import attacks_of, targets_of
-from jobs.label import aggregate, label
-from jobs.recipes import RECIPES
-from jobs.roots import roots
-from jobs.sharding import pictogram
-from jobs.shards import Means, make_shards
-from pipeline.engine import run_units
-from pipeline.round import open_round, pending
-from pipeline.store import Store, open_store
+from jobs.label import label
+from jobs.recipes.named import RECIPES
+from jobs.recipes.prompts import roots
+from jobs.recipes.sharding import pictogram
+from pipeline.engines.engine import EngineOptions, run_units
+from pipeline.rounds.round import open_round, pending
+from pipeline.storage.open_store import open_store
+from pipeline.storage.store import Store
+from pipeline.votes.aggregate import aggregate
 from schemas.errors import HazmatError
 from schemas.run import RunConfig
+from stages.attack.by_name import attacks_of
+from stages.rounds.attack_round import open_attack_round
+from stages.rounds.shards_round import make_shards
 
 # Prompts that the baselines are trained on. With 2,000 scenes the text baseline flagged 4 % of its unsafe test rows, and
 # who flags nothing cannot be attacked; for the same reason a filter may flag one safe row in seven.
@@ -133,7 +136,7 @@ def baselines(folder: Path) -> None:
     further(folder, "-generate-embedded", RECIPES["pictogram"](drawn, roots(drawn)), "local")
     label(store, LABELLERS, "local")
     aggregate(store, "majority")
-    make_shards(store, config, pictogram(store.url), Means("local"))
+    make_shards(store, config, pictogram(store.url), EngineOptions("local"))
     for kind in BASELINES:
         if (folder / "models" / kind / "config.json").is_file():
             continue

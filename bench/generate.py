@@ -22,16 +22,17 @@ import numpy as np
 
 from bench.report import report
 from bench.stages import Tile
-from jobs.recipes import pictogram, render
-from pipeline.engine import run_units
+from jobs.recipes.pictogram import pictogram, render
+from pipeline.engines.engine import run_units
 from pipeline.plan import Plan
-from pipeline.round import open_round, pending
-from pipeline.store import open_store
+from pipeline.rounds.round import open_round, pending
+from pipeline.storage.image_codec import encode
+from pipeline.storage.open_store import open_store
 from schemas.prompt import Prompt
 from schemas.run import RunConfig
 from schemas.sample import Sample
 from stages.generate.replicate import Replicate
-from stages.sink.encode import Encode, encode
+from stages.image_io.encode import Encode
 from stages.world.draw import Pictures, draw
 from stages.world.grammar import prompts
 from stages.world.reader import read

@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 
 from bench.report import report
-from bench.world_measures.figures import Figure, share
+from bench.world.figures import Figure, share
 from pipeline.stage import Stage, Step
+from pipeline.storage.weights import REPOSITORY
 from schemas.sample import Sample
 from stages.generate.diffusion import Diffusion
 from stages.prompts.distinct import Distinct
 from stages.prompts.gated import Gated
 from stages.prompts.rewrite import Rewrite
 from stages.prompts.vocabulary import world_prompts
-from stages.weights import REPOSITORY
 from stages.world.reader import read
 from stages.world.vocabulary import VOCABULARY
 
@@ -39,7 +39,7 @@ def batched(stage: Stage, step: Step, samples: Sequence[Sample]) -> Iterator[Sam
     for first in range(0, len(samples), stage.batch_size):
         batch = samples[first : first + stage.batch_size]
         print(f"{stage.name}: {first} of {len(samples)}", file=sys.stderr, flush=True)
-        yield from step([sample.with_(slot=slot) for slot, sample in enumerate(batch)])
+        yield from step([sample.with_(batch_row=batch_row) for batch_row, sample in enumerate(batch)])
 
 
 def written_again(
@@ -49,7 +49,7 @@ def written_again(
     some = roots[: REPEATED * stage.batch_size]
     again = {made.parent: made.prompt for made in batched(stage, step, some)}
     spread = np.linspace(0, len(some) - 1, ALONE).astype(int)
-    lone = [(some[i].key, list(step([some[i].with_(slot=int(i) % stage.batch_size)]))) for i in spread]
+    lone = [(some[i].key, list(step([some[i].with_(batch_row=int(i) % stage.batch_size)]))) for i in spread]
     return {
         "same_text_again": share([again.get(root.key) == texts.get(root.key) for root in some]),
         "same_text_alone": share([(made[0].prompt if made else None) == texts.get(key) for key, made in lone]),

@@ -23,17 +23,18 @@ import torch
 
 from bench.report import report
 from classifiers.classifier import Classifier
-from jobs.training.batches import Batch, Source, Streamed
-from jobs.training.checkpoint import Checkpoint
-from jobs.training.encoding import encoded
-from jobs.training.group import Group
-from jobs.training.loop import Fit, encoders_of, optimiser_of
-from jobs.training.model import build
-from jobs.training.rows import ShardRows
-from jobs.training.settings import CLIP, Settings
-from jobs.training.survey import survey
-from pipeline.store import Store, open_store
-from stages.weights import model_directory
+from classifiers.data.labelled_shards import ShardRows
+from classifiers.saved import build
+from classifiers.training.batches import Batch, Source, Streamed
+from classifiers.training.checkpoint import Checkpoint
+from classifiers.training.config import CLIP, Settings
+from classifiers.training.dataset_check import survey
+from classifiers.training.feature_cache import encoded
+from classifiers.training.loop import Fit, encoders_of, optimiser_of
+from classifiers.training.process_group import Group
+from pipeline.storage.open_store import open_store
+from pipeline.storage.store import Store
+from pipeline.storage.weights import model_directory
 
 KINDS = ("late_fusion", "multimodal")
 REPEATS = 3

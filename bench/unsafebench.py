@@ -14,14 +14,14 @@ from collections import Counter
 import torch
 
 from bench.report import report
-from classifiers.encoder import Encoder
+from classifiers.layers.encoder import Encoder
+from classifiers.unsafebench.dataset.images import REAL, Picture
+from classifiers.unsafebench.judges.fitted_zoo import world_school
+from classifiers.unsafebench.judges.predictions import judge
+from classifiers.unsafebench.robustness.attack_subset import draws
+from classifiers.unsafebench.robustness.attacks import ITERATIONS, PROTOCOLS, attack_rows
 from classifiers.zoo.q16 import Q16
-from jobs.benchmarking.attacking import ITERATIONS, PROTOCOLS, attack_rows
-from jobs.benchmarking.draws import draws
-from jobs.benchmarking.fitted_zoo import world_school
-from jobs.benchmarking.judging import judge
-from jobs.benchmarking.pictures import REAL, Picture
-from stages.weights import model_directory
+from pipeline.storage.weights import model_directory
 
 COUNT = 500
 
@@ -33,7 +33,7 @@ def main() -> None:
     count = parser.parse_args().count
     torch.set_num_threads(1)
     encoder = Encoder.from_directory(model_directory("assets/world/clip"))
-    model = Q16.begun(encoder)
+    model = Q16.untrained(encoder)
     model.fit(world_school(encoder, REAL, 1000, seed=50).lesson)
     pool = world_school(encoder, REAL, 2 * count, seed=51).pictures
     pictures = [Picture(p.key, p.pixels, p.source, p.category or "hate", p.unsafe) for p in pool]

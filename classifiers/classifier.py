@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from classifiers.calibration import cut_of_safe
-from classifiers.contract import Coverage, Inputs, Scores, Targets
-from classifiers.encoder import Encoder
-from classifiers.losses import label_losses
+from classifiers.layers.calibration import cut_of_safe
+from classifiers.layers.encoder import Encoder
+from classifiers.layers.losses import label_losses
 from schemas.errors import InputError
+from schemas.protocols import Coverage, Inputs, Scores, Targets
 
 if TYPE_CHECKING:  # pictures from outside need PIL, training does not
     from classifiers.prediction import Picture, Prediction
@@ -53,7 +53,6 @@ class Classifier(nn.Module):
 
     @property
     def coverage(self) -> Coverage:
-        """As in the contract."""
         return Coverage(self.reads, self.scopes, self.categories)
 
     @property
@@ -92,7 +91,6 @@ class Classifier(nn.Module):
         return label_losses(self.verdicts(features), targets)
 
     def losses(self, inputs: Inputs, targets: Targets, embeddings: Tensor | None = None) -> dict[str, Tensor]:
-        """As in the contract."""
         return self.losses_of(self.features(inputs, embeddings), targets)
 
     def logits(self, inputs: Inputs, embeddings: Tensor | None = None) -> Tensor:
@@ -102,11 +100,9 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def score(self, inputs: Inputs) -> Scores:
-        """As in the contract."""
         return self.scores_of(self.features(inputs))
 
     def calibrate(self, inputs: Iterable[tuple[Inputs, Targets]], false_positive_rate: float) -> None:
-        """As in the contract."""
         self.calibrate_of(((self.features(rows), targets) for rows, targets in inputs), false_positive_rate)
 
     @torch.no_grad()
@@ -123,23 +119,18 @@ class Classifier(nn.Module):
         return predict(self, prompts, images)
 
     def encode(self, prompts: Sequence[str]) -> Tensor:
-        """As in the contract."""
         return self.encoder.encode([self.plain(prompt) for prompt in prompts])
 
     def decode(self, ids: Tensor) -> str:
-        """As in the contract."""
         return self.encoder.decode(ids)
 
     def embedding_table(self) -> Tensor:
-        """As in the contract."""
         return self.encoder.embedding_table()
 
     def editable(self, ids: Tensor) -> Tensor:
-        """As in the contract."""
         return self.encoder.editable(ids)
 
     def overruns(self, prompt: str) -> bool:
-        """As in the contract."""
         return self.encoder.overruns(self.plain(prompt))
 
     def plain(self, prompt: str) -> str:

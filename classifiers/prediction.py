@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from classifiers.contract import Inputs, Scores
 from schemas.errors import InputError
+from schemas.protocols import Inputs, Scores
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,8 +10,12 @@ from typing import Any
 
 import torch
 
+import classifiers.models
 from classifiers.classifier import Classifier
+from classifiers.layers.encoder import Encoder
 from schemas.errors import InputError
+from schemas.plug_ins import plug_ins
+from schemas.taxonomy import UNSAFEBENCH
 
 
 def load(folder: str | Path) -> Classifier:
@@ -23,18 +27,19 @@ def load(folder: str | Path) -> Classifier:
 
 
 def kind_of(name: str) -> type[Classifier]:
-    """The class of classifiers/NAME.py. Raises InputError where there is none."""
-    found: list[type] = []
+    """The class of classifiers/models/NAME.py. Raises InputError where there is none."""
+    module = f"{classifiers.models.__name__}.{name}"
+    found: list[object] = []
     if name.isidentifier():
         try:
-            found = [value for value in vars(import_module(f"classifiers.{name}")).values() if isinstance(value, type)]
+            found = list(vars(import_module(module)).values())
         except ModuleNotFoundError as error:
-            if error.name != f"classifiers.{name}":
+            if error.name != module:
                 raise  # the file is there, and what it imports is not
     for value in found:
-        if issubclass(value, Classifier) and vars(value).get("kind") == name:
+        if isinstance(value, type) and issubclass(value, Classifier) and vars(value).get("kind") == name:
             return value
-    raise InputError(f"there is no classifier {name!r}: no classifiers/{name}.py here with a class of that kind")
+    raise InputError(f"there is no classifier {name!r}: no classifiers/models/{name}.py here with a class of that kind")
 
 
 @dataclass(frozen=True)
@@ -79,3 +84,15 @@ class Saved:
         if not str(config.get("kind", "")).isidentifier():
             raise InputError(f"{path} names no kind of classifier; train one with jobs/train.py RUN --classifier NAME")
         return config
+
+
+def classifier_names() -> list[str]:
+    """Every classifier that can be trained."""
+    return list(plug_ins(classifiers.models, Classifier))  # type: ignore[type-abstract]
+
+
+def build(kind: str, clip: Path, name: str | None = None) -> Classifier:
+    """An untrained classifier on a CLIP, for all categories of the taxonomy. Raises InputError for a name that is none."""
+    if kind not in (names := classifier_names()):
+        raise InputError(f"--classifier {kind}: expected one of {', '.join(names)}")
+    return kind_of(kind)(Encoder.from_directory(clip), UNSAFEBENCH.ids, name or kind).eval()

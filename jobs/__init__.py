@@ -1,5 +1,5 @@
 """The commands and the recipes. Whatever of them is imported first, the number of threads is set before torch is loaded."""
 
-from jobs.threads import limit_threads
+from pipeline.engines.threads import limit_threads
 
 limit_threads()

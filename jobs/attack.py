@@ -13,14 +13,13 @@ import argparse
 import json
 import time
 
-from jobs.attack_rounds import open_attack_round
-from jobs.attackers import attacks_of, targets_of
-from jobs.command import DONE, QUARANTINED, resolve_out, run_command
-from jobs.generate import positive
-from jobs.label import open_run
-from jobs.opened_round import OpenedRound
-from pipeline.catalogue.runs import existing_run
-from pipeline.round import pending, run_digest
+from classifiers.targets import targets_of
+from jobs.command import DONE, QUARANTINED, positive, resolve_out, run_command
+from pipeline.engines.resumable import OpenedRound
+from pipeline.rounds.existing_run import existing_run, open_run
+from pipeline.rounds.round import pending, run_digest
+from stages.attack.by_name import attacks_of
+from stages.rounds.attack_round import open_attack_round
 
 
 def main() -> int:

@@ -1,12 +1,13 @@
 """What every command shares: exit codes, one-line errors, and where a relative `--out` lies."""
 
+import argparse
 import os
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.store import OBJECT_SCHEMES
+from pipeline.storage.store import OBJECT_SCHEMES
 from schemas.errors import HazmatError, InputError
 
 DONE, FAILED, BAD_INPUT, QUARANTINED = 0, 1, 2, 3
@@ -29,7 +30,7 @@ def run_command(command: Callable[[], int]) -> None:
         code = _complain(f"{where}: {error.strerror or error}. Mend that, then run the same command to go on.", FAILED)
     except Exception:
         traceback.print_exc()
-        code = _complain("this is a fault of Hazmat, not of your input; please report the lines above", FAILED)
+        code = _complain("internal error, please report it with the lines above", FAILED)
     sys.stdout.flush()
     sys.exit(code)
 
@@ -50,3 +51,10 @@ def resolve_out(out: str) -> str:
     here = Path.cwd()
     uploaded = "runtime_resources" in here.parts and "RAY_JOB_ID" in os.environ | {"RAY_JOB_ID": ""}
     return str((Path.home() / "hazmat" / out if uploaded else here / out).absolute())
+
+
+def positive(text: str) -> int:
+    """argparse type: an integer of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    return int(text)

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from jobs.command import DONE, QUARANTINED, run_command
-from jobs.contact_sheet import contact_sheet
-from pipeline.store import open_store
+from pipeline.catalogue.contact_sheet import contact_sheet
+from pipeline.storage.open_store import open_store
 from schemas.errors import HazmatError
 
 PAIRS = 256

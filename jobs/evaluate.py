@@ -17,21 +17,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jobs.attackers import targets_of
-from jobs.command import DONE, resolve_out, run_command
-from jobs.evaluation.cases import Case, cases_of
-from jobs.evaluation.gradients import gradient_checks
-from jobs.evaluation.kept import judged_by, kept_for
-from jobs.evaluation.latency import latency
-from jobs.evaluation.measures import measures, opened
-from jobs.evaluation.results import FOLDER
-from jobs.evaluation.table import printed
-from jobs.evaluation.tasks import Asked, attacked_rows, carry_out_all, tasks_of
-from jobs.evaluation.trials import EPSILON, sanity_trials, trials_of
-from jobs.generate import positive
-from jobs.label import open_run
-from jobs.sharding import SHARDING, recipe_of
-from pipeline.catalogue.runs import existing_run
+from classifiers.evaluation.attack_suite import EPSILON, sanity_trials, trials_of
+from classifiers.evaluation.captures import judged_by, kept_for
+from classifiers.evaluation.cases import Case, cases_of
+from classifiers.evaluation.gradient_checks import gradient_checks
+from classifiers.evaluation.latency import latency
+from classifiers.evaluation.metrics import measures, opened
+from classifiers.evaluation.report import printed
+from classifiers.evaluation.results import FOLDER
+from classifiers.evaluation.tasks import EvaluationConfig, attacked_rows, carry_out_all, tasks_of
+from classifiers.targets import targets_of
+from jobs.command import DONE, positive, resolve_out, run_command
+from jobs.recipes.sharding import SHARDING, recipe_of
+from pipeline.rounds.existing_run import existing_run, open_run
 from schemas.catalogue import SPLITS
 from schemas.run import RunConfig
 
@@ -87,7 +85,7 @@ def parse() -> argparse.Namespace:
     return given
 
 
-def asked_of(given: argparse.Namespace) -> Asked:
+def asked_of(given: argparse.Namespace) -> EvaluationConfig:
     """The command line as what is asked for. Raises InputError for names that are none."""
     store = open_run(resolve_out(given.run))
     _, config = existing_run(store.url)
@@ -96,7 +94,7 @@ def asked_of(given: argparse.Namespace) -> Asked:
     unsafe, safe = (int(part) for part in given.rows.split(","))
     wanted = [name.strip() for name in given.attacks.split(",") if name.strip()]
     trials = trials_of(wanted, given.adaptive, (unsafe, safe), given.epsilon)
-    return Asked(
+    return EvaluationConfig(
         store=store,
         private=config.restricted,
         data=given.data if given.data in SPLITS else str(Path(given.data).absolute()),
@@ -118,7 +116,7 @@ def held_out_attacks(config: RunConfig, url: str) -> frozenset[str]:
     return frozenset(one.name.removeprefix("attack:") for one in sets if one.name.startswith("attack:"))
 
 
-def summary(asked: Asked, cases: Sequence[Case], sanity: bool) -> dict[str, Any]:
+def summary(asked: EvaluationConfig, cases: Sequence[Case], sanity: bool) -> dict[str, Any]:
     """All figures of these scorers on this data, of every attack that their rows hold."""
     names = [Path(saved.folder).name for saved, _ in asked.scorers]
     with opened(asked.store, asked.dataset, names) as con:

@@ -13,15 +13,15 @@ import json
 import time
 from dataclasses import replace
 
-from jobs.command import DONE, QUARANTINED, resolve_out, run_command
-from jobs.estimate import print_estimate
-from jobs.progress import watched
-from jobs.recipes import RECIPES
-from jobs.restricted import check_restricted
-from jobs.roots import roots
-from pipeline.engine import run_units
-from pipeline.round import Round, environment, open_round, pending, run_digest
-from pipeline.store import open_store
+from jobs.command import DONE, QUARANTINED, positive, resolve_out, run_command
+from jobs.recipes.named import RECIPES
+from jobs.recipes.prompts import roots
+from jobs.recipes.restricted import check_restricted
+from pipeline.engines.engine import run_units
+from pipeline.engines.estimate import print_estimate
+from pipeline.engines.progress import watched
+from pipeline.rounds.round import Round, environment, open_round, pending, run_digest
+from pipeline.storage.open_store import open_store
 from schemas.run import RunConfig
 
 ROUND = "rounds/000-generate"
@@ -50,13 +50,6 @@ def parse() -> tuple[RunConfig, bool, bool]:
     dry_run, as_json = given.pop("dry_run"), given.pop("json")
     config = RunConfig(**given)
     return replace(config, out=resolve_out(config.out)), dry_run, as_json
-
-
-def positive(text: str) -> int:
-    """argparse type: an integer of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
-    return int(text)
 
 
 def main() -> int:

@@ -22,17 +22,15 @@ from typing import Any
 
 import torch
 
-from classifiers.saved import Saved, kind_of
-from jobs.generate import positive
-from jobs.label import open_run
-from jobs.shards import Means
-from jobs.training.fitting import train
-from jobs.training.group import Group
-from jobs.training.model import classifier_names
-from jobs.training.rounds import Adding, add_variants
-from jobs.training.settings import CLIP, Settings
-from pipeline.catalogue.runs import existing_run
-from pipeline.store import Store
+from classifiers.saved import Saved, classifier_names, kind_of
+from classifiers.training.adversarial_rounds import AdversarialDataConfig, add_variants
+from classifiers.training.config import CLIP, Settings
+from classifiers.training.process_group import Group
+from classifiers.training.train import train
+from jobs.command import positive
+from pipeline.engines.engine import EngineOptions
+from pipeline.rounds.existing_run import existing_run, open_run
+from pipeline.storage.store import Store
 
 ATTACKS = {"image": "pgd", "prompt": "token_substitution,homoglyphs,typos"}
 """By what the classifier reads, one each of: gradients on pixels, on words, signs for letters, slips. All of them search."""
@@ -43,9 +41,9 @@ def main() -> int:
     given = parse()
     store = open_run(resolve_out(given.run))
     started = time.monotonic()
-    adding = Adding(
+    adding = AdversarialDataConfig(
         attacks=given.attacks or attacks_on(given.classifier), samples=given.samples, epsilon=given.adversarial, aim=given.aim,
-        labellers=given.labellers, means=Means(given.engine, given.attack_workers),
+        labellers=given.labellers, means=EngineOptions(given.engine, given.attack_workers),
     )  # fmt: skip
     settings = Settings(
         classifier=given.classifier, name=given.name, clip=given.clip, epochs=given.epochs, seed=given.seed,
@@ -71,7 +69,7 @@ def attacks_on(classifier: str) -> str:
 
 
 def harden(
-    store: Store, settings: Settings, adding: Adding, rounds: int, workers: int | None = None
+    store: Store, settings: Settings, adding: AdversarialDataConfig, rounds: int, workers: int | None = None
 ) -> list[dict[str, Any]]:
     """All rounds; what each did. A round that is done is known by `models/NAME/hardening.json`, and not done again."""
     current, done = f"models/{settings.classifier}", []
@@ -100,7 +98,7 @@ def fitted(url: str, settings: Settings, workers: int | None) -> dict[str, Any]:
     """Train in this process, or on Ray's workers."""
     if workers is None:
         return train(url, settings, Group(device=torch.device("cuda" if torch.cuda.is_available() else "cpu")))
-    from jobs.ray_trainer import train_on_ray
+    from classifiers.training.ray_trainer import train_on_ray
 
     return train_on_ray(url, settings, workers)
 
@@ -128,7 +126,12 @@ def parse() -> argparse.Namespace:
         "--samples", type=positive, default=256, metavar="N", help="clean ones that are attacked (default: %(default)s)"
     )
     add("--aim", default="both", choices=("evade", "false_flag", "both"))
-    add("--labellers", default=Adding.labellers, metavar="A,B", help="of the variants (default: %(default)s)")
+    add(
+        "--labellers",
+        default=AdversarialDataConfig.labellers,
+        metavar="A,B",
+        help="of the variants (default: %(default)s)",
+    )
     add("--adversarial", type=float, default=2 / 255, metavar="EPS", help="budget of pixels (default: 2/255)")
     add("--attack-steps", type=positive, default=3, metavar="N", help="of that attack on the way (default: 3)")
     add("--token-budget", type=int, default=4, metavar="N", help="words or letters changed on the way (default: 4)")

@@ -15,18 +15,14 @@ import time
 from pathlib import Path
 
 from jobs.command import DONE, QUARANTINED, resolve_out, run_command
-from jobs.label_rounds import open_label_round
-from jobs.labellers import labellers_of
-from jobs.people import export_tasks, import_votes
-from pipeline.catalogue.runs import existing_run
-from pipeline.commit import parquet_bytes
-from pipeline.round import pending, run_digest
-from pipeline.store import Store, open_store
-from pipeline.votes.agreement import agreement_table
-from pipeline.votes.labels import METHODS, Policy, labels_of
-from pipeline.votes.read import read_votes, sources_of
-from schemas.errors import InputError
-from schemas.taxonomy import UNSAFEBENCH
+from pipeline.rounds.existing_run import open_run
+from pipeline.rounds.round import pending, run_digest
+from pipeline.storage.store import Store
+from pipeline.votes.aggregate import aggregate
+from pipeline.votes.labels import METHODS
+from stages.label.by_name import labellers_of
+from stages.rounds.human_votes import export_tasks, import_votes
+from stages.rounds.label_round import open_label_round
 
 
 def parse() -> argparse.Namespace:
@@ -68,12 +64,6 @@ def main() -> int:
     return QUARANTINED if summary.get("quarantined") else DONE
 
 
-def open_run(url: str) -> Store:
-    """The store of the run; what is written to a restricted one stays its owner's alone. Raises InputError if there is no run."""
-    store, config = existing_run(url)
-    return open_store(store.url, private=config.restricted)
-
-
 def label(store: Store, names: str, engine: str) -> dict[str, object]:
     """Carry out what is left of the round of these labellers."""
     started = time.monotonic()
@@ -90,30 +80,6 @@ def label(store: Store, names: str, engine: str) -> dict[str, object]:
         "labelled_now": made,
         "seconds": round(seconds, 2),
         "digest": run_digest(receipts),
-    }
-
-
-def aggregate(store: Store, method: str) -> dict[str, object]:
-    """Derive labels.parquet, and agreement.parquet if people voted."""
-    votes, digest = read_votes(store)
-    if votes.num_rows == 0:
-        raise InputError(f"{store.url} holds no votes; run jobs/label.py {store.url} --labellers A,B first")
-    policy = Policy(UNSAFEBENCH.name, UNSAFEBENCH.version, UNSAFEBENCH.ids)
-    labels = labels_of(votes, method, policy, digest)
-    store.write("labels.parquet", parquet_bytes(labels))
-    agreement = agreement_table(votes, sources_of(store), policy.categories)
-    if agreement.num_rows:
-        store.write("agreement.parquet", parquet_bytes(agreement))
-    counts = labels.group_by(["scope", "label"]).aggregate([([], "count_all")]).to_pylist()
-    return {
-        "labels": f"{store.url}/labels.parquet",
-        "votes": votes.num_rows,
-        "annotators": len(votes["annotator"].unique()),
-        **{
-            f"{row['scope']} {row['label']}": row["count_all"]
-            for row in sorted(counts, key=lambda r: (r["scope"], r["label"]))
-        },
-        "agreement_rows": agreement.num_rows,
     }
 
 

@@ -22,15 +22,15 @@ from pathlib import Path
 import duckdb
 
 from classifiers.classifier import Classifier
-from classifiers.perspective import Perspective
+from classifiers.families.perspective import Perspective
+from classifiers.moderation.predictions import Question, answer, part_name, parts
+from classifiers.moderation.sources import source_of
 from classifiers.saved import Saved
-from jobs.command import DONE, QUARANTINED, resolve_out, run_command
-from jobs.generate import positive
-from jobs.moderation.answering import Question, answer, part_name, parts
-from jobs.moderation.items import source_of
-from pipeline.store import LocalStore, open_store
+from jobs.command import DONE, QUARANTINED, positive, resolve_out, run_command
+from pipeline.storage.local_store import LocalStore
+from pipeline.storage.open_store import open_store
+from pipeline.storage.weights import local_directory
 from schemas.errors import InputError
-from stages.weights import local_directory
 
 CLASSIFIER = "assets/world/linear_probe"  # the best of the three so far (docs/perspective.md)
 SHOWN = 10  # unsafe pictures in the summary for people

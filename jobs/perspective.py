@@ -23,24 +23,22 @@ from pathlib import Path
 
 import torch
 
-from classifiers.base_model import base_folder
-from classifiers.encoder import Encoder
-from classifiers.linear_probe import LinearProbe
-from classifiers.llava import Llava
-from classifiers.perspective import PerCategory
+from classifiers.data.labelled_pictures import Pictures
+from classifiers.families.perspective import PerCategory
+from classifiers.layers.encoder import Encoder
+from classifiers.models.linear_probe import LinearProbe
+from classifiers.models.vision_language import VisionLanguage
+from classifiers.perspective import fit_probes, lora
+from classifiers.perspective.pretraining.pretrain import Order, pretrain
+from classifiers.perspective.threshold import best_threshold
 from classifiers.saved import kind_of
-from classifiers.vision_language import VisionLanguage
-from jobs.command import DONE, resolve_out, run_command
-from jobs.generate import positive
-from jobs.perspective_training import fitting, lora
-from jobs.perspective_training.pictures import Pictures
-from jobs.perspective_training.pretrain import Order, pretrain
-from jobs.perspective_training.threshold import best_threshold
-from pipeline.catalogue.runs import existing_run
-from pipeline.store import OBJECT_SCHEMES
+from classifiers.vlm.llava import Llava
+from jobs.command import DONE, positive, resolve_out, run_command
+from pipeline.rounds.existing_run import existing_run
+from pipeline.storage.store import OBJECT_SCHEMES
+from pipeline.storage.weights import base_folder, model_directory
 from schemas.errors import InputError
 from schemas.taxonomy import UNSAFEBENCH
-from stages.weights import model_directory
 
 METHODS = ("linear_probe", "prompt_learning", "vision_language")
 CLIP, BASE = "assets/world/clip", "assets/world/vlm"
@@ -59,7 +57,11 @@ def parse() -> argparse.Namespace:
     tune("--base", default=BASE, metavar="DIR", help="of vision_language: a LLaVA (default: %(default)s)")
     tune("--without", default="", metavar="A,B", help="generators whose pictures are held out")
     tune(
-        "--words", type=positive, default=0, metavar="N", help="linear_probe: read N visual words (fitting.WITH_WORDS)"
+        "--words",
+        type=positive,
+        default=0,
+        metavar="N",
+        help="linear_probe: read N visual words (fit_probes.WITH_WORDS)",
     )
     tune("--at-most", type=positive, metavar="N", help="pictures to train on")
     tune("--epochs", type=float, help="default: 30, 80 and 1, the paper's")
@@ -114,9 +116,9 @@ def fit(given: argparse.Namespace, pictures: Pictures, folder: Path) -> dict[str
     reads = {"words": given.words} if given.words else {}
     model = kind(Encoder.from_directory(model_directory(given.clip)), UNSAFEBENCH.ids, folder.name, **reads).eval()
     model.origin = given.clip if Path(given.clip).is_dir() else None  # a hub's model is saved with the probes
-    recipe = replace(fitting.WITH_WORDS if given.words else fitting.RECIPES[given.method], seed=given.seed)
+    recipe = replace(fit_probes.WITH_WORDS if given.words else fit_probes.RECIPES[given.method], seed=given.seed)
     recipe = recipe if given.epochs is None else replace(recipe, epochs=max(1, round(given.epochs)))
-    losses = fitting.fit(model, pictures, recipe if given.rate is None else replace(recipe, rate=given.rate))
+    losses = fit_probes.fit(model, pictures, recipe if given.rate is None else replace(recipe, rate=given.rate))
     model.save(folder)
     return {"first_loss": round(losses[0], 4), "loss": round(losses[-1], 4), "epochs": len(losses)}
 

@@ -7,15 +7,16 @@ What succeeds now is committed in a round of its own (`rounds/NNN-retry-STAGE`);
 import argparse
 
 from jobs.command import DONE, QUARANTINED, run_command
-from jobs.progress import watched
-from jobs.recipes import RECIPES
-from jobs.retrying import retry_plans
-from jobs.roots import roots
-from pipeline.engine import run_units
-from pipeline.round import next_round, open_round, pending
-from pipeline.store import open_store
+from jobs.recipes.named import RECIPES
+from jobs.recipes.prompts import roots
+from pipeline.engines.engine import run_units
+from pipeline.engines.progress import watched
+from pipeline.rounds.round import open_round, pending
+from pipeline.rounds.rounds import next_round
+from pipeline.storage.open_store import open_store
 from schemas.errors import InputError
 from schemas.run import RunConfig
+from stages.rounds.retry_round import retry_plans
 
 
 def main() -> int:

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from jobs.command import DONE, resolve_out, run_command
-from jobs.sharding import recipe_of
-from jobs.shards import Means, write_shards
-from pipeline.catalogue.runs import existing_run
+from jobs.recipes.sharding import recipe_of
 from pipeline.catalogue.views import refresh
-from pipeline.revocation import enter, remove, with_descendants
-from pipeline.shards import MANIFEST
+from pipeline.dataset.revocation import enter, remove, with_descendants
+from pipeline.dataset.shards import MANIFEST
+from pipeline.engines.engine import EngineOptions
+from pipeline.rounds.existing_run import existing_run
 from schemas.errors import InputError
+from stages.rounds.shards_round import write_shards
 
 
 def main() -> int:
@@ -40,7 +41,7 @@ def main() -> int:
     if manifest is not None:
         before = json.loads(manifest)
         figures = _without(before["made_from"], gone) | {"revoked": len(entered)}
-        now = write_shards(store, config, recipe_of(config, store.url), Means("local"), figures)
+        now = write_shards(store, config, recipe_of(config, store.url), EngineOptions("local"), figures)
         known = [shard["files"] for shard in before["shards"]]
         rewritten = sum(shard["files"] not in known for shard in now["shards"])
     refresh(store)

@@ -20,11 +20,11 @@ from typing import Any
 
 import torch
 
-from jobs.generate import positive
-from jobs.training.fitting import train
-from jobs.training.group import Group
-from jobs.training.model import classifier_names
-from jobs.training.settings import CLASS_WEIGHTS, CLIP, Settings
+from classifiers.saved import classifier_names
+from classifiers.training.config import CLASS_WEIGHTS, CLIP, Settings
+from classifiers.training.process_group import Group
+from classifiers.training.train import train
+from jobs.command import positive
 
 EPOCHS, EPOCHS_ANEW = 30, 5  # where features are kept, and where every epoch runs the encoders
 
@@ -36,7 +36,7 @@ def main() -> int:
     if given.workers is None:
         metrics = train(url, settings, Group(device=torch.device("cuda" if torch.cuda.is_available() else "cpu")))
     else:
-        from jobs.ray_trainer import train_on_ray
+        from classifiers.training.ray_trainer import train_on_ray
 
         metrics = train_on_ray(url, settings, given.workers)
     summarise(metrics)

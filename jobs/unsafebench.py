@@ -18,19 +18,15 @@ import argparse
 import json
 from pathlib import Path
 
-from classifiers.contract import Differentiable, Scorer
-from classifiers.encoder import Encoder
-from classifiers.zoo.vlm import Vlm
-from jobs.benchmarking.attacking import ITERATIONS
-from jobs.benchmarking.construction import Found, Size
-from jobs.benchmarking.draws import PICTURES, PICTURES_VLM
-from jobs.benchmarking.fitted_zoo import COUNT, fitted_zoo, school, world_zoo
-from jobs.benchmarking.judges_elsewhere import by_labellers, by_service
-from jobs.benchmarking.keywords import of_definition
-from jobs.benchmarking.pictures import GENERATED, REAL, Picture, read_set
-from jobs.benchmarking.published_zoo import attackable, in_place, loaded
-from jobs.benchmarking.responses import reader
-from jobs.benchmarking.whole import (
+from classifiers.layers.encoder import Encoder
+from classifiers.unsafebench.dataset.construction import Found, Size
+from classifiers.unsafebench.dataset.images import GENERATED, REAL, Picture, read_set
+from classifiers.unsafebench.dataset.keywords import of_definition
+from classifiers.unsafebench.judges.fitted_zoo import COUNT, fitted_zoo, school, world_zoo
+from classifiers.unsafebench.judges.published_zoo import attackable, in_place, loaded
+from classifiers.unsafebench.judges.remote_judges import by_labellers, by_service
+from classifiers.unsafebench.judges.response_classifier import reader
+from classifiers.unsafebench.protocol import (
     Bench,
     case_study,
     construction,
@@ -40,10 +36,14 @@ from jobs.benchmarking.whole import (
     robustness,
     settle,
 )
-from jobs.generate import positive
+from classifiers.unsafebench.robustness.attack_subset import PICTURES, PICTURES_VLM
+from classifiers.unsafebench.robustness.attacks import ITERATIONS
+from classifiers.zoo.vlm import Vlm
+from jobs.command import positive
+from pipeline.storage.weights import REPOSITORY, model_directory
 from schemas.errors import InputError
+from schemas.protocols import Differentiable, Scorer
 from schemas.taxonomy import UNSAFEBENCH
-from stages.weights import REPOSITORY, model_directory
 
 ANNOTATORS = "image_safety,open_nsfw,zero_shot"
 CLIP = "assets/world/clip"

@@ -13,10 +13,10 @@ import json
 import time
 
 from jobs.command import DONE, FAILED, resolve_out, run_command
-from jobs.sharding import recipe_of
-from pipeline.catalogue.audit import Audit
-from pipeline.catalogue.runs import existing_run
-from pipeline.catalogue.verify import verify_run
+from jobs.recipes.sharding import recipe_of
+from pipeline.dataset.audit import Audit
+from pipeline.dataset.verify import verify_run
+from pipeline.rounds.existing_run import existing_run
 
 
 def main() -> int:

@@ -15,12 +15,12 @@ import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: see jobs/world_training/parallel.py
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: see stages/world/training/process_group.py
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import argparse
 
-from jobs.world_training.recipes import PARTS, Order, train
+from stages.world.training.parts import PARTS, TrainConfig, train
 
 
 def arguments() -> argparse.Namespace:
@@ -41,7 +41,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     given = arguments()
     train(
-        Order(
+        TrainConfig(
             part=given.part,
             out=given.out,
             work=given.work,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from hashlib import blake2b
 from itertools import islice
 
-from pipeline.commit import Pack, PackPictures
+from pipeline.pack import Pack, PackPictures
 from pipeline.stage import Stage
 from schemas.errors import HazmatError
 from schemas.sample import Sample

@@ -28,7 +28,7 @@ class Stage(ABC):
 
     `needs` and `adds` name fields of Sample: the plan is checked with them before anything heavy starts.
     `batch_size` is the planned shape of a batch: a step that computes in batches always computes `batch_size` rows and puts
-    `sample.slot` in its own row, so that a sample gets the same bytes alone as in company (DESIGN 3.3).
+    `sample.batch_row` in its own row, so that a sample gets the same bytes alone as in company (DESIGN 3.3).
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()

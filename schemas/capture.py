@@ -49,7 +49,7 @@ def block_name(path: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Caught:
+class CapturedArray:
     """One array of one sample: `name` without the step, `step` steps done, the scheduler's `timestep`."""
 
     name: str
@@ -67,10 +67,10 @@ class Caught:
 class CapturedSample(Sample):
     """A sample with what was kept of its drawing, in memory only; children have none of it."""
 
-    caught: tuple[Caught, ...] = field(default=(), repr=False)
+    caught: tuple[CapturedArray, ...] = field(default=(), repr=False)
 
     @classmethod
-    def of(cls, sample: Sample, caught: Iterable[Caught]) -> Self:
+    def of(cls, sample: Sample, caught: Iterable[CapturedArray]) -> Self:
         """The same sample with these."""
         return cls(**{one.name: getattr(sample, one.name) for one in fields(Sample)}, caught=tuple(caught))
 

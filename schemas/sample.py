@@ -62,7 +62,7 @@ class Sample:
     encoded: bytes | None = None  # the picture file
     votes: tuple[Vote, ...] = ()  # committed beside the sample, never in its row
     signatures: dict[str, Any] | None = None  # columns of `schemas.signature`, gathered by its stages
-    slot: int = 0  # row in the planned batch: a re-run of this sample alone must use the same row (DESIGN 3.3)
+    batch_row: int = 0  # row in the planned batch: a re-run of this sample alone must use the same row (DESIGN 3.3)
 
     @classmethod
     def from_prompt(cls, prompt: Prompt, run_seed: int) -> Self:
@@ -96,7 +96,7 @@ class Sample:
         return replace(self, **{**own, **changes})
 
 
-TRANSIENT = ("pixels", "encoded", "votes", "slot", "signatures")
+TRANSIENT = ("pixels", "encoded", "votes", "batch_row", "signatures")
 LOCATION = ("tar", "tar_offset", "tar_size")
 STORED = tuple(field.name for field in fields(Sample) if field.name not in TRANSIENT)
 

@@ -1,29 +1,37 @@
 """The street is one way, and every plug-in keeps the contract, also the one that is written tomorrow."""
 
 import ast
-import importlib
 import pickle
-import pkgutil
+import subprocess
+import sys
 from dataclasses import fields, is_dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 
-import stages
 from pipeline.stage import Stage
 from schemas.sample import Sample
+from tests.support.plugins import stage_classes
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("schemas", "pipeline", "stages", "classifiers", "jobs")
-MAY_IMPORT = {
-    "schemas": {"schemas"},
-    "pipeline": {"schemas", "pipeline"},
-    "stages": {"schemas", "pipeline", "stages", "classifiers.contract"},
-    "classifiers": {"schemas", "classifiers"},
-    "jobs": {"schemas", "pipeline", "stages", "classifiers", "jobs"},
+FLOORS = ("schemas", "pipeline", "stages", "classifiers", "jobs", "bench")
+"""The street: each may import what stands before it, and nothing behind it."""
+PACKAGES = FLOORS[:-1]
+MAY_IMPORT_RAY = {
+    "pipeline/engines/ray_cluster.py",
+    "pipeline/engines/ray_engine.py",
+    "classifiers/training/ray_trainer.py",
 }
-MAY_IMPORT_RAY = {"pipeline/ray_cluster.py", "pipeline/ray_engine.py", "jobs/ray_trainer.py"}
+DEPLOYED = ("layers", "families", "models", "vlm", "zoo", "classifier", "saved", "prediction")
+"""Of `classifiers`: what serves needs no engine and no catalogue."""
+UNTIL_A_RECIPE_IS_A_VALUE = {
+    ("classifiers/training/adversarial_of_world.py", "jobs.recipes.sharding"),
+    ("classifiers/training/adversarial_rounds.py", "jobs.recipes.sharding"),
+    ("pipeline/engines/regenerate.py", "jobs.recipes.named"),
+    ("stages/rounds/attack_round.py", "jobs.recipes.named"),
+    ("stages/rounds/attack_round.py", "jobs.recipes.pictogram"),
+}
 SAMPLE_FIELDS = {field.name for field in fields(Sample)}
 
 
@@ -42,14 +50,58 @@ def sources(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_imports_run_one_way(package: str) -> None:
-    for file in sources(package):
+def against_the_street(file: str, name: str) -> bool:
+    """Whether the repository's `file` may not import the module `name`."""
+    place, module = file.split("/"), [*name.split("."), ""]
+    if module[0] not in FLOORS or place[0] not in FLOORS:
+        return module[0] == "tests" and place[0] != "tests"
+    if FLOORS.index(module[0]) > FLOORS.index(place[0]):
+        return True
+    if place[0] == "classifiers" and place[1].removesuffix(".py") in DEPLOYED:
+        own = module[0] == "classifiers" and module[1] in (*DEPLOYED, "")
+        return not (own or module[0] == "schemas" or name.startswith("pipeline.storage"))
+    if place[0] == module[0] == "jobs":
+        return module[1] not in ("recipes", "command", "")
+    return False
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_imports_run_one_way(floor: str) -> None:
+    for file in sources(floor):
+        place = file.relative_to(ROOT).as_posix()
         for name in imports_of(file):
-            top = name.split(".")[0]
-            if top in (*PACKAGES, "tests", "bench"):
-                allowed = top in MAY_IMPORT[package] or name in MAY_IMPORT[package]
-                assert allowed, f"{file.relative_to(ROOT)} imports {name}"
+            if (place, name) not in UNTIL_A_RECIPE_IS_A_VALUE:
+                assert not against_the_street(place, name), f"{place} imports {name}"
+
+
+@pytest.mark.parametrize("lower", range(len(FLOORS)))
+@pytest.mark.parametrize("upper", range(len(FLOORS)))
+def test_the_rule_names_every_import_of_a_higher_floor(lower: int, upper: int) -> None:
+    assert against_the_street(f"{FLOORS[lower]}/somewhere.py", f"{FLOORS[upper]}.recipes.x") == (upper > lower)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("jobs/train.py", "jobs.harden"),
+        ("jobs/recipes/pictogram.py", "jobs.generate"),
+        ("classifiers/models/text.py", "pipeline.catalogue.duck"),
+        ("classifiers/saved.py", "classifiers.training.train"),
+        ("classifiers/prediction.py", "stages.generate.diffusion"),
+        ("pipeline/plan.py", "tests.support.runs"),
+    ],
+)
+def test_the_rule_names_commands_of_commands_and_what_deployed_code_must_not_need(file: str, name: str) -> None:
+    assert against_the_street(file, name)
+
+
+def test_deployed_code_loads_neither_ray_nor_duckdb() -> None:
+    script = (
+        "import sys, classifiers.saved as saved; saved.classifier_names();"
+        "print([name for name in ('ray', 'duckdb') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
 
 
 def test_only_the_ray_engine_and_the_trainers_launcher_import_ray() -> None:
@@ -70,17 +122,6 @@ def test_no_other_installed_distribution_owns_one_of_our_names() -> None:
             continue
         tops = {Path(str(file)).parts[0] for file in distribution.files or () if str(file).endswith(".py")}
         assert not tops & {*PACKAGES}, f"{distribution.metadata['Name']} brings {tops & {*PACKAGES}}"
-
-
-def stage_classes() -> list[type[Stage]]:
-    """Every concrete Stage in the packages below `stages`."""
-    found: list[type[Stage]] = []
-    for module in pkgutil.walk_packages(stages.__path__, "stages."):
-        for value in vars(importlib.import_module(module.name)).values():
-            own = isinstance(value, type) and issubclass(value, Stage) and value.__module__ == module.name
-            if own and not getattr(value, "__abstractmethods__", None):
-                found.append(value)
-    return found
 
 
 @pytest.mark.parametrize("stage", stage_classes(), ids=lambda stage: stage.__name__)

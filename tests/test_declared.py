@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from declared import declared, run_declared, undeclared
 from jobs import query
-from labelled_run import labelled_run
 from pipeline.catalogue.views import VIEWS
+from tests.support.declared import declared, run_declared, undeclared
+from tests.support.labelled_run import labelled_run
 
 
 def test_the_environment_of_these_tests_lacks_what_only_developers_have(tmp_path: Path) -> None:

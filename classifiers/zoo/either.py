@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from classifiers.contract import Coverage, Differentiable, Inputs, Scores
+from schemas.protocols import Coverage, Differentiable, Inputs, Scores
 
 
 class Either(nn.Module):
@@ -22,7 +22,6 @@ class Either(nn.Module):
         self.coverage = Coverage(frozenset({"image"}), ("image",), tuple(named))
 
     def logits(self, inputs: Inputs, embeddings: Tensor | None = None) -> Tensor:
-        """As in the contract."""
         del embeddings
         each = [judge.logits(inputs) for judge in self.judges]
         margin = torch.stack([found[:, 1] - found[:, 0] for found in each]).amax(dim=0)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
-from classifiers.encoder import Encoder
-from classifiers.zoo.eyes import ClipEyes, Eyes
+from classifiers.layers.encoder import Encoder
+from classifiers.zoo.backbone import Backbone, ClipEyes
 from classifiers.zoo.fitting import Lesson, Schedule, balance, descend
 from classifiers.zoo.picture_judge import PictureJudge
 from classifiers.zoo.weights import state_of, wanted
@@ -42,7 +42,7 @@ class MultiHeaded(PictureJudge):
     name: ClassVar[str] = "multi_headed"
     claims: ClassVar[tuple[str, ...]] = tuple(FILES)
 
-    def __init__(self, eyes: Eyes) -> None:
+    def __init__(self, eyes: Backbone) -> None:
         super().__init__(eyes)
         self.heads = nn.ModuleList(head(eyes.width) for _ in FILES)
         self.eval()
@@ -56,7 +56,7 @@ class MultiHeaded(PictureJudge):
         return [[place] for place in range(len(FILES))]
 
     @classmethod
-    def published(cls, eyes: Eyes, folder: Path, suffix: str = ".pt") -> Self:
+    def published(cls, eyes: Backbone, folder: Path, suffix: str = ".pt") -> Self:
         """From the five files. Raises InputError for one that is missing or of another shape."""
         model = cls(eyes)
         for each, name in zip(model.heads, FILES.values(), strict=True):
@@ -66,7 +66,7 @@ class MultiHeaded(PictureJudge):
         return model.eval()
 
     @classmethod
-    def begun(cls, encoder: Encoder) -> Self:
+    def untrained(cls, encoder: Encoder) -> Self:
         """Random heads."""
         torch.manual_seed(0)
         return cls(ClipEyes.of(encoder))

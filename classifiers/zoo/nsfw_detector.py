@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import normalize
 
-from classifiers.encoder import Encoder
-from classifiers.zoo.eyes import ClipEyes, Eyes
+from classifiers.layers.encoder import Encoder
+from classifiers.zoo.backbone import Backbone, ClipEyes
 from classifiers.zoo.fitting import Lesson, Schedule, balance, descend
 from classifiers.zoo.picture_judge import PictureJudge
 from classifiers.zoo.weights import state_of, wanted
@@ -46,7 +46,7 @@ class NsfwDetector(PictureJudge):
     name: ClassVar[str] = "nsfw_detector"
     claims: ClassVar[tuple[str, ...]] = ("harassment", "sexual")
 
-    def __init__(self, eyes: Eyes) -> None:
+    def __init__(self, eyes: Backbone) -> None:
         super().__init__(eyes)
         layers: OrderedDict[str, nn.Module] = OrderedDict(norm=Standardise(eyes.width))
         for number, (inside, out) in enumerate(zip((eyes.width, *WIDTHS), WIDTHS, strict=False), 1):
@@ -61,7 +61,7 @@ class NsfwDetector(PictureJudge):
         return logit
 
     @classmethod
-    def published(cls, eyes: Eyes, file: Path) -> Self:
+    def published(cls, eyes: Backbone, file: Path) -> Self:
         """From the ported state dict. Raises InputError for another shape."""
         model = cls(eyes)
         shapes = {name: tuple(value.shape) for name, value in model.head.state_dict().items()}
@@ -69,7 +69,7 @@ class NsfwDetector(PictureJudge):
         return model.eval()
 
     @classmethod
-    def begun(cls, encoder: Encoder) -> Self:
+    def untrained(cls, encoder: Encoder) -> Self:
         """Random layers."""
         torch.manual_seed(0)
         return cls(ClipEyes.of(encoder)).eval()

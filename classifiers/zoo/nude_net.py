@@ -1,7 +1,7 @@
 """NudeNet's paradigm (Bedapudi 2019): a convolutional network trained from scratch on labelled pictures, no CLIP beneath.
 
 The published binary classifier is an Xception in Keras; the package of today brings a detector instead, which
-`jobs/benchmarking/judges_elsewhere.py` takes as a scorer (an extra; its licence file: AGPL-3.0). Here is the one that is fitted.
+`classifiers/unsafebench/judges/remote_judges.py` takes as a scorer (an extra; its licence file: AGPL-3.0). Here is the fitted one.
 """
 
 from typing import ClassVar, Self
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
-from classifiers.zoo.eyes import Eyes
+from classifiers.zoo.backbone import Backbone
 from classifiers.zoo.fitting import Schedule, balance, descend
 from classifiers.zoo.picture_judge import PictureJudge
 
@@ -19,7 +19,7 @@ SCHEDULE = Schedule(epochs=8, batch=32, rate=3e-3)  # from scratch
 CHANNELS = (24, 48, 96, 128)  # Xception has 728 and 36 layers, for 299 px; this is for 64
 
 
-class ConvolutionalEyes(Eyes):
+class ConvolutionalEyes(Backbone):
     """Depthwise-separable convolutions (Chollet 2017, the idea of Xception), from scratch; values in [-1, 1] as NudeNet's."""
 
     box: ClassVar[tuple[float, float]] = (-1.0, 1.0)
@@ -49,7 +49,7 @@ class NudeNet(PictureJudge):
     name: ClassVar[str] = "nude_net"
     claims: ClassVar[tuple[str, ...]] = ("sexual",)
 
-    def __init__(self, eyes: Eyes) -> None:
+    def __init__(self, eyes: Backbone) -> None:
         super().__init__(eyes)
         self.head = nn.Linear(eyes.width, 1)
 
@@ -59,7 +59,7 @@ class NudeNet(PictureJudge):
         return logit
 
     @classmethod
-    def begun(cls, side: int = 64, seed: int = 0) -> Self:
+    def untrained(cls, side: int = 64, seed: int = 0) -> Self:
         """Random."""
         torch.manual_seed(seed)
         return cls(ConvolutionalEyes(side)).eval()

@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from classifiers.contract import Coverage, Inputs, Scores
-from classifiers.zoo.eyes import Eyes
+from classifiers.zoo.backbone import Backbone
 from classifiers.zoo.weights import state_of
 from schemas.errors import InputError
+from schemas.protocols import Coverage, Inputs, Scores
 
 WEIGHTS = "head.safetensors"
 
@@ -26,7 +26,7 @@ class PictureJudge(nn.Module):
     claims: ClassVar[tuple[str, ...]]
     threshold: ClassVar[float] = 0.5  # of sigmoid(margin): the published decision is a margin above 0
 
-    def __init__(self, eyes: Eyes) -> None:
+    def __init__(self, eyes: Backbone) -> None:
         super().__init__()
         self.eyes = eyes
 
@@ -40,7 +40,6 @@ class PictureJudge(nn.Module):
 
     @property
     def coverage(self) -> Coverage:
-        """As in the contract."""
         return Coverage(frozenset({"image"}), ("image",), self.claims)
 
     def margin(self, vectors: Tensor) -> Tensor:
@@ -52,14 +51,12 @@ class PictureJudge(nn.Module):
         return self.margin(self.eyes.vectors(normalised))
 
     def logits(self, inputs: Inputs, embeddings: Tensor | None = None) -> Tensor:
-        """As in the contract."""
         del embeddings  # no words are read
         margin = self.margin_of_normalised(self._seen(inputs))
         return torch.stack([torch.zeros_like(margin), margin], dim=1)
 
     @torch.no_grad()
     def score(self, inputs: Inputs) -> Scores:
-        """As in the contract."""
         return self.scores_of(self.eyes.vectors(self._seen(inputs)))
 
     def scores_of(self, vectors: Tensor) -> Scores:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import normalize
 
-from classifiers.encoder import Encoder
-from classifiers.zoo.eyes import ClipEyes, Eyes
+from classifiers.layers.encoder import Encoder
+from classifiers.zoo.backbone import Backbone, ClipEyes
 from classifiers.zoo.fitting import Lesson, Schedule, balance, descend
 from classifiers.zoo.picture_judge import PictureJudge
 from classifiers.zoo.weights import state_of, wanted
@@ -32,7 +32,7 @@ class Q16(PictureJudge):
         "hate", "harassment", "violence", "self_harm", "shocking", "illegal_activity", "deception", "political", "health",
     )  # fmt: skip
 
-    def __init__(self, eyes: Eyes, prompts: Tensor) -> None:
+    def __init__(self, eyes: Backbone, prompts: Tensor) -> None:
         super().__init__(eyes)
         if prompts.shape != (2, eyes.width):
             raise InputError(f"Q16's prompts are {list(prompts.shape)}; this CLIP needs [2, {eyes.width}]")
@@ -44,14 +44,14 @@ class Q16(PictureJudge):
         return cosines[:, 1:] - cosines[:, :1]
 
     @classmethod
-    def published(cls, eyes: Eyes, file: Path) -> Self:
+    def published(cls, eyes: Backbone, file: Path) -> Self:
         """From `prompts.npy` (the pickle converted) or safetensors with one array. Raises InputError."""
         (prompts,) = state_of(file).values() or (torch.zeros(0),)
         return cls(eyes, wanted({"prompts": prompts}, {"prompts": (2, eyes.width)}, file)["prompts"]).eval()
 
     @classmethod
     @torch.no_grad()
-    def begun(cls, encoder: Encoder) -> Self:
+    def untrained(cls, encoder: Encoder) -> Self:
         """Before any training: the two sentences."""
         return cls(ClipEyes.of(encoder), encoder.text(encoder.encode(STARTS))).eval()
 

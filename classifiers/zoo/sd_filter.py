@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from classifiers.encoder import Encoder
-from classifiers.zoo.eyes import ClipEyes, Eyes
+from classifiers.layers.encoder import Encoder
+from classifiers.zoo.backbone import Backbone, ClipEyes
 from classifiers.zoo.fitting import Lesson, balance
 from classifiers.zoo.picture_judge import PictureJudge
 from schemas.errors import InputError
@@ -33,7 +33,9 @@ class SdFilter(PictureJudge):
     limits: Tensor
     special_limits: Tensor
 
-    def __init__(self, eyes: Eyes, concepts: Tensor, special: Tensor, limits: Tensor, special_limits: Tensor) -> None:
+    def __init__(
+        self, eyes: Backbone, concepts: Tensor, special: Tensor, limits: Tensor, special_limits: Tensor
+    ) -> None:
         super().__init__(eyes)
         found = [tuple(each.shape) for each in (concepts, special, limits, special_limits)]
         expected = [(CONCEPTS, eyes.width), (SPECIAL, eyes.width), (CONCEPTS,), (SPECIAL,)]
@@ -67,7 +69,7 @@ class SdFilter(PictureJudge):
 
     @classmethod
     @torch.no_grad()
-    def begun(cls, encoder: Encoder, concepts: Sequence[str], special: Sequence[str]) -> Self:
+    def untrained(cls, encoder: Encoder, concepts: Sequence[str], special: Sequence[str]) -> Self:
         """Of 17 and 3 texts (repeated where there are fewer), with thresholds that nothing meets."""
         chosen, careful = _repeated(concepts, CONCEPTS), _repeated(special, SPECIAL)
         texts = encoder.text(encoder.encode([*chosen, *careful]))

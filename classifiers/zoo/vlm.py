@@ -12,19 +12,19 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from classifiers.contract import Coverage, Inputs, Scores
-from classifiers.instruct_blip import InstructBlip
-from classifiers.llava import Llava
-from classifiers.speaker import Speaker
+from classifiers.vlm.instruct_blip import InstructBlip
+from classifiers.vlm.llava import Llava
+from classifiers.vlm.vision_language_model import VisionLanguageModel
 from classifiers.zoo.vlm_prompts import SAFE, UNSAFE, majority, prompts
 from schemas.errors import InputError
+from schemas.protocols import Coverage, Inputs, Scores
 from schemas.taxonomy import UNSAFEBENCH, Taxonomy
 
 Reader = Callable[[Sequence[str]], Sequence[str]]
 """Answers → safe, unsafe or uncertain, each."""
 
 NEW_TOKENS = 24  # of an answer; "safe" or "unsafe" comes first where it comes
-SPEAKERS: Mapping[str, Callable[[Path], Speaker]] = {
+SPEAKERS: Mapping[str, Callable[[Path], VisionLanguageModel]] = {
     "llava": Llava.from_directory,
     "instructblip": InstructBlip.from_directory,
 }
@@ -40,7 +40,9 @@ class Vlm(nn.Module):
 
     threshold: ClassVar[float] = 0.5
 
-    def __init__(self, speaker: Speaker, reader: Reader, name: str, taxonomy: Taxonomy = UNSAFEBENCH) -> None:
+    def __init__(
+        self, speaker: VisionLanguageModel, reader: Reader, name: str, taxonomy: Taxonomy = UNSAFEBENCH
+    ) -> None:
         super().__init__()
         self.speaker, self.reader, self.name = speaker, reader, name
         self.requires_grad_(False)
@@ -88,23 +90,18 @@ class Vlm(nn.Module):
         return inputs.pixels
 
     def encode(self, prompts: Sequence[str]) -> Tensor:
-        """As in the contract."""
         return self.speaker.encode(prompts)
 
     def decode(self, ids: Tensor) -> str:
-        """As in the contract."""
         return self.speaker.decode(ids)
 
     def embedding_table(self) -> Tensor:
-        """As in the contract."""
         return self.speaker.embedding_table()
 
     def editable(self, ids: Tensor) -> Tensor:
-        """As in the contract."""
         return self.speaker.editable(ids)
 
     def overruns(self, prompt: str) -> bool:
-        """As in the contract."""
         return self.speaker.overruns(prompt)
 
 

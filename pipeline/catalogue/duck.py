@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipeline.store import OBJECT_SCHEMES, Store
+from pipeline.storage.store import OBJECT_SCHEMES, Store
 from schemas.errors import HazmatError, InputError
 
 MEMORY = "2GB"

@@ -3,9 +3,8 @@
 import pyarrow as pa
 
 from pipeline.catalogue.duck import Connection, parquet, reach
-from pipeline.round import committed_files
-from pipeline.signatures import rounds_with
-from pipeline.store import Store
+from pipeline.rounds.rounds import committed_files, rounds_with
+from pipeline.storage.store import Store
 from schemas.catalogue import GROUPS_SCHEMA, KEEP_SCHEMA
 from schemas.errors import InputError
 from schemas.sample import SAMPLE_SCHEMA

@@ -1,7 +1,7 @@
 """Derived labels as columns: one row a sample with label and categories of each scope, whether or not there are labels yet."""
 
 from pipeline.catalogue.duck import Connection, quoted
-from pipeline.store import Store
+from pipeline.storage.store import Store
 from schemas.catalogue import SCOPES
 
 LABELS = "labels.parquet"

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipeline.catalogue.duck import Connection, quoted, reader, scratch_database
 from pipeline.catalogue.views import VIEWS, open_views
-from pipeline.store import OBJECT_SCHEMES, Store
+from pipeline.storage.store import OBJECT_SCHEMES, Store
 from schemas.errors import InputError
 
 TIMEOUT = 300.0  # seconds; a count over 1 M samples takes one
@@ -111,17 +111,17 @@ def asked(con: Connection, sql: str, timeout: float = TIMEOUT) -> Iterator[pa.Re
     timer = threading.Timer(timeout, stop)
     timer.daemon = True
     timer.start()
-    begun = False
+    untrained = False
     try:
         answer = reader(con.sql(checked(con, sql)))
-        begun = True
+        untrained = True
         yield answer
         if over.is_set():
             raise InputError(_late(timeout))
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         if over.is_set():
             raise InputError(_late(timeout)) from error
-        if begun and isinstance(error, OSError) and error.errno is not None:
+        if untrained and isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's, from whoever reads the answer; what DuckDB says through Arrow has no number
         raise InputError(_explained(error)) from error
     finally:

@@ -11,11 +11,10 @@ import pyarrow as pa
 
 from pipeline.catalogue.duck import Connection, as_it_is, parquet, quoted, reach, scratch_database
 from pipeline.catalogue.gather import GROUPS, KEEP, committed, derived
-from pipeline.catalogue.keep import write_table
 from pipeline.catalogue.labels import LABELS, labels_wide
-from pipeline.commit import digest
-from pipeline.signatures import all_rounds
-from pipeline.store import Store
+from pipeline.pack import digest, write_table
+from pipeline.rounds.rounds import all_rounds
+from pipeline.storage.store import Store
 from schemas.catalogue import GROUPS_SCHEMA, KEEP_SCHEMA
 from schemas.manifest import Receipt
 from schemas.quarantine import QUARANTINE_SCHEMA

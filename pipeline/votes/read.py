@@ -6,9 +6,8 @@ from hashlib import blake2b
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.round import committed_files
-from pipeline.signatures import rounds_with
-from pipeline.store import Store
+from pipeline.rounds.rounds import committed_files, rounds_with
+from pipeline.storage.store import Store
 from schemas.vote import VOTE_SCHEMA
 
 

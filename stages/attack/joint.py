@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from classifiers.contract import Attacked, Differentiable, Inputs, Staged, Target
 from pipeline.stage import Step
 from schemas.attack import AttackRecord
 from schemas.errors import InputError
 from schemas.identity import seed_of
+from schemas.protocols import Attacked, Differentiable, Inputs, Staged, Target
 from schemas.sample import Sample
-from stages.attack.pgd import Climb, pgd
+from stages.attack.attack_stage import AttackStage
+from stages.attack.pixels.pgd import PGDConfig, pgd
+from stages.attack.text.token_substitution import plain_words_of
 from stages.attack.text_attack import as_row
-from stages.attack.threat import Threat
 from stages.attack.token_search import Aim, Limits, search
-from stages.attack.token_substitution import plain_words_of
 from stages.attack.victim import LEVELS, Victim, at_rest
 from stages.prompts.gate import Gate
 
@@ -28,7 +28,7 @@ Margins = Callable[[Inputs, Tensor | None], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Joint(Threat):
+class Joint(AttackStage):
     """Alternate token exchanges and PGD on the sum of margins of all `targets`, until every one lets the pair pass.
 
     The attacker hands in both prompt and picture: the picture is the parent's, changed within `epsilon` (L-infinity), not one drawn
@@ -59,7 +59,7 @@ class Joint(Threat):
 
     def parameters(self) -> str:
         """Without the targets, whose digests stand beside."""
-        return Threat.parameters(replace(self, targets=()))
+        return AttackStage.parameters(replace(self, targets=()))
 
     def attack(self, target: Differentiable, inputs: Inputs, labels: Tensor, keys: Sequence[str]) -> Attacked:
         """The contract's `Attack`: on the decision, and on every stage at once where that is not enough and there are several."""
@@ -124,8 +124,8 @@ class Joint(Threat):
                 row = replace(row, prompts=(found.text,))
             if seeing and self.epsilon > 0 and not _passes(margins, row, label):
                 victim = _victim(margins, row, clean, label)
-                pixels = pgd(victim, self.epsilon, [seed], Climb(steps=self.steps, random_start=False))
-                row = replace(row, pixels=victim.stored(pixels, victim.everyone()))
+                pixels = pgd(victim, self.epsilon, [seed], PGDConfig(steps=self.steps, random_start=False))
+                row = replace(row, pixels=victim.stored(pixels, victim.all_rows()))
                 asked += int(victim.queries[0])
         assert row.pixels is not None
         record = AttackRecord(

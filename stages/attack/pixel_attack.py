@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from classifiers.contract import Attacked, Differentiable, Inputs
 from pipeline.stage import Step
 from schemas.attack import AttackRecord
 from schemas.errors import InputError
+from schemas.protocols import Attacked, Differentiable, Inputs
 from schemas.sample import Sample
-from stages.attack.threat import Threat
+from stages.attack.attack_stage import AttackStage
 from stages.attack.victim import LEVELS, Margins, Victim, at_rest
 
 
 @dataclass(frozen=True, kw_only=True)
-class PixelAttack(Threat):
+class PixelAttack(AttackStage):
     """`epsilon` is L-infinity in [0, 1] at the source picture. With `as_stored` (the rule) the attack sees and is judged on whole
     8-bit levels, rounded towards the parent: the budget then is floor(255 ε) levels, 0.01 is 2 of them. Store it lossless.
 
@@ -53,9 +53,9 @@ class PixelAttack(Threat):
         with at_rest(target):
             victim = Victim(margins_of(target, inputs), pixels, labels, tile=self.tile, as_stored=self.as_stored)
             found = self.perturb(victim, self.seeds(keys)) if self.epsilon > 0 else pixels.clone()
-            rows = victim.everyone()
+            rows = victim.all_rows()
             stored = victim.stored(found, rows) if self.as_stored else found
-            fooled = victim.fooled(victim.lead(stored, rows), rows).tolist()
+            fooled = victim.fooled(victim.margin(stored, rows), rows).tolist()
         distance = (stored - pixels).abs().flatten(1).amax(1).tolist() if len(pixels) else []
         shared = self._record(target)
         records = tuple(
@@ -101,7 +101,7 @@ class PixelAttack(Threat):
         inputs = to_inputs(batch)
         with at_rest(target):
             victim = Victim(margins_of(target, inputs), _pixels(inputs), torch.zeros(len(batch)).long(), tile=self.tile)
-            flagged = (victim.margins(victim.clean, victim.everyone()).max(dim=1).values > 0).long()
+            flagged = (victim.margins(victim.clean, victim.all_rows()).max(dim=1).values > 0).long()
         chosen = [row for row in range(len(batch)) if self.wanted(bool(flagged[row]))]
         if not chosen:
             return

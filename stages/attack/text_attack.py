@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from classifiers.contract import Attacked, Differentiable, Inputs
 from pipeline.stage import Resources, Step
 from schemas.attack import AttackRecord
 from schemas.errors import InputError
 from schemas.identity import seed_of
+from schemas.protocols import Attacked, Differentiable, Inputs
 from schemas.sample import Sample
-from stages.attack.threat import Threat
+from stages.attack.attack_stage import AttackStage
 from stages.prompts.gate import Gate
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Rewritten:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextAttack(Threat):
+class TextAttack(AttackStage):
     """Gives `variants` children a prompt; the picture is to be drawn anew. `drawn_prompt` changes too where it is the prompt.
 
     Without a target it is static. With one, up to `tries` seeds are tried and the first that gets past it is kept, else the last.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Reader(Protocol):
-    """The tokens of a model, as in `classifiers.contract.Differentiable`."""
+    """The tokens of a model, as in `schemas.protocols.Differentiable`."""
 
     def encode(self, prompts: list[str]) -> Tensor:
         """int64 [n, length]."""

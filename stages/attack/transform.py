@@ -9,17 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from classifiers.contract import Attacked, Differentiable, Inputs
 from pipeline.stage import Resources, Step
 from schemas.attack import AttackRecord
 from schemas.errors import InputError
 from schemas.identity import seed_of
+from schemas.protocols import Attacked, Differentiable, Inputs
 from schemas.sample import Pixels, Sample
-from stages.attack.threat import Threat
+from stages.attack.attack_stage import AttackStage
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transform(Threat):
+class Transform(AttackStage):
     """Changes every picture it is given; the threat is a black box, static, and asks nothing."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"prompt", "pixels"})

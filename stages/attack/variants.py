@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from classifiers.contract import Differentiable, Target
 from pipeline.stage import Resources, Stage, Step
 from schemas.errors import InputError
+from schemas.protocols import Differentiable, Target
 from schemas.sample import Sample
-from stages.attack.decided import digests, flagged
-from stages.attack.threat import AIMS, Threat
+from stages.attack.attack_stage import AIMS, AttackStage
+from stages.attack.record_target_decision import digests, flagged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,13 +18,13 @@ class Variants(Stage):
 
     With `keep` every sample also goes on itself, as generating recipes want; a further round commits the children alone.
     With `targets` only what they together flag (or let pass, see `aim`) is attacked, also by attacks that ask nobody, and the
-    records say so; whether it was `achieved` says `Decided`, behind the picture.
+    records say so; whether it was `achieved` says `RecordTargetDecision`, behind the picture.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"prompt", "drawn_prompt"})
     adds: ClassVar[frozenset[str]] = frozenset({"attack"})
     resources: ClassVar[Resources] = Resources(cpus=1.0, accelerator=True)
-    attacks: tuple[Threat, ...]
+    attacks: tuple[AttackStage, ...]
     keep: bool = False
     targets: tuple[Target, ...] = ()
     aim: str = "evade"

@@ -34,13 +34,13 @@ class Victim:
         self.clean = clean
         self.labels = labels.to(clean.device)
         self.queries = torch.zeros(len(clean), dtype=torch.int64)
-        self.flat = 0
+        self.zero_gradient_rows = 0
         self._margins, self._tile, self._as_stored = margins, tile, as_stored
 
     def __len__(self) -> int:
         return len(self.clean)
 
-    def everyone(self) -> Tensor:
+    def all_rows(self) -> Tensor:
         """All rows, int64 [n]."""
         return torch.arange(len(self.clean), device=self.clean.device)
 
@@ -50,7 +50,7 @@ class Victim:
         parts = [self._ask(part, chosen)[:size] for part, chosen, size in self._tiles(pixels, rows)]
         return torch.cat(parts) if parts else pixels.new_zeros((0, 1))
 
-    def lead(self, pixels: Tensor, rows: Tensor) -> Tensor:
+    def margin(self, pixels: Tensor, rows: Tensor) -> Tensor:
         """[m]: how far the decision is from wrong; `fooled` where there is none left."""
         return self._lead(self.margins(pixels, rows), rows)
 
@@ -77,7 +77,7 @@ class Victim:
         total = torch.linalg.vector_norm(
             slope.flatten(1), ord=1, dim=1
         )  # one pass over the pixels tells of both zeros and NaN
-        self.flat += int((~total.isfinite() | (total == 0)).sum())
+        self.zero_gradient_rows += int((~total.isfinite() | (total == 0)).sum())
         return slope if bool(total.isfinite().all()) else slope.nan_to_num(0.0, 0.0, 0.0), loss, lead
 
     def stored(self, pixels: Tensor, rows: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from stages.generate.capture import Watch, denoiser_of
+from stages.generate.capture import StepHook, denoiser_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +17,7 @@ SHARED = ("txt_ids", "img_ids")
 
 
 @contextmanager
-def only_alive(pipeline: Any, watch: Watch, rows: int, count: Callable[[int], None]) -> Iterator[None]:
+def only_alive(pipeline: Any, watch: StepHook, rows: int, count: Callable[[int], None]) -> Iterator[None]:
     """While open, only `watch.alive` of the `rows` of a batch are computed, all where it is None.
 
     `count` is told how many rows each call of the denoiser computes; guidance counts double.
@@ -33,7 +33,7 @@ def only_alive(pipeline: Any, watch: Watch, rows: int, count: Callable[[int], No
             vars(module).pop(name, None)
 
 
-def _cut(compute: Callable[..., Any], watch: Watch, rows: int, count: Callable[[int], None]) -> Callable[..., Any]:
+def _cut(compute: Callable[..., Any], watch: StepHook, rows: int, count: Callable[[int], None]) -> Callable[..., Any]:
     def computed(*args: Any, **named: Any) -> Any:
         alive, batch = watch.alive, len(args[0] if args else named["hidden_states"])
         if alive is None or len(alive) == rows:

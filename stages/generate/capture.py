@@ -21,7 +21,7 @@ _WATCH = "_hazmat_watch"
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class DenoisingStep:
     """A step that was just done, the `step`-th of `steps`. `noise` is what the denoiser predicted (noise, v or velocity, as the
     scheduler takes it) after guidance; `latents` are those after the step. Both [rows, …].
     """
@@ -33,7 +33,7 @@ class Moment:
     latents: "Tensor"
 
 
-class Watch:
+class StepHook:
     """Counts the steps of a pipeline's calls and tells `listeners` of each. `done` is how many the call under way has behind it.
 
     `alive` (rows, int64) is set where only some rows are still computed: the denoiser's batch then holds these alone.
@@ -42,7 +42,7 @@ class Watch:
     def __init__(self, scheduler: Any) -> None:
         self.done = self.steps = 0
         self.alive: Tensor | None = None
-        self.listeners: list[Callable[[Moment], None]] = []
+        self.listeners: list[Callable[[DenoisingStep], None]] = []
         self._scheduler = scheduler
         begin, step = scheduler.set_timesteps, scheduler.step
 
@@ -56,7 +56,7 @@ class Watch:
             made = step(noise, timestep, latents, *args, **named)
             self.done += 1
             after = made[0] if isinstance(made, tuple) else made.prev_sample
-            moment = Moment(self.done, self.steps, float(timestep), noise, after)
+            moment = DenoisingStep(self.done, self.steps, float(timestep), noise, after)
             for listener in self.listeners:
                 listener(moment)
             return made
@@ -65,7 +65,7 @@ class Watch:
         setattr(scheduler, _WATCH, self)
 
     @classmethod
-    def of(cls, pipeline: Any) -> "Watch":
+    def of(cls, pipeline: Any) -> "StepHook":
         """The pipeline's own, made when first asked for. Raises InputError for what is no diffusers pipeline."""
         scheduler = getattr(pipeline, "scheduler", None)
         if scheduler is None or denoiser_of(pipeline) is None:
@@ -73,7 +73,7 @@ class Watch:
                 f"{type(pipeline).__name__} has no scheduler and denoiser; expected a pipeline of diffusers"
             )
         found = vars(scheduler).get(_WATCH)
-        return found if isinstance(found, Watch) else cls(scheduler)
+        return found if isinstance(found, StepHook) else cls(scheduler)
 
     def close(self) -> None:
         """Leave the scheduler as it was."""
@@ -104,12 +104,11 @@ class Capture:
         return self._shape
 
     def attach(self, pipeline: Any) -> None:
-        """As in the contract."""
-        watch = Watch.of(pipeline)
+        watch = StepHook.of(pipeline)
         self.hook(pipeline, watch)
         watch.listeners.append(self._heard)
 
-    def hook(self, pipeline: Any, watch: Watch) -> None:
+    def hook(self, pipeline: Any, watch: StepHook) -> None:
         """What else has to be hooked."""
 
     def detach(self) -> None:
@@ -117,7 +116,7 @@ class Capture:
         while self._hooks:
             self._hooks.pop().remove()
 
-    def value(self, moment: Moment) -> "Tensor":
+    def value(self, moment: DenoisingStep) -> "Tensor":
         """[rows, …] at the right step; the latents unless a kind says otherwise."""
         return moment.latents
 
@@ -129,7 +128,7 @@ class Capture:
         self._shape = tuple(kept.shape[1:])
         return kept
 
-    def _heard(self, moment: Moment) -> None:
+    def _heard(self, moment: DenoisingStep) -> None:
         if moment.step == self.step:
             import torch
 
@@ -140,7 +139,7 @@ class Capture:
 class Noise(Capture):
     """What the denoiser predicted in the step."""
 
-    def value(self, moment: Moment) -> "Tensor":
+    def value(self, moment: DenoisingStep) -> "Tensor":
         """The guided prediction."""
         return moment.noise
 
@@ -157,7 +156,7 @@ class Block(Capture):
         self.path, self.grid = path, grid
         self._seen: tuple[Tensor, Tensor | None] | None = None
 
-    def hook(self, pipeline: Any, watch: Watch) -> None:
+    def hook(self, pipeline: Any, watch: StepHook) -> None:
         """Raises InputError for a denoiser without such an attention."""
         denoiser = denoiser_of(pipeline)
         modules = dict(denoiser.named_modules())
@@ -175,7 +174,7 @@ class Block(Capture):
         self._watch = watch
         self._hooks.append(modules[self.path].register_forward_pre_hook(see, with_kwargs=True))
 
-    def value(self, moment: Moment) -> "Tensor":
+    def value(self, moment: DenoisingStep) -> "Tensor":
         """Pooled places."""
         hidden = self._own(self._take(), moment, 0)
         return pooled(hidden, moment.latents.shape[2:], self.grid)
@@ -186,7 +185,7 @@ class Block(Capture):
         seen, self._seen = self._seen, None
         return seen
 
-    def _own(self, seen: tuple[Any, Any], moment: Moment, which: int) -> "Tensor":
+    def _own(self, seen: tuple[Any, Any], moment: DenoisingStep, which: int) -> "Tensor":
         """The rows of the prompt's own half; rows that are no longer computed are zero."""
         alive, rows = self._watch.alive, len(moment.latents)
         found: Tensor = seen[which][-(rows if alive is None else len(alive)) :]
@@ -204,7 +203,7 @@ class Words(Block):
         super().__init__(path, step, 1)
         self.name = WORDS
 
-    def value(self, moment: Moment) -> "Tensor":
+    def value(self, moment: DenoisingStep) -> "Tensor":
         """Raises InputError where the attention is given no words of its own."""
         seen = self._take()
         if seen[1] is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.stage import Step
-from schemas.capture import CapturedSample, Caught
+from schemas.capture import CapturedArray, CapturedSample
 from schemas.errors import InputError
 from schemas.sample import Sample
 from stages.generate.capture import Capture, Early
@@ -19,7 +19,7 @@ _ATTACHED: ContextVar[list[Capture]] = ContextVar("attached")
 class CapturedDiffusion(Diffusion):
     """Text to image with captures at chosen early steps (`keep`). The pictures are those of `Diffusion`, byte for byte.
 
-    A plan with it packs by `pipeline.captures.PackCaptures`.
+    A plan with it packs by `pipeline.rounds.captures.PackCaptures`.
     """
 
     keep: Early = field(default_factory=Early)
@@ -53,7 +53,9 @@ class CapturedDiffusion(Diffusion):
             made = list(draw(batch))
             kept = [(capture, capture.take().numpy()) for capture in captures]
             for sample in made:
-                caught = (Caught(one.name, one.step, one.timestep, array[sample.slot]) for one, array in kept)
+                caught = (
+                    CapturedArray(one.name, one.step, one.timestep, array[sample.batch_row]) for one, array in kept
+                )
                 yield CapturedSample.of(sample, caught)
 
         return step

@@ -77,11 +77,11 @@ class Drawing(Stage):
             pictures = self._draw(pipeline, weights, batch)
             if pictures.shape[1:] != (side, side, 3):
                 raise HazmatError(f"{self.model} drew {pictures.shape[1:]}, expected {(side, side, 3)}; set its size")
-            bad = {s.key: "the picture holds NaN" for s in batch if not np.isfinite(pictures[s.slot]).all()}
+            bad = {s.key: "the picture holds NaN" for s in batch if not np.isfinite(pictures[s.batch_row]).all()}
             if bad:
                 raise BadSamplesError(bad)
             for sample in batch:
-                pixels = (pictures[sample.slot] * 255).round().astype(np.uint8)
+                pixels = (pictures[sample.batch_row] * 255).round().astype(np.uint8)
                 yield sample.with_(pixels=pixels, seed=seed_of(sample.key, self.name), **known)
 
         return step
@@ -92,7 +92,7 @@ class Drawing(Stage):
 
         rows = [batch[0]] * self.batch_size
         for sample in batch:
-            rows[sample.slot] = sample
+            rows[sample.batch_row] = sample
         generators = [torch.Generator("cpu").manual_seed(seed_of(sample.key, self.name)) for sample in rows]
         with torch.inference_mode():
             drawn: Pictures = pipeline(

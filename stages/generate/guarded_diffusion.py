@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.contract import Target
 from pipeline.stage import Step
 from schemas.errors import InputError
+from schemas.protocols import Target
 from schemas.sample import Sample
 from stages.generate.diffusion import Diffusion
 from stages.generate.drawing import Pictures
@@ -73,7 +73,7 @@ class GuardedDiffusion(Diffusion):
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             made = list(draw(batch))
             assert recorded.answer is not None
-            return (sample for sample in made if recorded.answer.refusals[sample.slot] is None)
+            return (sample for sample in made if recorded.answer.refusals[sample.batch_row] is None)
 
         return step
 

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from classifiers.contract import Inputs, Scorer, Scores
 from schemas.capture import GRID, WORDS, block_name, step_of
 from schemas.errors import InputError
+from schemas.protocols import Inputs, Scorer, Scores
 from stages.generate.alive_rows import only_alive
-from stages.generate.capture import Block, Capture, Moment, Noise, Watch, Words, cross_attentions, denoiser_of
+from stages.generate.capture import Block, Capture, DenoisingStep, Noise, StepHook, Words, cross_attentions, denoiser_of
 
 WIDEST = ("pair", "image", "prompt")
 
@@ -59,7 +59,7 @@ class _Call:
 
     prompts: list[str]
     refusals: list[Refusal | None]
-    watch: Watch
+    watch: StepHook
     evaluations: int = 0
     compact: bool = field(default=False)
 
@@ -128,7 +128,7 @@ class GuardedPipeline:
 
     @contextmanager
     def _watching(self, prompts: list[str]) -> Iterator[_Call]:
-        watch = Watch.of(self.pipeline)
+        watch = StepHook.of(self.pipeline)
         kept = list(watch.listeners)
         call = _Call(prompts, [None] * len(prompts), watch, compact=self.compact)
 
@@ -148,7 +148,7 @@ class GuardedPipeline:
         steps = named.get("num_inference_steps")
         captures: list[Capture] = []
 
-        def check(moment: Moment) -> None:
+        def check(moment: DenoisingStep) -> None:
             assert self.early is not None
             if moment.step != step_of(self.early.share, moment.steps):
                 return

@@ -6,10 +6,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
 
+from pipeline.storage.weights import PICKLED, PIPELINE_FILES, model_directory, model_file, weights_digest
 from schemas.errors import InputError
 from stages.generate import settings
 from stages.generate.settings import FAMILIES, SCHEDULES, Family
-from stages.weights import PICKLED, PIPELINE_FILES, model_directory, model_file, weights_digest
 
 MODEL_PARTS = ("unet", "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3")
 Shapes = dict[str, tuple[int, ...]]

@@ -35,7 +35,7 @@ class ImageSafety(Labeller):
         def judge(batch: Sequence[Sample]) -> list[list[Opinion]]:
             rows = planned_rows(batch, [prepared(picture_of(sample)) for sample in batch], self.batch_size)
             found = session.run(None, {"image": rows})[0]
-            return [[self._opinion(found[sample.slot])] for sample in batch]
+            return [[self._opinion(found[sample.batch_row])] for sample in batch]
 
         return judge
 

@@ -32,7 +32,7 @@ class Opinion:
 
 
 Judge = Callable[[Sequence[Sample]], Sequence[Sequence[Opinion]]]
-"""A batch in, the opinions on each sample out, in order. `sample.slot` is the sample's row in the planned batch."""
+"""A batch in, the opinions on each sample out, in order. `sample.batch_row` is the sample's row in the planned batch."""
 
 
 class LabellerError(HazmatError):

@@ -35,7 +35,7 @@ class OpenNsfw(Labeller):
         def judge(batch: Sequence[Sample]) -> list[list[Opinion]]:
             rows = planned_rows(batch, [prepared(picture_of(sample)) for sample in batch], self.batch_size)
             unsafe = session.run(None, {name: rows})[0][:, 1]
-            return [[rated("image", {"sexual": float(unsafe[sample.slot])}, self.threshold)] for sample in batch]
+            return [[rated("image", {"sexual": float(unsafe[sample.batch_row])}, self.threshold)] for sample in batch]
 
         return judge
 

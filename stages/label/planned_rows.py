@@ -13,10 +13,10 @@ Floats = npt.NDArray[np.float32]
 
 
 def planned_rows(batch: Sequence[Sample], arrays: Sequence[npt.NDArray[Any]], batch_size: int) -> npt.NDArray[Any]:
-    """[batch_size, *shape]: each sample's array in the row `sample.slot`, zeros elsewhere."""
+    """[batch_size, *shape]: each sample's array in the row `sample.batch_row`, zeros elsewhere."""
     rows = np.zeros((batch_size, *arrays[0].shape), dtype=arrays[0].dtype)
     for sample, array in zip(batch, arrays, strict=True):
-        rows[sample.slot] = array
+        rows[sample.batch_row] = array
     return rows
 
 

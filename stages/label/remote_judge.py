@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from pipeline.storage.image_codec import encode
 from schemas.errors import InputError
 from schemas.sample import Sample
 from stages.label.chat_client import Address, ChatClient, Reply
 from stages.label.labeller import ALL_FAIL_MINIMUM, Judge, Labeller, LabellerError, Opinion
 from stages.label.planned_rows import picture_of
 from stages.label.questions import JSON_ANSWER, check_scopes, policy_of, question_of, read_answer
-from stages.sink.encode import encode
 
 
 @dataclass(frozen=True, kw_only=True)

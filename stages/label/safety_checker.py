@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pipeline.stage import Resources
+from pipeline.storage.weights import model_directory, weights_digest
 from schemas.errors import InputError
 from schemas.sample import Sample
 from stages.label.device import device, quieten
 from stages.label.labeller import Judge, Labeller, Opinion
 from stages.label.planned_rows import picture_of, planned_rows
-from stages.weights import model_directory, weights_digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class SafetyChecker(Labeller):
             rows = torch.from_numpy(planned_rows(batch, list(pictures), self.batch_size)).to(device())
             with torch.inference_mode():
                 margins = _margins(checker, rows)
-            return [[_opinion(margins[sample.slot])] for sample in batch]
+            return [[_opinion(margins[sample.batch_row])] for sample in batch]
 
         return judge
 

@@ -8,13 +8,13 @@ from typing import ClassVar
 import numpy as np
 
 from pipeline.stage import Resources
+from pipeline.storage.weights import model_directory, weights_digest
 from schemas.errors import InputError
 from schemas.sample import Sample
 from stages.label.device import device, quieten
 from stages.label.labeller import Judge, Labeller, Opinion
 from stages.label.planned_rows import Floats, picture_of, planned_rows
 from stages.label.scene_truth import image_and_pair
-from stages.weights import model_directory, weights_digest
 from stages.world import vocabulary
 
 THRESHOLD = 0.5  # of the sigmoid, for a model whose config has no `thresholds`
@@ -52,7 +52,7 @@ class TaggerTruth(Labeller):
             with torch.inference_mode():
                 logits = model(pixel_values=torch.from_numpy(rows).to(device())).logits
             probabilities: Floats = logits.sigmoid().float().cpu().numpy()[:, columns]
-            return [self._opinions(sample, names, probabilities[sample.slot], thresholds) for sample in batch]
+            return [self._opinions(sample, names, probabilities[sample.batch_row], thresholds) for sample in batch]
 
         return judge
 

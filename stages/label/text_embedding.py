@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pipeline.stage import Resources
+from pipeline.storage.weights import weights_digest
 from schemas.sample import Sample
 from stages.label.device import device, quieten
 from stages.label.installed import installed_folder
 from stages.label.labeller import Judge, Labeller, Opinion, rated
 from stages.label.planned_rows import Floats
 from stages.label.statements import softmax, statements
-from stages.weights import weights_digest
 
 MAX_TOKENS = 256  # what the model was trained to
 

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from pipeline.stage import Resources
+from pipeline.storage.weights import model_directory, weights_digest
 from schemas.sample import Sample
 from stages.label.device import device, quieten
 from stages.label.labeller import Judge, Labeller, Opinion
 from stages.label.planned_rows import picture_of
 from stages.label.questions import check_scopes, policy_of, question_of
-from stages.weights import model_directory, weights_digest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pipeline.stage import Resources
+from pipeline.storage.weights import model_directory, weights_digest
 from schemas.sample import Sample
 from stages.label.device import device, quieten
 from stages.label.labeller import Judge, Labeller, Opinion, rated
 from stages.label.planned_rows import Floats, picture_of, planned_rows
 from stages.label.statements import softmax, statements
-from stages.weights import model_directory, weights_digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class ZeroShot(Labeller):
             else:
                 each = 1 / (1 + np.exp(-(logits + bias.item())))
                 scores = [_best(said.classes, row) for row in each]
-            return [[rated("image", scores[sample.slot], self.threshold)] for sample in batch]
+            return [[rated("image", scores[sample.batch_row], self.threshold)] for sample in batch]
 
         return judge
 

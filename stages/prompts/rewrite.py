@@ -70,7 +70,7 @@ class Rewrite(Stage):
             written = [self._write(model, batch, asked, index) for index in range(self.variants)]
             for sample in batch:
                 for index, texts in enumerate(written):
-                    text = tidy(texts[sample.slot])
+                    text = tidy(texts[sample.batch_row])
                     if text:
                         yield sample.derive(self.name, index, prompt=text, drawn_prompt=text)
 
@@ -85,7 +85,7 @@ class Rewrite(Stage):
         """One text a row of the planned shape; rows without a sample repeat the first and are not used."""
         rows = [batch[0]] * self.batch_size
         for sample in batch:
-            rows[sample.slot] = sample
+            rows[sample.batch_row] = sample
         return model.write(
             [asked[sample.key] for sample in rows],
             [seed_of(sample.key, f"{self.name} {index}") for sample in rows],

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from pipeline.stage import Resources, Stage, Step
+from pipeline.storage.weights import model_directory, weights_digest
 from schemas.sample import Sample
-from stages.weights import model_directory, weights_digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +52,10 @@ class Embedding(Stage):
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             rows = [batch[0]] * self.batch_size  # a batch keeps its planned shape (DESIGN 3.3)
             for sample in batch:
-                rows[sample.slot] = sample
+                rows[sample.batch_row] = sample
             vectors = embed([Image.fromarray(sample.pixels) for sample in rows if sample.pixels is not None])
             for sample in batch:
-                vector = vectors[sample.slot].astype(np.float16)
+                vector = vectors[sample.batch_row].astype(np.float16)
                 yield sample.signed(embedding=list(vector), embedding_model=made_by)
 
         return step

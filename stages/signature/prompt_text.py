@@ -1,6 +1,5 @@
 """Recognise a prompt in another spelling (digest of its folded form) and in other words (MinHash)."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,11 +11,9 @@ import numpy.typing as npt
 from pipeline.stage import Stage, Step
 from schemas.identity import derived_key
 from schemas.sample import Sample
-from stages.prompts.normalise import fold
+from stages.prompts.normalise import SHINGLE, plain
 
-SHINGLE = 5  # characters; usual for short texts (Broder 1997; Leskovec et al., Mining of Massive Datasets, 3.2)
 VALUES = 64  # standard error of the estimated Jaccard similarity: 1 / sqrt(64) = 0.125 at worst
-_APART = re.compile(r"[^\w]+")
 _RNG = np.random.default_rng(5)  # fixed: signatures of all runs must be comparable
 _FACTOR = _RNG.integers(1, 2**63, VALUES, dtype=np.uint64) | np.uint64(1)
 _SUMMAND = _RNG.integers(0, 2**63, VALUES, dtype=np.uint64)
@@ -43,11 +40,6 @@ class PromptText(Stage):
                 yield sample.signed(prompt_digest=derived_key(judged, drawn), minhash=minhash(judged).tobytes())
 
         return step
-
-
-def plain(text: str) -> str:
-    """The text folded as the gate folds it (NFKD, TR39 skeleton, case, format characters), its words one space apart."""
-    return _APART.sub(" ", fold(text)).strip()
 
 
 def minhash(text: str) -> npt.NDArray[np.uint32]:

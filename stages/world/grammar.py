@@ -103,7 +103,7 @@ def _cycle() -> tuple[_Slot, ...]:
 
 
 CYCLE = _cycle()
-# Numbers a stream has, primes: below what the shortest sentence's choices tell apart (tests/test_world_grammar.py).
+# Numbers a stream has, primes: below what the shortest sentence's choices tell apart (tests/stages/world/test_grammar.py).
 _NUMBERS = {"single safe": 240_007, "company safe": 240_007}
 _NUMBERS_ELSE = 30_011
 

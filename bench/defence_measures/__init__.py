@@ -1,1 +1,0 @@
-"""What `bench/defence.py` is made of: its data, and its figures."""

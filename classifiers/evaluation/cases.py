@@ -1,0 +1,122 @@
+"""The rows that a scorer is judged on: a split of the run's shards, or a folder of somebody else's pairs."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pipeline.storage.image_codec import SUFFIXES, decode
+from pipeline.storage.store import Store
+from schemas.catalogue import SCOPES, SPLITS
+from schemas.errors import InputError
+from schemas.identity import derived_key
+from schemas.sample import Sample, from_row
+from stages.prompts.rows import columns_of, rows_of
+
+NA = "na"
+TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+"""What a folder's table is called: the convention of `datasets`' ImageFolder, whose `file_name` is a path below the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The label of one scope, and its categories where it is unsafe."""
+
+    label: str = NA
+    categories: tuple[str, ...] = ()
+
+
+UNKNOWN = Truth()
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A sample with its pixels, the truth by scope, and the test set that it belongs to."""
+
+    sample: Sample
+    truth: Mapping[str, Truth] = field(default_factory=dict)
+    test_set: str = "test"
+
+    @property
+    def overall(self) -> Truth:
+        """The truth of the widest scope that has one."""
+        found = (self.truth[scope] for scope in reversed(SCOPES) if self.truth.get(scope, UNKNOWN).label != NA)
+        return next(found, UNKNOWN)
+
+    @property
+    def style(self) -> str | None:
+        """Of a scene of the embedded world."""
+        return None if self.sample.scene is None else json.loads(self.sample.scene).get("style")
+
+
+def cases_of(store: Store, data: str) -> list[Case]:
+    """`--data`: test, val or train of the run's shards, else a folder. Raises InputError where there is nothing to judge."""
+    if data in SPLITS:
+        cases = list(_of_shards(store, data))
+        if not cases:
+            raise InputError(
+                f"{store.url} has no {data} shards; run jobs/label.py and jobs/shards.py {store.url} first"
+            )
+    else:
+        cases = list(_of_folder(Path(data)))
+    if all(case.overall.label == NA for case in cases):
+        raise InputError(f"--data {data}: none of {len(cases)} rows has a label; run jobs/label.py and jobs/shards.py")
+    return cases
+
+
+def _of_shards(store: Store, split: str) -> Iterator[Case]:
+    """In the order of the shards; pictures are read as the rows say where they are."""
+    for name in store.names(f"shards/{split}"):
+        if not name.endswith(".parquet"):
+            continue
+        with store.open(name) as file:
+            rows = pq.ParquetFile(file).read().to_pylist()
+        pictures = store.read_ranges([(row["tar"], row["tar_offset"], row["tar_size"]) for row in rows])
+        for row, data in zip(rows, pictures, strict=True):
+            truth = {scope: Truth(row[f"{scope}_label"] or NA, _split(row[f"{scope}_categories"])) for scope in SCOPES}
+            sample = from_row(row).with_(pixels=decode(data, row["format"]))
+            yield Case(sample, truth, row["test_set"] or split)
+
+
+def _of_folder(folder: Path) -> Iterator[Case]:
+    """A table with `file_name`, `prompt`, and `label` (of the pair: safe, unsafe) or `prompt_label`, `image_label`, `pair_label`;
+    `categories` (commas between), `source`, `language`, `root` where they are known.
+    """
+    table = next((folder / name for name in TABLES if (folder / name).is_file()), None)
+    if table is None:
+        raise InputError(f"--data {folder}: expected test, val, train, or a folder with one of {', '.join(TABLES)}")
+    columns = columns_of(table)
+    if not {"file_name", "prompt"} <= set(columns) or not any(name.endswith("label") for name in columns):
+        raise InputError(f"{table} has {', '.join(columns)}; expected file_name, prompt and label (or pair_label, …)")
+    for number, row in enumerate(rows_of(table, columns)):
+        yield _foreign(folder, {name: str(value).strip() for name, value in row.items() if value is not None}, number)
+
+
+def _foreign(folder: Path, row: Mapping[str, str], number: int) -> Case:
+    path = folder / row.get("file_name", "")
+    kind = {"jpeg": "jpg"}.get(path.suffix[1:].lower(), path.suffix[1:].lower())
+    if not path.is_file() or kind not in SUFFIXES or ".." in Path(row["file_name"]).parts:
+        raise InputError(f"{folder}, row {number}: {path} is no picture of {', '.join(SUFFIXES)} below the folder")
+    named = _split(row.get("categories", ""))
+    truth = {}
+    for scope in SCOPES:
+        label = row.get(f"{scope}_label") or (row.get("label") if scope == "pair" else None) or NA
+        if label not in ("safe", "unsafe", NA):
+            raise InputError(f"{folder}, row {number}: {scope} is {label!r}; expected safe, unsafe or na")
+        truth[scope] = Truth(label, named if label == "unsafe" else ())
+    key = derived_key("external", folder.name, number, row["file_name"], row.get("prompt", ""))
+    sample = Sample(
+        key=key,
+        root=row.get("root") or key,
+        prompt=row.get("prompt", ""),
+        source=row.get("source") or folder.name,
+        language=row.get("language"),
+        pixels=decode(path.read_bytes(), kind),
+    )
+    return Case(sample, truth)
+
+
+def _split(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())

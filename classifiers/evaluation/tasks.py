@@ -1,0 +1,111 @@
+"""What there is to do: every scorer on every row as it is, with prompts shuffled, and under every trial, in chunks."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from threading import Thread
+
+from classifiers.evaluation.attack_suite import Trial
+from classifiers.evaluation.captures import judged_by
+from classifiers.evaluation.cases import Case
+from classifiers.evaluation.results import Chunk, fingerprint, remove_stale
+from classifiers.evaluation.worker import SHUFFLED, Task, carry_out
+from classifiers.saved import Saved
+from pipeline.storage.store import Store
+from schemas.catalogue import SPLITS
+from schemas.protocols import Coverage
+
+CLEAN_CHUNK, ATTACKED_CHUNK = 512, 64  # rows: some ten seconds of work either way, so that a kill costs little
+IN_DISTRIBUTION = ("test", "val")  # held-out sets are judged clean: an attack on them would mix two shifts
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What one call of the command asks for."""
+
+    store: Store
+    private: bool
+    data: str
+    scorers: tuple[tuple[Saved, Coverage], ...]
+    trials: tuple[Trial, ...]
+    judges: str
+    held_out: frozenset[str]
+
+    @property
+    def dataset(self) -> str:
+        """The folder below results/."""
+        name = Path(self.data).resolve().name
+        return self.data if self.data in SPLITS else f"folder-{name}" if name in SPLITS else name
+
+
+def tasks_of(asked: EvaluationConfig, cases: Sequence[Case]) -> list[Task]:
+    """All of them, done or not. Raises InputError for a scorer that reads what no row has."""
+    found: list[Task] = []
+    for saved, coverage in asked.scorers:
+        first, rows = _blank(asked, saved), judged_by(asked.store, coverage, cases)
+        clean = [case for case in rows if case.sample.clean]
+        found += _cut(first, "none", rows, CLEAN_CHUNK)
+        if "prompt" in coverage.reads:
+            found += _cut(replace(first, shuffle=True), SHUFFLED, clean, CLEAN_CHUNK)
+        for trial in asked.trials:
+            if trial.concerns(coverage):
+                chosen = attacked_rows(clean, trial.limits)
+                found += _cut(replace(first, trial=trial), trial.name, chosen, ATTACKED_CHUNK)
+    return found
+
+
+def attacked_rows(clean: Sequence[Case], limits: tuple[int, int]) -> list[Case]:
+    """The first so many unsafe and safe ones by key: keys are hashes, so that is a random choice, the same for every scorer."""
+    near = sorted((case for case in clean if case.test_set in IN_DISTRIBUTION), key=lambda case: case.sample.key)
+    return [
+        case
+        for label, limit in zip(("unsafe", "safe"), limits, strict=True)
+        for case in [case for case in near if case.overall.label == label][:limit]
+    ]
+
+
+def _blank(asked: EvaluationConfig, saved: Saved) -> Task:
+    nowhere = Chunk(asked.dataset, Path(saved.folder).name, "", 0, "")
+    return Task(
+        asked.store.url, asked.private, asked.data, saved, nowhere, (), None, False, asked.judges, asked.held_out
+    )
+
+
+def _cut(task: Task, attack: str, cases: Sequence[Case], size: int) -> Iterator[Task]:
+    settings = task.trial.settings() if task.trial else {}
+    for number, first in enumerate(range(0, len(cases), size)):
+        part = cases[first : first + size]
+        rows = [[case.sample.key, *(f"{scope} {truth}" for scope, truth in case.truth.items())] for case in part]
+        of = fingerprint(rows, task.scorer.digest(), settings, task.judges, sorted(task.held_out))
+        chunk = replace(task.chunk, attack=attack, number=number, fingerprint=of)
+        yield replace(task, chunk=chunk, keys=tuple(case.sample.key for case in part))
+
+
+def carry_out_all(store: Store, tasks: Sequence[Task], workers: int) -> Iterator[Task]:
+    """What is not done yet, in processes of their own; each as it is finished. Leftovers of other settings go."""
+    remove_stale(store, [task.chunk for task in tasks])
+    left = [task for task in tasks if not task.chunk.done(store)]
+    if workers == 1 or len(left) < 2:
+        for task in left:
+            carry_out(task)
+            yield task
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_the_parent) as pool:
+        for task, _ in zip(left, pool.map(carry_out, left), strict=True):
+            yield task
+
+
+def end_with_the_parent() -> None:
+    """Watch for the death of who started this worker: a pool's workers outlive a killed parent, and wait for ever."""
+    parent = parent_process()
+
+    def watch() -> None:
+        assert parent is not None
+        parent.join()
+        os._exit(1)
+
+    if parent is not None:
+        Thread(target=watch, daemon=True).start()

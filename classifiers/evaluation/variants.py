@@ -1,0 +1,98 @@
+"""Cases under attack: the variants of clean cases, each with its threat model and the truth that it then has."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from classifiers.evaluation.attack_suite import Trial
+from classifiers.evaluation.cases import Case, Truth
+from classifiers.evaluation.scoring import Relabeller, alike, inputs_of, pixels_of
+from schemas.attack import AttackRecord
+from schemas.protocols import Differentiable
+from schemas.sample import Pixels, Sample
+from stages.attack.pixel_attack import PixelAttack
+from stages.attack.text_attack import TextAttack
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """A case as the scorer is to judge it. `record` is None where the attack found nothing to change: then it is the clean one."""
+
+    case: Case
+    clean: Case
+    record: AttackRecord | None
+    number: int = 0
+
+
+def variants_of(trial: Trial, scorer: Differentiable, cases: Sequence[Case], reread: Relabeller) -> list[Variant]:
+    """At least one a case, the prompt or picture changed and the truth read anew where the change may have touched it.
+
+    The picture of an attacked prompt stays as it was: the attacker hands in both. Variants whose pictures are drawn anew are those
+    that jobs/attack.py commits.
+    """
+    made: list[Variant] = []
+    for part in alike(cases):
+        asks = trial.adaptive or isinstance(trial.attack, PixelAttack)
+        made += _against(trial, scorer, part) if asks else _blind(trial, part)
+    return _with_truth(made, reread)
+
+
+def _against(trial: Trial, scorer: Differentiable, cases: Sequence[Case]) -> list[Variant]:
+    """By the contract's `attack`: away from the truth, whatever the scorer says now."""
+    labels = torch.tensor([int(case.overall.label == "unsafe") for case in cases])
+    found = trial.attack.attack(scorer, inputs_of(cases), labels, [case.sample.key for case in cases])  # type: ignore[attr-defined]
+    return [
+        Variant(_changed(case, found.inputs.prompts[row], pixels_of(found.inputs, row)), case, found.records[row])
+        for row, case in enumerate(cases)
+    ]
+
+
+def _blind(trial: Trial, cases: Sequence[Case]) -> Iterator[Variant]:
+    """By the stage: what anybody could send without a look at the scorer."""
+    children: dict[str, list[Sample]] = {}
+    size = trial.attack.batch_size
+    step = trial.attack.open()
+    for first in range(0, len(cases), size):
+        for child in step(
+            [replace(case.sample, batch_row=batch_row) for batch_row, case in enumerate(cases[first : first + size])]
+        ):
+            children.setdefault(child.parent or "", []).append(child)
+    for case in cases:
+        some = children.get(case.sample.key, [])
+        for number, child in enumerate(some):
+            pixels = case.sample.pixels if isinstance(trial.attack, TextAttack) else child.pixels
+            yield Variant(_changed(case, child.prompt, pixels), case, child.attack, number)
+        if not some:
+            yield Variant(case, case, None)
+
+
+def _changed(case: Case, prompt: str, pixels: Pixels | None) -> Case:
+    return replace(case, sample=replace(case.sample, prompt=prompt, pixels=pixels))
+
+
+def _with_truth(variants: Sequence[Variant], reread: Relabeller) -> list[Variant]:
+    """The parent's truth where the attack preserves it; else what labellers say who are no part of the defence."""
+    doubtful = [row for row, variant in enumerate(variants) if variant.record and not variant.record.preserves]
+    found = dict(zip(doubtful, reread.truths([_to_reread(variants[row]) for row in doubtful]), strict=True))
+    return [
+        replace(variant, case=replace(variant.case, truth=_merged(variant, found[row]))) if row in found else variant
+        for row, variant in enumerate(variants)
+    ]
+
+
+def _to_reread(variant: Variant) -> Sample:
+    """Within a budget of pixels a picture shows what it showed, so the clean one is read, and its scene stands."""
+    sample, record = variant.case.sample, variant.record
+    assert record is not None
+    if record.family == "text" or record.norm == "linf":
+        return replace(sample, pixels=variant.clean.sample.pixels)
+    return replace(sample, scene=None)
+
+
+def _merged(variant: Variant, read: dict[str, Truth]) -> dict[str, Truth]:
+    """A scope that the attack could not touch keeps its truth."""
+    record = variant.record
+    assert record is not None
+    kept = {"text": "image", "image": "prompt", "joint": "image"}[record.family]
+    return {**read, kept: variant.clean.truth.get(kept, read[kept])}

@@ -1,0 +1,150 @@
+"""What one worker does: one chunk of cases, one scorer, one attack or none, and the rows of it written."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from classifiers.evaluation.attack_suite import Trial
+from classifiers.evaluation.captures import kept_for
+from classifiers.evaluation.cases import UNKNOWN, Case, cases_of
+from classifiers.evaluation.results import Chunk, Result
+from classifiers.evaluation.scoring import Relabeller, Verdict, decided_scope, verdicts
+from classifiers.evaluation.variants import Variant, variants_of
+from classifiers.saved import Saved
+from pipeline.storage.open_store import open_store
+from schemas.attack import AttackRecord
+from schemas.catalogue import SCOPES
+from schemas.protocols import Differentiable
+from stages.label.by_name import labellers_of
+
+SHUFFLED = "shuffled_prompts"
+
+
+@dataclass(frozen=True)
+class Task:
+    """`keys` of the rows, in order; `trial` None: as they are, or with prompts shuffled (`shuffle`)."""
+
+    run: str
+    private: bool
+    data: str
+    scorer: Saved
+    chunk: Chunk
+    keys: tuple[str, ...]
+    trial: Trial | None = None
+    shuffle: bool = False
+    judges: str = ""
+    held_out: frozenset[str] = frozenset()
+
+
+def carry_out(task: Task) -> int:
+    """Judge, write, and say how many rows."""
+    torch.set_num_threads(1)
+    store = open_store(task.run, private=task.private)
+    cases = loaded_cases(task.run, task.data)
+    chosen = [cases[key] for key in task.keys]
+    scorer = loaded_scorer(task.scorer)
+    if task.trial is not None:
+        variants = variants_of(task.trial, scorer, chosen, judges(task.judges))
+    else:
+        shown = shuffled(list(cases.values())) if task.shuffle else cases
+        variants = [_as_it_is(shown[key], cases) for key in task.keys]
+    kept = kept_for(task.run, scorer, task.private)
+    said = verdicts(scorer, [variant.case for variant in variants], kept)
+    rows = [row_of(task, scorer, variant, verdict) for variant, verdict in zip(variants, said, strict=True)]
+    task.chunk.write(store, rows)
+    return len(rows)
+
+
+@lru_cache(maxsize=2)
+def loaded_cases(run: str, data: str) -> dict[str, Case]:
+    """By key, in the order of the shards."""
+    return {case.sample.key: case for case in cases_of(open_store(run), data)}
+
+
+@lru_cache(maxsize=4)
+def loaded_scorer(saved: Saved) -> Differentiable:
+    """Once a process."""
+    return saved.load()
+
+
+@lru_cache(maxsize=2)
+def judges(names: str) -> Relabeller:
+    """Of `--judges A,B`; nobody where there is none, so that what an attack may have changed is `na`."""
+    return Relabeller(labellers_of(names) if names else ())
+
+
+def shuffled(cases: Sequence[Case]) -> dict[str, Case]:
+    """Each clean case with the prompt of another one: a random cycle, so that none keeps its own. Labels stay with the pictures."""
+    clean = sorted((case for case in cases if case.sample.clean), key=lambda case: case.sample.key)
+    random.Random(0).shuffle(clean)
+    givers = [*clean[1:], *clean[:1]]
+    return {
+        case.sample.key: replace(case, sample=replace(case.sample, prompt=giver.sample.prompt))
+        for case, giver in zip(clean, givers, strict=True)
+    }
+
+
+def _as_it_is(case: Case, cases: dict[str, Case]) -> Variant:
+    """A committed variant's clean sample is its parent, if that is among the rows."""
+    sample = case.sample
+    return Variant(case, case if sample.clean else cases.get(sample.parent or "", case), sample.attack)
+
+
+def row_of(task: Task, scorer: Differentiable, variant: Variant, verdict: Verdict) -> Result:
+    """One row of the results."""
+    case, clean, record, trial = variant.case, variant.clean, variant.record, task.trial
+    sample, overall = case.sample, case.overall
+    labels = {scope: case.truth.get(scope, UNKNOWN).label for scope in SCOPES}
+    static = record is not None and trial is None
+    attack = SHUFFLED if task.shuffle else trial.attack.name if trial else record.name if record else "none"
+    setting = "control" if task.shuffle else trial.setting if trial else "static" if static else "clean"
+    family = trial.attack.family if trial else record.family if record else None
+    return Result(
+        key=sample.key,
+        sample=clean.sample.key if sample.clean or clean is not case else sample.parent or sample.key,
+        root=sample.root,
+        dataset=task.chunk.dataset,
+        test_set=case.test_set,
+        source=sample.source,
+        generator=sample.generator,
+        style=case.style,
+        language=sample.language,
+        prompt_label=labels["prompt"],
+        image_label=labels["image"],
+        pair_label=labels["pair"],
+        label=overall.label,
+        label_before=clean.overall.label,
+        categories=list(overall.categories),
+        scorer=scorer.name,
+        scorer_digest=task.scorer.digest(),
+        scope=decided_scope(scorer),
+        score=verdict.score,
+        threshold=scorer.threshold,
+        flagged=verdict.flagged,
+        claims=list(scorer.coverage.categories),
+        category_scores=list(verdict.category_scores),
+        attack=attack,
+        setting=setting,
+        variant=variant.number,
+        family=family,
+        heldout=bool({attack, family} & task.held_out),
+        protocol=_protocol(record) if static else trial.protocol if trial else None,
+        epsilon=trial.epsilon if trial else record.epsilon if record else None,
+        **_threat(record),
+    )
+
+
+def _threat(record: AttackRecord | None) -> dict[str, Any]:
+    """What the record says, if there is one."""
+    names = ("goal", "knowledge", "preserves", "distance", "edit_budget", "edits", "queries", "seed")
+    return {name: getattr(record, name, None) for name in names}
+
+
+def _protocol(record: AttackRecord | None) -> str:
+    """Of a committed variant, from what bounded it."""
+    pixels, words = getattr(record, "norm", None) == "linf", getattr(record, "edit_budget", None) is not None
+    return "+".join(name for name, bound in (("pixel_linf", pixels), ("text_edits", words)) if bound) or "unbounded"

@@ -1,0 +1,107 @@
+"""PerspectiveVision itself: a LLaVA-class model, tuned by LoRA to say whether a picture is unsafe by the user's own taxonomy.
+
+On disk it is what peft stores (the adapter) and a config.json that names the base model by its place and digest.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self, cast
+
+import torch
+from torch import Tensor
+
+from classifiers.classifier import Features
+from classifiers.families.perspective import Perspective
+from classifiers.vlm.answer_likelihood import Answers
+from classifiers.vlm.answer_likelihood import Path as Tokens
+from classifiers.vlm.llava import Llava
+from classifiers.vlm.moderation_prompt import answer, question
+from pipeline.storage.weights import base_folder, digest
+from schemas.errors import InputError
+from schemas.protocols import Inputs
+from schemas.taxonomy import Category, Taxonomy
+
+ADAPTER = ("adapter_model.safetensors", "adapter_config.json")
+
+
+class VisionLanguage(Perspective):
+    """`policies` spells the categories out in the question. P(unsafe) is that of the answers which say so, out of those allowed."""
+
+    kind: ClassVar[str] = "vision_language"
+
+    def __init__(self, llava: Llava, taxonomy: Taxonomy, name: str, *, policies: bool) -> None:
+        super().__init__(llava, taxonomy.ids, name)
+        self.taxonomy, self.policies = taxonomy, policies
+        self.origin: tuple[Path, str] | None = None  # the adapter's folder, and what config.json calls the base
+
+    @property
+    def llava(self) -> Llava:
+        """Encoder and language model in one."""
+        return cast(Llava, self.encoder)
+
+    def categories_of(self, ids: tuple[str, ...]) -> list[Category]:
+        """In the order given."""
+        return [self.taxonomy[id_] for id_ in ids]
+
+    def features(self, inputs: Inputs, embeddings: Tensor | None = None) -> Features:
+        """The pictures at the model's size. The tower is run with the words, so nothing more can be kept."""
+        del embeddings  # the prompt is not read
+        return {"pixels": self.encoder.resized(self.pictures(inputs))}
+
+    def verdicts(self, features: Features) -> dict[str, Tensor]:
+        """Logits of unsafe and of each category in scope, from the likelihoods of the answers (`Answers`)."""
+        asked = self.categories_of(self.categories)
+        chat = self.llava.chat(question(asked, policies=self.policies))
+        said = [self.llava.answered(chat, answer(category)) for category in (None, *asked)]
+        start = min(place for _, place in said)
+        head, answers = said[0][0][:start], Answers.of([ids[start:] for ids, _ in said])
+        logits: dict[Tokens, Tensor] = {}
+        for path in answers.passes:
+            out = self.llava.logits(features["pixels"], [[*head, *path]] * len(features["pixels"]))
+            for branch in answers.branches:
+                if path[: len(branch)] == branch:
+                    logits[branch] = out[:, len(head) + len(branch) - 1]
+        found = answers.log_probabilities(logits)
+        margin = found[:, 1:].logsumexp(dim=1) - found[:, 0]
+        each = found[:, 1:] - torch.log1p(-found[:, 1:].exp().clamp(max=1 - 1e-6))
+        return {"image": torch.cat([margin[:, None], each], dim=1)}
+
+    def save(self, folder: Path) -> None:
+        """The adapter as peft stores it, and config.json last. Raises InputError for a model that was never tuned."""
+        if self.origin is None:
+            raise InputError(f"{self.name} has no adapter; tune one with jobs/perspective.py tune")
+        place, base = self.origin
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ADAPTER:
+            if (place / name).resolve() != (folder / name).resolve():
+                shutil.copyfile(place / name, folder / name)
+        about = {
+            "kind": self.kind,
+            "base": base,
+            "base_digest": digest(base_folder(base)),
+            "adapter_digest": digest(folder, ADAPTER),
+            "policies": self.policies,
+            "threshold": self.threshold,
+            "taxonomy": [self.taxonomy.name, self.taxonomy.version],
+            "categories": [[each.id, each.name, each.policy] for each in self.taxonomy.categories],
+        }
+        (folder / "config.json").write_text(json.dumps(about, indent=1) + "\n")
+
+    @classmethod
+    def restore(cls, folder: Path, config: Mapping[str, Any]) -> Self:
+        """What `save` wrote, the adapter merged into its base. Raises InputError where either is not what it was."""
+        from peft import PeftModel
+
+        base = base_folder(config["base"])
+        for what, found in (("base", digest(base)), ("adapter", digest(folder, ADAPTER))):
+            if found != config[f"{what}_digest"]:
+                raise InputError(f"{folder}: the {what} is not the one that was tuned (digest {found}); tune it again")
+        llava = Llava.from_directory(base)
+        llava.model = PeftModel.from_pretrained(llava.model, str(folder)).merge_and_unload()
+        name, version = config["taxonomy"]
+        taxonomy = Taxonomy(name, version, tuple(Category(*each) for each in config["categories"]))
+        model = cls(llava, taxonomy, folder.name, policies=config["policies"])
+        model.threshold, model.origin = config["threshold"], (folder, config["base"])
+        return model.eval()

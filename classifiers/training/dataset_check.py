@@ -1,0 +1,121 @@
+"""What a run's shards hold for a classifier to learn, seen before anything is trained: whole, labelled, of known categories."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from classifiers.data.labelled_shards import KNOWN, manifest_of, shard_names
+from pipeline.dataset.shards import MANIFEST
+from pipeline.storage.store import Store
+from schemas.errors import InputError
+from schemas.protocols import Coverage
+
+PIECE = 1 << 22  # bytes hashed at a time
+LARGEST_WEIGHT = 5.0
+"""Of a row. The shards' weights make every class count alike; a class of one row would count a hundredfold and lead alone."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """One split: `rows` in it, `usable` ones with a label in a scope of the classifier, `unsafe` and `safe` of these in `scope`.
+
+    `mean_weight` is of the shards' weights, cut at `LARGEST_WEIGHT`.
+    """
+
+    split: str
+    scope: str
+    rows: int
+    usable: int
+    unsafe: int
+    safe: int
+    mean_weight: float = 1.0
+
+    @property
+    def left_out(self) -> int:
+        """Rows of which nobody knows anything the classifier could learn (`na`)."""
+        return self.rows - self.usable
+
+
+def widest(coverage: Coverage) -> str:
+    """The scope whose P(unsafe) decides: pair, else image, else prompt (as in `contract.Scorer`)."""
+    return next(scope for scope in ("pair", "image", "prompt") if scope in coverage.scopes)
+
+
+def check_shards(store: Store, splits: tuple[str, ...]) -> None:
+    """Hash what will be read (~1 GB/s). Raises InputError naming the first file that is not what the manifest says."""
+    for shard in manifest_of(store)["shards"]:
+        for file in shard["files"] if shard["split"] in splits else ():
+            name = f"shards/{file['name']}"
+            if store.size(name) != file["size"] or _sha256(store, name) != file["sha256"]:
+                raise InputError(
+                    f"{store.url}/{name} is missing or damaged: it is not what {MANIFEST} says. "
+                    f"Delete it and run jobs/shards.py {store.url}"
+                )
+
+
+def _sha256(store: Store, name: str) -> str:
+    hasher = sha256()
+    with store.open(name) as file:
+        while piece := file.read(PIECE):
+            hasher.update(piece)
+    return hasher.hexdigest()
+
+
+def survey(store: Store, split: str, coverage: Coverage) -> Survey:
+    """Count one split's labels. Raises InputError for rows never labelled, and for categories that the classifier does not have."""
+    scope = widest(coverage)
+    usable: list[bool] = []
+    labels: Counter[str] = Counter()
+    weight = 0.0
+    for part in _parts(store, split, coverage):
+        for each in coverage.scopes:
+            _all_labelled(store, split, each, part[f"{each}_label"])
+            _all_of(coverage, split, each, part[f"{each}_categories"])
+        columns = zip(*(part[f"{each}_label"] for each in coverage.scopes), strict=True)
+        usable += [any(label in KNOWN for label in row) for row in columns]
+        labels.update(part[f"{scope}_label"])
+        weight += sum(min(one, LARGEST_WEIGHT) for one in part["weight"])
+    mean_weight = weight / len(usable) if usable else 1.0
+    return Survey(split, scope, len(usable), sum(usable), labels["unsafe"], labels["safe"], mean_weight)
+
+
+def survey_all(store: Store, coverage: Coverage) -> tuple[Survey, Survey]:
+    """Train and val. Raises InputError where one of them lacks safe or unsafe rows."""
+    found = survey(store, "train", coverage), survey(store, "val", coverage)
+    for each in found:
+        if not (each.unsafe and each.safe):
+            raise InputError(
+                f"{store.url}/shards/{each.split} holds {each.unsafe} unsafe and {each.safe} safe rows ({each.scope} label), "
+                "and both are needed; add samples, or label them with jobs/label.py, then run jobs/shards.py"
+            )
+    return found
+
+
+def _parts(store: Store, split: str, coverage: Coverage) -> Iterator[dict[str, list[Any]]]:
+    """The columns of one shard after the other."""
+    wanted = [f"{scope}_{what}" for scope in coverage.scopes for what in ("label", "categories")]
+    for name in shard_names(store, split, ".parquet"):
+        with store.open(name) as file:
+            yield pq.ParquetFile(file).read(columns=[*wanted, "weight"]).to_pydict()
+
+
+def _all_labelled(store: Store, split: str, scope: str, labels: list[str | None]) -> None:
+    missing = sum(label is None for label in labels)
+    if missing:
+        raise InputError(
+            f"{missing} of {len(labels)} rows of a shard of {split} have no {scope} label: nobody voted on them. Run "
+            f"jobs/label.py {store.url} --labellers A,B, then --aggregate METHOD, then jobs/shards.py"
+        )
+
+
+def _all_of(coverage: Coverage, split: str, scope: str, named: list[str | None]) -> None:
+    strange = sorted({one for each in named for one in (each or "").split(",") if one} - set(coverage.categories))
+    if strange:
+        raise InputError(
+            f"{split} holds {scope} labels of the categories {', '.join(strange)}, which this classifier does not know "
+            f"({', '.join(coverage.categories)}); label with the taxonomy that it was built for"
+        )

@@ -1,0 +1,53 @@
+"""What a fitted classifier decides: thresholds from validation rows, and a short account of each split."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from classifiers.classifier import Classifier
+from classifiers.training.batches import Batch, Source, on_device
+from classifiers.training.process_group import Group
+
+AT_ONCE = 64  # rows
+
+
+def calibrate(model: Classifier, validation: Source, false_positive_rate: float, group: Group) -> None:
+    """Set the model's thresholds so that at most this share of the safe validation rows is flagged."""
+    model.calibrate_of(
+        ((batch.features_by(model), batch.targets) for batch in _batches(validation, group)), false_positive_rate
+    )
+
+
+@torch.no_grad()
+def measures(model: Classifier, rows: Source, scope: str, group: Group) -> dict[str, float | int | None]:
+    """Accuracy, recall and false-positive rate at the deployed threshold, with n; None where there are no such rows.
+
+    Rows whose label nobody knows are in none of them.
+    """
+    flagged, unsafe = [], []
+    for batch in _batches(rows, group):
+        flagged.append(model.scores_of(batch.features_by(model)).unsafe[scope] > model.threshold)
+        unsafe.append(batch.targets.unsafe[scope])
+    if not flagged:
+        return {"n": 0}
+    said, truth = torch.cat(flagged), torch.cat(unsafe)
+    known = truth.isfinite()
+    said, bad = said[known], truth[known] > 0
+    return {
+        "n": len(bad),
+        "unsafe": int(bad.sum()),
+        "accuracy": _share(said == bad),
+        "recall": _share(said[bad]),
+        "false_positive_rate": _share(said[~bad]),
+    }
+
+
+@torch.no_grad()
+def _batches(rows: Source, group: Group) -> Iterator[Batch]:
+    for batch in rows.once(AT_ONCE, group):
+        yield on_device(batch, group.device)
+
+
+def _share(hits: Tensor) -> float | None:
+    return round(float(hits.float().mean()), 4) if len(hits) else None

@@ -1,0 +1,155 @@
+"""One training from shards to a saved classifier: look at the data, fit, set the thresholds on validation, measure, save."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from classifiers.classifier import Classifier
+from classifiers.data.labelled_shards import ShardRows, manifest_of
+from classifiers.saved import build, load
+from classifiers.training.adversarial_of_world import harden_of
+from classifiers.training.batches import Source, Streamed
+from classifiers.training.captured_rows import with_captures
+from classifiers.training.checkpoint import Checkpoint
+from classifiers.training.config import Settings
+from classifiers.training.dataset_check import Survey, check_shards, survey, survey_all
+from classifiers.training.feature_cache import encoded
+from classifiers.training.loop import Fit, as_it_is, encoders_of
+from classifiers.training.process_group import Group
+from classifiers.training.thresholds import calibrate, measures
+from pipeline.rounds.existing_run import existing_run
+from pipeline.storage.store import OBJECT_SCHEMES, Store
+from pipeline.storage.weights import model_directory, weights_digest
+from schemas.errors import InputError
+from schemas.run import RunConfig
+
+
+def train(url: str, settings: Settings, group: Group | None = None) -> dict[str, Any]:
+    """Train what `settings` ask for on the shards of the run at `url`; its metrics, which are also in metrics.json.
+
+    What was trained already is not trained again; what was begun goes on. Every worker of `group` calls this, the first one writes.
+    Raises InputError for data that cannot be trained on, HazmatError where training breaks down.
+    """
+    group, started = group or Group(), time.monotonic()
+    store, config = existing_run(url)
+    if store.url.startswith(OBJECT_SCHEMES):
+        raise InputError(f"{store.url}: models are written to a folder; copy the shards to a disk first")
+    fingerprint = settings.fingerprint(
+        manifest_of(store)["digest"], *_weights(store, settings), f"{group.size} workers"
+    )
+    if done := _finished(store, settings, fingerprint):
+        return done
+    checkpoint = Checkpoint(store, f"models/{settings.name}/training/checkpoint.pt", fingerprint)
+    checkpoint.restore_threads()
+    torch.manual_seed(settings.seed)
+    model = _begun(store, settings).to(group.device)
+    surveys = survey_all(store, model.coverage)
+    check_shards(store, ("train", "val", "test"))
+    sources = [_source(store, each, model, settings, group) for each in surveys]
+    encoding = time.monotonic() - started
+    fit = _fit(store, config, settings, group=group, sources=sources, checkpoint=checkpoint)
+    model.train()
+    for encoder in encoders_of(model):
+        encoder.train(settings.tune_encoder)
+    state = fit.run(model)
+    model.eval()
+    metrics = {
+        "classifier": settings.classifier,
+        "model": str(Path(store.url) / "models" / settings.name),
+        "rows": {each.split: each.usable for each in surveys},
+        "left_out": {each.split: each.left_out for each in surveys},
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch + 1,
+        "steps": state.taken,
+        "val_loss": round(state.best_loss, 6),
+        "encoding_seconds": round(encoding, 2),
+        "fingerprint": fingerprint,
+    }
+    if group.is_main_process:
+        everything = [*surveys, survey(store, "test", model.coverage)]
+        metrics |= _judged(store, model, settings, surveys=everything, sources=sources, group=group)
+        metrics["seconds"] = round(time.monotonic() - started, 2)
+        _save(store, model, settings, metrics)
+        checkpoint.remove()
+    group.wait()
+    return metrics
+
+
+def _weights(store: Store, settings: Settings) -> list[str]:
+    """Digests of the weights that a training begins from."""
+    folders = [model_directory(settings.clip), *([_start(store, settings.start)] if settings.start else [])]
+    return [weights_digest(folder) for folder in folders]
+
+
+def _start(store: Store, name: str) -> Path:
+    inside = Path(store.url) / name
+    return (inside if inside.is_dir() else Path(name)).resolve()
+
+
+def _begun(store: Store, settings: Settings) -> Classifier:
+    """Untrained, or with the weights of `start`. Raises InputError where these are of another kind."""
+    if settings.start is None:
+        model = build(settings.classifier, model_directory(settings.clip), settings.name)
+    else:
+        model = load(_start(store, settings.start))
+        if model.kind != settings.classifier:
+            raise InputError(f"--start {settings.start} is a {model.kind}, and --classifier is {settings.classifier}")
+        model.name = settings.name
+    for encoder in encoders_of(model):
+        encoder.requires_grad_(settings.tune_encoder)
+    return model
+
+
+def _finished(store: Store, settings: Settings, fingerprint: str) -> dict[str, Any] | None:
+    """The metrics of this very training, if it is done."""
+    try:
+        found: dict[str, Any] = json.loads(store.read(f"models/{settings.name}/metrics.json") or b"")
+    except ValueError:
+        return None
+    return found if found.get("fingerprint") == fingerprint else None
+
+
+def _source(store: Store, seen: Survey, model: Classifier, settings: Settings, group: Group) -> Source:
+    """Rows of one split: encoded once if the encoders stay as they are, else streamed."""
+    weights = settings.class_weights if seen.split == "train" else "none"
+    rows = with_captures(
+        store, model, Streamed(ShardRows(store, seen.split, model.coverage.scopes), model.coverage, seen, weights)
+    )
+    return rows if settings.encodes_anew else encoded(model, rows, group, even=seen.split == "train")
+
+
+def _fit(
+    store: Store, config: RunConfig, settings: Settings, *, group: Group, sources: list[Source], checkpoint: Checkpoint
+) -> Fit:
+    folder = f"models/{settings.name}/training"
+    harden = harden_of(settings, store, config) if settings.adversarial else as_it_is
+    return Fit(settings, group, sources[0], sources[1], checkpoint, folder, harden)
+
+
+def _judged(
+    store: Store, model: Classifier, settings: Settings, *, surveys: list[Survey], sources: list[Source], group: Group
+) -> dict[str, Any]:
+    """Set the thresholds on val, then measure val, test, and train where it was encoded; by the leading worker alone."""
+    alone = Group(device=group.device)
+    splits = {each.split: _source(store, each, model, settings, alone) for each in surveys[1:]}
+    if group.size == 1:
+        splits["val"] = sources[1]
+        splits |= {} if settings.encodes_anew else {"train": sources[0]}
+    calibrate(model, splits["val"], settings.false_positive_rate, alone)
+    scope = surveys[0].scope
+    return {
+        "scope": scope,
+        "threshold": model.threshold,
+        "false_positive_rate": settings.false_positive_rate,
+        **{split: measures(model, source, scope, alone) for split, source in splits.items()},
+    }
+
+
+def _save(store: Store, model: Classifier, settings: Settings, metrics: dict[str, Any]) -> None:
+    """The classifier, then metrics.json, which says that it is done."""
+    store.delete(f"models/{settings.name}/metrics.json")
+    model.save(Path(store.url) / "models" / settings.name)
+    store.write(f"models/{settings.name}/metrics.json", json.dumps(metrics, indent=1).encode())

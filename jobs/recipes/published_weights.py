@@ -1,0 +1,73 @@
+"""Recipes that draw with published weights, each needing --restricted. `--model` names a local directory instead of the hub's.
+
+Gigabytes are the weights alone in bf16, two bytes a parameter, counted from the models' configs; activations and the
+autoencoder come on top (some 2.5 GB for 1024 pixels). Seconds are others' figures for one picture
+(research/pipelines_and_engines.md 4.1), none of ours.
+"""
+
+from collections.abc import Iterable
+
+from jobs.recipes.restricted import guarded, outside_model
+from pipeline.plan import Plan
+from pipeline.stage import Stage
+from pipeline.storage.weights import local_directory
+from schemas.run import RunConfig
+from schemas.sample import Sample
+from stages.generate.diffusion import Diffusion
+from stages.generate.replicate import Replicate
+from stages.image_io.encode import Encode
+
+LIGHTNING = "sdxl_lightning_4step_unet.safetensors"
+
+
+def sd15(config: RunConfig, items: Iterable[Sample]) -> Plan:
+    """Stable Diffusion 1.5 at 512 pixels, 25 steps of DPM-Solver++: 2.1 GB; 50 PNDM steps took 1.6 s on an A100."""
+    model = outside_model(config, "stable-diffusion-v1-5/stable-diffusion-v1-5")
+    return _plan(config, items, Diffusion(model=model, scheduler="dpm", steps=25, guidance_scale=7.5, batch_size=16))
+
+
+def sdxl_turbo(config: RunConfig, items: Iterable[Sample]) -> Plan:
+    """SDXL-Turbo at its own 512 pixels, 4 steps, no guidance: 6.9 GB; 0.08 s on an H100 with TensorRT."""
+    model = outside_model(config, "stabilityai/sdxl-turbo")
+    stage = Diffusion(model=model, scheduler="euler_ancestral_trailing", steps=4, guidance_scale=0.0, batch_size=16)
+    return _plan(config, items, stage)
+
+
+def sdxl_lightning(config: RunConfig, items: Iterable[Sample]) -> Plan:
+    """SDXL with Lightning's 4-step UNet at 1024 pixels, no guidance: 6.9 GB; 4 LCM steps took 0.23 s on an H100 with TensorRT.
+
+    A local `--model` directory is SDXL base with the UNet's file (`LIGHTNING`) laid into it.
+    """
+    model = outside_model(config, "stabilityai/stable-diffusion-xl-base-1.0")
+    own = None if config.model is None else local_directory(config.model)
+    unet = f"ByteDance/SDXL-Lightning/{LIGHTNING}" if own is None else str(own / LIGHTNING)
+    stage = Diffusion(model=model, unet=unet, scheduler="euler_trailing", steps=4, guidance_scale=0.0, batch_size=8)
+    return _plan(config, items, stage)
+
+
+def sd35(config: RunConfig, items: Iterable[Sample]) -> Plan:
+    """Stable Diffusion 3.5 medium at 1024 pixels, 40 steps, guidance 4.5 (its card): 15.8 GB, 9.5 of it T5. Gated on the hub."""
+    model = outside_model(config, "stabilityai/stable-diffusion-3.5-medium")
+    return _plan(config, items, Diffusion(model=model, steps=40, guidance_scale=4.5, batch_size=4))
+
+
+def flux(config: RunConfig, items: Iterable[Sample]) -> Plan:
+    """FLUX.1-schnell at 1024 pixels, 4 steps, no guidance (its card): 33.7 GB, so an accelerator of 48 GB or more. Apache-2.0."""
+    model = outside_model(config, "black-forest-labs/FLUX.1-schnell")
+    return _plan(config, items, Diffusion(model=model, steps=4, guidance_scale=0.0, batch_size=4))
+
+
+def _plan(config: RunConfig, items: Iterable[Sample], draw: Stage) -> Plan:
+    # Units of 64 pictures: from 5 s (Turbo) to some minutes (SD 3.5) of work, which is what a lost worker costs.
+    stages = (Replicate(images_per_prompt=config.images_per_prompt), *guarded(config, draw), Encode())
+    return Plan(stages, items, unit_size=64, seed=config.seed)
+
+
+def diffusion(config: RunConfig, items: Iterable[Sample]) -> Plan:
+    """Grammar or file → any text-to-image directory (`--model`) → PNG below 256 pixels, else JPEG."""
+    stages: tuple[Stage, ...] = (
+        Replicate(images_per_prompt=config.images_per_prompt),
+        *guarded(config, Diffusion(model=outside_model(config, None), steps=30, guidance_scale=7.5)),
+        Encode(),
+    )
+    return Plan(stages, items, unit_size=64, seed=config.seed)

@@ -1,0 +1,145 @@
+"""Votes of people: the queue out to Label Studio with blurred pictures, the annotations back in as a round."""
+
+import base64
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from PIL import Image, ImageFilter
+
+from pipeline.engines.resumable import OpenedRound
+from pipeline.pack import PackVotes
+from pipeline.plan import Plan
+from pipeline.rounds.items import CommittedItems
+from pipeline.rounds.rounds import rounds_with
+from pipeline.storage.image_codec import decode, encode
+from pipeline.storage.store import Store
+from pipeline.votes.label_studio import Exchange, labelling_config, task_of, votes_from
+from pipeline.votes.read import read_votes
+from pipeline.votes.review import for_review
+from schemas.errors import InputError
+from schemas.sample import Pixels, Sample
+from schemas.taxonomy import UNSAFEBENCH
+from schemas.vote import Vote, votes_of
+from stages.label.people_votes import PeopleVotes
+from stages.rounds.label_round import open_round_of
+
+LONGEST_SIDE = 256  # pixels of the picture in a task
+BLUR = 1 / 10  # of the longer side: the colours stay, the things go (as on the contact sheet)
+BLIND_VOTES = 2  # after so many of people, a task shows what the models said
+EXCHANGE = Exchange(UNSAFEBENCH.name, UNSAFEBENCH.version, UNSAFEBENCH.ids)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The committed samples of these keys."""
+
+    items: CommittedItems
+    keys: frozenset[str]
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (sample for sample in self.items if sample.key in self.keys)
+
+
+def committed(store: Store, keys: frozenset[str]) -> Chosen:
+    """Those samples of the run."""
+    return Chosen(CommittedItems(store, rounds_with(store, "raw")), keys)
+
+
+def export_tasks(store: Store, file: Path, count: int) -> dict[str, object]:
+    """Write the `count` items that a person should see first as tasks, and the labelling interface beside them."""
+    data = store.read("labels.parquet")
+    if data is None:
+        raise InputError(f"{store.url} has no labels yet; run jobs/label.py {store.url} --aggregate dawid_skene first")
+    queue = for_review(pq.read_table(io.BytesIO(data)), count).to_pylist()
+    keys = frozenset(row["key"] for row in queue)
+    samples = {sample.key: sample for sample in committed(store, keys)}
+    shown = _predictions(store, keys)
+    tasks = []
+    for row in queue:
+        sample, scope = samples[row["key"]], row["scope"]
+        image = None if scope == "prompt" else blurred(store, sample)
+        tasks.append(task_of(sample.key, scope, sample.prompt, image, shown.get((sample.key, scope), ())))
+    _write_private(file, json.dumps(tasks, ensure_ascii=False, indent=1))
+    _write_private(file.with_suffix(".xml"), labelling_config(EXCHANGE.categories))
+    why: dict[str, int] = {}
+    for row in queue:
+        why[row["why"]] = why.get(row["why"], 0) + 1
+    return {"tasks": len(tasks), "file": str(file), "interface": str(file.with_suffix(".xml")), **why}
+
+
+def _predictions(store: Store, keys: frozenset[str]) -> dict[tuple[str, str], list[Vote]]:
+    """The models' votes on items that enough people have judged blind: shown earlier, they would be followed."""
+    votes, _ = read_votes(store)
+    cast = votes_of(votes.filter(pc.is_in(votes["key"], pa.array(sorted(keys), pa.string()))))
+    people: dict[tuple[str, str], set[str]] = {}
+    for vote in cast:
+        if vote.annotator_type == "human" and vote.label != "skip":
+            people.setdefault((vote.key, vote.scope), set()).add(vote.annotator)
+    ready = {item for item, names in people.items() if len(names) >= BLIND_VOTES}
+    shown: dict[tuple[str, str], list[Vote]] = {}
+    for vote in cast:
+        item = (vote.key, vote.scope)
+        if item in ready and vote.annotator_type != "human" and vote.label in ("safe", "unsafe"):
+            shown.setdefault(item, []).append(vote)
+    return shown
+
+
+def blurred(store: Store, sample: Sample) -> str:
+    """The sample's picture, small and blurred beyond recognition, as a data URI."""
+    assert sample.tar and sample.tar_offset is not None and sample.tar_size is not None and sample.format
+    pixels = decode(store.read_range(sample.tar, sample.tar_offset, sample.tar_size), sample.format)
+    return f"data:image/png;base64,{base64.b64encode(encode(veiled(pixels), 'png')).decode()}"
+
+
+def veiled(pixels: Pixels) -> Pixels:
+    """uint8 [height, width, 3], at most 256 pixels a side, blurred."""
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    return np.asarray(picture.filter(ImageFilter.GaussianBlur(BLUR * max(picture.size))))
+
+
+def _write_private(file: Path, text: str) -> None:
+    """Readable to the owner only: prompts may be what nobody should have to read."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.chmod(0o600)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--export {file}: {error.strerror or error}") from error
+
+
+def import_votes(store: Store, file: Path) -> dict[str, object]:
+    """Check the file, then commit its votes in a round of their own; the same file again changes nothing."""
+    try:
+        imported = votes_from(file.read_text(encoding="utf-8"), EXCHANGE)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--import {file}: {error}") from error
+    except InputError as error:
+        raise InputError(f"--import {file.name}: {error}") from error
+    if not imported.votes:
+        raise InputError(f"--import {file.name}: no task has an annotation")
+    opened = people_round(store, file, frozenset(vote.key for vote in imported.votes))
+    opened.carry_out("local")
+    people = {vote.annotator for vote in imported.votes}
+    return {"round": opened.round.folder, "votes": len(imported.votes), "people": len(people), **dict(imported.items)}
+
+
+def people_round(store: Store, file: Path, keys: frozenset[str]) -> OpenedRound:
+    """The round of one file of people's votes. Raises InputError for votes on samples that the run does not have."""
+    stage = PeopleVotes(file=file, exchange=EXCHANGE)
+    chosen = committed(store, keys)
+    missing = keys - {sample.key for sample in chosen}
+    if missing:
+        raise InputError(
+            f"--import {file.name}: {len(missing)} tasks are of no sample of this run, such as {min(missing)}"
+        )
+    plan = Plan((stage,), chosen, unit_size=4096, seed=0, pack=PackVotes())
+    return open_round_of(store, plan, f"people-{stage.revision()[:8]}")

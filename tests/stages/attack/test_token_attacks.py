@@ -1,0 +1,73 @@
+"""Attacks that follow gradients to tokens, on the embedded models: what they claim is true of the text that goes out."""
+
+import pickle
+from dataclasses import replace
+
+import pytest
+import torch
+
+from schemas.errors import InputError
+from schemas.prompt import Prompt
+from schemas.protocols import Inputs
+from schemas.sample import Sample
+from stages.attack.text.embedding_matching import EmbeddingMatching
+from stages.attack.text.homoglyphs import Homoglyphs
+from stages.attack.text.token_substitution import TokenSubstitution
+from stages.attack.text_attack import fools, margin
+from tests.support.labelled_run import trained_model
+
+PROMPTS = ("a picture of a knife and a skull on a red background", "a rabbit and a cake", "two devils in a house")
+
+
+def test_token_substitution_fools_the_text_baseline_within_its_budget_and_survives_encoding_again() -> None:
+    model = trained_model("text").load()
+    labels = (margin(model, Inputs(PROMPTS)) > 0).long()
+    made = TokenSubstitution(edit_budget=4).attack(model, Inputs(PROMPTS), labels, PROMPTS)
+    for row, (text, record) in enumerate(zip(made.inputs.prompts, made.records, strict=True)):
+        assert record.edits is not None and record.edits <= 4 and record.adaptive and record.truncated is False
+        assert model.decode(model.encode([text])[0]) == text
+        assert record.achieved == fools(margin(model, Inputs((text,)))[0], int(labels[row]))
+    assert sum(bool(record.achieved) for record in made.records) >= 2
+
+
+def test_the_search_does_at_least_as_well_as_random_letters_and_the_same_alone() -> None:
+    model = trained_model("text").load()
+    labels = (margin(model, Inputs(PROMPTS)) > 0).long()
+    searched = TokenSubstitution(edit_budget=3).attack(model, Inputs(PROMPTS), labels, PROMPTS)
+    alone = TokenSubstitution(edit_budget=3).attack(model, Inputs(PROMPTS[1:2]), labels[1:2], PROMPTS[1:2])
+    assert alone.records[0] == searched.records[1]
+    random = Homoglyphs(edit_budget=1, tries=3).attack(model, Inputs(PROMPTS), labels, PROMPTS)
+    assert sum(bool(r.achieved) for r in random.records) <= sum(bool(r.achieved) for r in searched.records)
+
+
+def test_as_a_stage_only_what_is_flagged_is_attacked() -> None:
+    target = trained_model("text")
+    roots = [Sample.from_prompt(Prompt(prompt), 0).with_(batch_row=row) for row, prompt in enumerate(PROMPTS)]
+    flagged = [bool(margin(target.load(), Inputs((root.prompt,)))[0] > 0) for root in roots]
+    for aim in ("evade", "false_flag"):
+        children = list(TokenSubstitution(target=target, aim=aim).open()(roots))
+        parents = {child.parent for child in children}
+        assert parents <= {root.key for root, hit in zip(roots, flagged, strict=True) if hit == (aim == "evade")}
+        assert all(c.attack is not None and c.attack.target == target.digest() for c in children)
+
+
+def test_no_target_or_one_that_reads_no_words_is_refused() -> None:
+    with pytest.raises(InputError, match="give it a target"):
+        TokenSubstitution().rewrite("a knife", 0)
+    inputs = Inputs(PROMPTS[:1], torch.zeros(1, 3, 64, 64))
+    with pytest.raises(InputError, match="changes words"):
+        TokenSubstitution().attack(trained_model("image").load(), inputs, torch.ones(1).long(), PROMPTS[:1])
+
+
+def test_embedding_matching_loses_the_banned_words_and_comes_nearer_than_chance() -> None:
+    attack = EmbeddingMatching(banned=frozenset({"knife", "skull"}), question_limit=120)
+    text = "a picture of a knife on a red background"
+    made = attack.rewrite(text, 1)
+    assert made.text != text and "knife" not in made.text and 0 < made.edits <= attack.edit_budget
+    assert made == attack.rewrite(text, 1)
+    reader = attack._reader
+    near = reader.nearness(reader.embed(reader.encode([text])))
+    chance = near.values([text.replace("knife", word) for word in ("rabbit", "cake", "umbrella", "star")])
+    assert float(near.values([made.text])[0]) > float(chance.max())
+    assert attack.rewrite("a house", 0).edits == 0
+    assert pickle.loads(pickle.dumps(attack)) == attack and replace(attack, top=2).revision() == attack.revision()
