@@ -48,6 +48,32 @@ def invisible() -> dict[int, None]:
     return table
 
 
+# Scripts whose words stay readable under stacked marks: Latin, Greek, Cyrillic, and what is no letter at all.
+_UNDER_DECORATION = "\\x00-\u052f\u1e00-\u1fff\u2000-\u2bff"
+
+
+def undecorated(text: str) -> str:
+    """The text (NFC) without what takes no space, and without marks stacked on Latin, Greek or Cyrillic letters.
+
+    Other scripts' marks are vowels and tones, and a skin tone says who is shown: those stay, unlike with `invisible`.
+    """
+    return _decorations().sub("", text.translate(_formats()))
+
+
+@functools.cache
+def _formats() -> dict[int, None]:
+    codes = (code for code in invisible() if code not in _SKIN_TONES and unicodedata.category(chr(code)) != "Mn")
+    return dict.fromkeys((*codes, *_FILLERS))
+
+
+@functools.cache
+def _decorations() -> re.Pattern[str]:
+    """Runs of marks whose base is in `_UNDER_DECORATION`; 0334 to 0338 are strokes through a letter (combining class 1)."""
+    marks = (code for code in invisible() if unicodedata.category(chr(code)) == "Mn" and code not in _FILLERS)
+    every = "".join(map(chr, (*marks, *range(0x334, 0x339))))
+    return re.compile(f"(?<![^{_UNDER_DECORATION}])[{every}]+")
+
+
 @functools.cache
 def digits() -> dict[int, str]:
     """Every script's decimal digits to ASCII's."""

@@ -18,8 +18,9 @@ SIGNATURE_SCHEMA = pa.schema(
         # exact
         ("bytes_sha256", pa.string()),
         ("pixels_sha256", pa.string()),
-        # the words: digest of the folded prompt and drawn prompt, MinHash of the folded prompt's character 5-grams
+        # the words: digest of prompt and drawn prompt (NFC, case folded), of their plain spellings; MinHash of the prompt's
         ("prompt_digest", pa.string()),
+        ("spelling_digest", pa.string()),
         ("minhash", pa.binary(MINHASH_BYTES)),
         # the picture's look: 256-bit pHash; unit-length embedding with the model that made it
         ("phash", pa.binary(PHASH_BYTES)),

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import cached_property, lru_cache
 from typing import Any
 
-from schemas.lookalikes import BEFORE_NFKD, digits, invisible, skeleton
+from schemas.lookalikes import BEFORE_NFKD, digits, invisible, skeleton, undecorated
 
 # Signs that pass for letters; i, l, 1, ! and | pass for one another, so words are looked up with one letter for all of these.
 _SIGNS = str.maketrans("012345678|9@$!+(€£l", "oizeasgtbigasitceii")
@@ -45,7 +45,7 @@ class Canonical:
 
     def __call__(self, text: str) -> str:
         """The text as it is meant, ASCII in lower case; the same again for what comes out. Other languages' words stay."""
-        bare = text if text.isascii() else unicodedata.normalize("NFC", text).translate(invisible())
+        bare = text if text.isascii() else undecorated(unicodedata.normalize("NFC", text))
         together = _APART.sub(lambda found: self._together(found[0], found[1]), bare)
         chunks = (found[0] for found in _CHUNK.finditer(together))
         return " ".join(self._read(chunk) if len(chunk) <= CHUNK else chunk.lower() for chunk in chunks)

@@ -43,6 +43,7 @@ def gather(con: Connection, store: Store) -> int:
             raw.category, raw.label, raw.generator, raw.attack.name AS attack, raw.attack.family AS family,
             json_extract_string(raw.attack.parameters, '$.parents[*]') AS parents, raw.scene,
             signed.key IS NOT NULL AS signed, coalesce(signed.blank, false) AS blank, signed.prompt_digest,
+            coalesce(signed.spelling_digest, signed.prompt_digest) AS spelling_digest,
             signed.pixels_sha256, signed.phash, signed.minhash, signed.embedding, signed.concepts, signed.style,
             earlier.split AS was_split, coalesce(earlier.kept, false) AS was_kept
         FROM {raw} raw LEFT JOIN signed USING (key) LEFT JOIN {derived(store, GROUPS, GROUPS_SCHEMA)} earlier USING (key)

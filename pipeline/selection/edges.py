@@ -48,6 +48,7 @@ def all_edges(con: Connection, rules: GroupRules) -> list[Edges]:
         _star(con, "lineage", "root", "true"),
         _grids(con),
         _star(con, "prompt", "prompt_digest", "prompt_digest IS NOT NULL"),
+        _star(con, "spelling", "spelling_digest", "spelling_digest IS NOT NULL"),
         _star(con, "pixels", "pixels_sha256", f"{clean} pixels_sha256 IS NOT NULL"),
     ]
     if rules.picture_bits is not None:

@@ -6,14 +6,14 @@ from typing import ClassVar
 
 from pipeline.stage import Stage, Step
 from schemas.sample import Sample
-from stages.prompts.normalise import SHINGLE, plain
+from stages.prompts.normalise import plain, shingles
 
 
 @dataclass(frozen=True, kw_only=True)
 class Distinct(Stage):
     """Drop every prompt that is near an earlier one of its batch; the receipt counts them as dropped by this stage.
 
-    Near: the Jaccard similarity of their sets of 5-character shingles, folded, is at least `threshold` (what `PromptText` signs).
+    Near: the Jaccard similarity of the shingles of their plain spellings is at least `threshold` (what `PromptText` signs).
     It looks within a batch, so give it all prompts of a unit; over a whole run the catalogue looks. Exact, O(n²).
     """
 
@@ -27,18 +27,12 @@ class Distinct(Stage):
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             kept: list[frozenset[str]] = []
             for sample in batch:
-                shingles = shingled(sample.prompt)
-                if not any(similarity(shingles, other) >= self.threshold for other in kept):
-                    kept.append(shingles)
+                own = shingles(plain(sample.prompt))
+                if not any(similarity(own, other) >= self.threshold for other in kept):
+                    kept.append(own)
                     yield sample
 
         return step
-
-
-def shingled(text: str) -> frozenset[str]:
-    """The set of the folded text's shingles."""
-    folded = plain(text)
-    return frozenset(folded[first : first + SHINGLE] for first in range(max(1, len(folded) - SHINGLE + 1)))
 
 
 def similarity(one: frozenset[str], other: frozenset[str]) -> float:

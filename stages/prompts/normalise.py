@@ -5,9 +5,11 @@ Used by the gate on both sides, on its terms and on a prompt, so a fold need not
 
 import html
 import re
+import sys
 import unicodedata
+from functools import cache
 
-from schemas.lookalikes import BEFORE_NFKD, digits, invisible, skeleton
+from schemas.lookalikes import BEFORE_NFKD, digits, invisible, skeleton, undecorated
 
 # Between two readings of one text: longer than any gap a term may span (`stages.prompts.terms`): no match crosses it.
 GAP = " " * 8
@@ -83,10 +85,61 @@ def readings(text: str) -> str:
 
 
 SHINGLE = 5  # characters; usual for short texts (Broder 1997; Leskovec et al., Mining of Massive Datasets, 3.2)
+DENSE_SHINGLE = 3  # where a character is a syllable or a word: Han, kana, Hangul
 
 _APART = re.compile(r"[^\w]+")
+_LATIN = re.compile(r"[a-z]")
+_DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]")
+# Letters that alphabets of today's languages have: in "đa" and "schön" they are no disguise.
+_ALPHABETS = (*range(0xC0, 0x180), 0x1A0, 0x1A1, 0x1AF, 0x1B0, *range(0x1CD, 0x1DD), *range(0x218, 0x21C))
+_DISGUISES = (range(0x80, 0x590), range(0x1C80, 0x2E00), range(0xA640, 0xA800), range(0x1F100, 0x1F200))
+
+
+def exact(text: str) -> str:
+    """The text in NFC and case folded: prompts that differ here are different prompts."""
+    return unicodedata.normalize("NFC", text).casefold()
 
 
 def plain(text: str) -> str:
-    """The text folded as the gate folds it (NFKD, TR39 skeleton, case, format characters), its words one space apart."""
-    return _APART.sub(" ", fold(text)).strip()
+    """The text's spelling: what is left where case, spaces, punctuation, format characters and disguised letters say nothing.
+
+    ASCII is folded as the gate folds it. Elsewhere marks, accents, symbols and emoji stay, as they tell words apart, and a
+    look-alike is a disguise only beside Latin letters. A text of nothing else is left as it is.
+    """
+    if text.isascii():
+        folded = fold(text)
+        words = _APART.sub(" ", folded)
+    else:
+        folded = _spelt(text)
+        words = folded.translate(_separators())
+    return next((found for form in (words, folded, text) if (found := " ".join(form.split()))), "")
+
+
+def _spelt(text: str) -> str:
+    bare = undecorated(unicodedata.normalize("NFKC", text.translate(BEFORE_NFKD)))
+    seen = bare.translate(digits()).casefold()
+    if _LATIN.search(seen):
+        seen = seen.translate(_disguises()).casefold()
+    return _settle(unicodedata.normalize("NFC", seen))
+
+
+@cache
+def _disguises() -> dict[int, str]:
+    """Look-alikes of ASCII in the scripts that are mixed with Latin to pass for it."""
+    return {code: seen for code, seen in skeleton().items() if any(code in block for block in _DISGUISES)} | {
+        code: chr(code) for code in _ALPHABETS
+    }
+
+
+@cache
+def _separators() -> dict[int, str]:
+    """Punctuation, spaces and controls of every script, and ASCII's signs, to a space."""
+    codes = (code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code))[0] in "PZC")
+    return dict.fromkeys((*codes, *map(ord, "$+<=>^`|~_")), " ")
+
+
+def shingles(folded: str) -> frozenset[str]:
+    """The set of a `plain` text's runs of `SHINGLE` characters, of `DENSE_SHINGLE` where most characters are dense."""
+    dense = not folded.isascii() and 2 * len(_DENSE.findall(folded)) > len(folded)
+    width = DENSE_SHINGLE if dense else SHINGLE
+    return frozenset(folded[first : first + width] for first in range(max(1, len(folded) - width + 1)))

@@ -12,9 +12,10 @@ from schemas.errors import InputError
 from schemas.prompt import Prompt
 from schemas.sample import Sample
 from stages.generate.render import Render
-from stages.prompts.distinct import Distinct, shingled, similarity
+from stages.prompts.distinct import Distinct, similarity
 from stages.prompts.gated import Gated
 from stages.prompts.leave_out import LeaveOut
+from stages.prompts.normalise import plain, shingles
 from stages.prompts.vocabulary import TEMPLATES, read_words, vocabulary_prompts, world_prompts, world_words
 from tests.support.runs import Texts, carry_out, plan_of, rows
 
@@ -46,6 +47,10 @@ def test_near_duplicates_are_counted_and_dropped(tmp_path: Path) -> None:
     counts = {count.stage: (count.taken, count.given, count.dropped) for count in receipt.stages}
     assert counts["distinct"] == (10, 5, 5)
     assert sorted(rows(tmp_path)["prompt"].to_pylist()) == sorted(PROMPTS)
+
+
+def shingled(text: str) -> frozenset[str]:
+    return shingles(plain(text))
 
 
 def test_likeness_is_of_words_not_of_spelling() -> None:

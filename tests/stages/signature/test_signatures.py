@@ -84,14 +84,17 @@ def test_phash_stays_within_the_limit_under_jpeg_and_resize_and_tells_scenes_apa
 def test_spelling_is_folded_and_other_words_are_not() -> None:
     assert plain("A  Bomb, on\tRED") == plain("А bоmb on red") == plain("a bomb on red\u200b")
     samples = [Sample.from_prompt(Prompt(text), 0) for text in ("a red dog", "а RED dog!", "a red frog")]
-    first, second, third = (row["prompt_digest"] for row in signed(PromptText(), *samples))
+    rows = signed(PromptText(), *samples)
+    first, second, third = (row["spelling_digest"] for row in rows)
     assert first == second != third
+    assert len({row["prompt_digest"] for row in rows}) == 3, "another spelling is another prompt"
 
 
 def test_confounders_with_one_sentence_and_other_drawings_are_not_one_prompt() -> None:
     samples = [Sample.from_prompt(Prompt("ready for a fight", drawn), 0) for drawn in ("a knife", "two dice")]
-    first, second = (row["prompt_digest"] for row in signed(PromptText(), *samples))
-    assert first != second
+    for column in ("prompt_digest", "spelling_digest"):
+        first, second = (row[column] for row in signed(PromptText(), *samples))
+        assert first != second
 
 
 def test_minhash_estimates_jaccard() -> None:
