@@ -19,9 +19,9 @@ from stages.world.vocabulary import STYLES
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
-def blank(rng: np.random.Generator) -> Pixels:
+def blank(rng: np.random.Generator, *, styles: Sequence[str] = STYLES) -> Pixels:
     """An empty ground, often with clutter; uint8 [64, 64, 3]."""
-    style = STYLES[int(rng.integers(len(STYLES)))]
+    style = styles[int(rng.integers(len(styles)))]
     return draw(compose(rng, [], style=style, clutter=bool(rng.random() < 0.5)), pictures())
 
 
@@ -36,10 +36,10 @@ def noise(rng: np.random.Generator) -> Pixels:
     return values.astype(np.uint8).repeat(coarse, 0).repeat(coarse, 1)
 
 
-def unknown(rng: np.random.Generator, *, held_out: bool = False) -> Pixels:
+def unknown(rng: np.random.Generator, *, held_out: bool = False, styles: Sequence[str] = STYLES) -> Pixels:
     """One or two pictograms that are no concept of the world."""
     count = 1 + int(rng.random() < 0.4)
-    style = STYLES[0] if rng.random() < 0.6 else STYLES[int(rng.integers(len(STYLES)))]
+    style = styles[0] if rng.random() < 0.6 else styles[int(rng.integers(len(styles)))]
     scene = compose(rng, list(NAMES[:count]), style=style, stacked=bool(rng.random() < 0.3))
     chosen = rng.choice(names(held_out=held_out), count, replace=False)
     renamed = tuple(replace(p, concept=str(name)) for p, name in zip(scene.pictograms, chosen, strict=True))

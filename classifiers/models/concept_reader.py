@@ -1,0 +1,125 @@
+"""The robust concept reader: which concepts a picture shows, and by rules over them whether it is unsafe. It reads no words."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from classifiers.classifier import Classifier, Features
+from classifiers.contract import Inputs
+from classifiers.encoder import Encoder
+from classifiers.layers.concept_reader import ConceptNet, ReaderConfig, sized
+from stages.weights import model_directory
+
+SHIPPED = "assets/world/defence/reader"
+
+
+class NoWords(Encoder):
+    """Stands where other classifiers have a CLIP: every prompt is of no tokens."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+
+    def encode(self, prompts: Sequence[str]) -> Tensor:
+        """int64 [n, 0]."""
+        return torch.zeros((len(prompts), 0), dtype=torch.int64)
+
+    def decode(self, ids: Tensor) -> str:
+        """Nothing."""
+        del ids
+        return ""
+
+    def embedding_table(self) -> Tensor:
+        """float32 [0, 0]."""
+        return torch.zeros((0, 0))
+
+    def editable(self, ids: Tensor) -> Tensor:
+        """bool [n, 0]."""
+        return torch.zeros_like(ids, dtype=torch.bool)
+
+    def overruns(self, prompt: str) -> bool:
+        """Never."""
+        del prompt
+        return False
+
+    def resized(self, pixels: Tensor) -> Tensor:
+        """As the network sees them: float32 [n, 3, 64, 64] of [n, 3, h, w]."""
+        return sized(pixels)
+
+
+class ConceptReader(Classifier):
+    """Trained apart on scenes drawn anew and attacked (`classifiers.training.concept_reader`), not on a run's rows.
+
+    Its margin is the network's unsafe logit above the cut; nothing in it is random, saturated or hidden from gradients.
+    """
+
+    kind: ClassVar[str] = "concept_reader"
+    reads: ClassVar[frozenset[str]] = frozenset({"image"})
+    scopes: ClassVar[tuple[str, ...]] = ("image",)
+
+    def __init__(self, network: ConceptNet, categories: Sequence[str], name: str) -> None:
+        super().__init__(NoWords(), categories, name)
+        self.network = network
+
+    def features(self, inputs: Inputs, embeddings: Tensor | None = None) -> Features:
+        """Logits of concepts, float32 [n, concepts]. Raises InputError for rows without pictures."""
+        del embeddings  # no words are read
+        return {"concepts": self.network(self.pictures(inputs).to(self.network.head.weight.device))}
+
+    def verdicts(self, features: Features) -> dict[str, Tensor]:
+        """One scope."""
+        concepts = features["concepts"]
+        unsafe = self.network.unsafe(concepts)[:, None]
+        return {"image": torch.cat([unsafe, self.network.by_category(concepts, self.categories)], dim=1)}
+
+    def save(self, folder: Path) -> None:
+        """model.safetensors and config.json last. Weights that are whole in half precision are stored so: nothing is lost."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {name: _packed(value.detach().cpu()) for name, value in self.network.state_dict().items()}
+        save_file(weights, folder / "model.safetensors")
+        about = {
+            "kind": self.kind,
+            "categories": self.categories,
+            **self.settings(),
+            "network": self.network.config.to_json(),
+        }
+        (folder / "config.json").write_text(json.dumps(about, indent=1))
+
+    @classmethod
+    def restore(cls, folder: Path, config: Mapping[str, Any]) -> Self:
+        """What `save` wrote, in eval mode."""
+        from safetensors.torch import load_file
+
+        network = ConceptNet(ReaderConfig.from_json(config["network"]))
+        network.load_state_dict(load_file(folder / "model.safetensors"))
+        model = cls(network, config["categories"], folder.name)
+        model.threshold = config["threshold"]
+        return model.eval()
+
+
+def shipped() -> ConceptReader:
+    """The one that is committed. Raises InputError where the repository lacks it."""
+    folder = model_directory(SHIPPED)
+    return ConceptReader.restore(folder, json.loads((folder / "config.json").read_text()))
+
+
+def rounded(network: ConceptNet) -> ConceptNet:
+    """The network with matrices and kernels at half precision, computed in float32: what `save` stores in half the bytes.
+
+    Vectors (biases, norms and their running statistics) stay as they are: they are small, and variances may be tiny.
+    """
+    with torch.no_grad():
+        for value in network.parameters():
+            if value.ndim > 1:
+                value.copy_(value.half().float())
+    return network
+
+
+def _packed(value: Tensor) -> Tensor:
+    half = value.half() if value.is_floating_point() and value.ndim > 1 else value
+    return (half if torch.equal(half.to(value.dtype), value) else value).contiguous()
