@@ -9,6 +9,11 @@ FARTHEST = 12.0  # a cut in logits: 1 - sigmoid(12) is 6e-6, still many float32 
 
 
 def cut_of_safe(margins: Tensor, unsafe: Tensor, false_positive_rate: float) -> float:
+    """`lowest_cut` within `FARTHEST` of 0, so that its sigmoid can be written down."""
+    return bounded(lowest_cut(margins, unsafe, false_positive_rate))
+
+
+def lowest_cut(margins: Tensor, unsafe: Tensor, false_positive_rate: float) -> float:
     """The lowest cut with at most this share of the safe rows above it, just above the first that is not.
 
     `margins` and `unsafe` are [n]; rows of unknown label (NaN) do not count. Raises InputError where no row is safe, and for
@@ -24,7 +29,7 @@ def cut_of_safe(margins: Tensor, unsafe: Tensor, false_positive_rate: float) -> 
     allowed = int(false_positive_rate * len(safe) + 1e-9)
     last = safe[min(allowed, len(safe) - 1)].item()  # the greatest one that must not be flagged
     next_ = safe[allowed - 1].item() if allowed else last + SLACK
-    return bounded(last + max(1e-6, min(next_ - last, SLACK) / 2))
+    return last + max(1e-6, min(next_ - last, SLACK) / 2)
 
 
 def cut_of_unsafe(margins: Tensor, unsafe: Tensor, missed: float) -> float:
