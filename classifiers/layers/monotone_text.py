@@ -9,10 +9,10 @@ using monotonic classification"): see `MonotoneText.certificate`.
 import torch
 from torch import Tensor, nn
 
-SHARPNESS = 4.0  # of the smooth maximum: it lies at most log(terms) / 4 above the largest term
+SHARPNESS = 1.0  # above 1 a silent term has no gradient to learn by; below, thousands of them would speak together
 ROLES = 24  # width of a word's two roles in a pair (an object, a purpose)
 HIDDEN = 256
-SILENT = -5.0  # where every term begins: thousands of them, each silent, must not add up to evidence
+SILENT = -8.0  # where every term begins: thousands of them, each silent, must not add up to evidence
 
 
 class MonotoneText(nn.Module):
