@@ -36,6 +36,7 @@ class Classifier(nn.Module):
     kind: ClassVar[str]
     reads: ClassVar[frozenset[str]]
     scopes: ClassVar[tuple[str, ...]]
+    trained_apart: ClassVar[bool] = False  # whether a run's rows are not what it learns from
     canonical: ClassVar[bool] = False  # whether prompts are brought to a plain spelling before they are read
 
     def __init__(self, encoder: Encoder, categories: Sequence[str], name: str) -> None:

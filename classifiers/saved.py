@@ -87,8 +87,9 @@ class Saved:
 
 
 def classifier_names() -> list[str]:
-    """Every classifier that can be trained."""
-    return list(plug_ins(classifiers.models, Classifier))  # type: ignore[type-abstract]
+    """Every classifier that can be trained on a run."""
+    kinds = plug_ins(classifiers.models, Classifier)  # type: ignore[type-abstract]
+    return [name for name, kind in kinds.items() if not kind.trained_apart]
 
 
 def build(kind: str, clip: Path, name: str | None = None) -> Classifier:

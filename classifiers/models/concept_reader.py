@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from classifiers.classifier import Classifier, Features
-from classifiers.contract import Inputs
-from classifiers.encoder import Encoder
 from classifiers.layers.concept_reader import ConceptNet, ReaderConfig, sized
-from stages.weights import model_directory
+from classifiers.layers.encoder import Encoder
+from pipeline.storage.weights import local_directory
+from schemas.errors import InputError
+from schemas.protocols import Inputs
 
 SHIPPED = "assets/world/defence/reader"
 
@@ -59,6 +60,7 @@ class ConceptReader(Classifier):
     kind: ClassVar[str] = "concept_reader"
     reads: ClassVar[frozenset[str]] = frozenset({"image"})
     scopes: ClassVar[tuple[str, ...]] = ("image",)
+    trained_apart: ClassVar[bool] = True
 
     def __init__(self, network: ConceptNet, categories: Sequence[str], name: str) -> None:
         super().__init__(NoWords(), categories, name)
@@ -104,7 +106,11 @@ class ConceptReader(Classifier):
 
 def shipped() -> ConceptReader:
     """The one that is committed. Raises InputError where the repository lacks it."""
-    folder = model_directory(SHIPPED)
+    folder = local_directory(SHIPPED)
+    if folder is None:
+        raise InputError(
+            f"{SHIPPED} is missing: train it by python -m classifiers.training.concept_reader, then .store"
+        )
     return ConceptReader.restore(folder, json.loads((folder / "config.json").read_text()))
 
 

@@ -6,16 +6,16 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from classifiers.calibration import FARTHEST, lowest_cut
-from classifiers.cascade import Cascade
 from classifiers.classifier import Features
-from classifiers.contract import Inputs, Scores, Targets
-from classifiers.encoder import Encoder
-from classifiers.fusion import Shape
+from classifiers.layers.calibration import FARTHEST, lowest_cut
 from classifiers.layers.concept_reader import ConceptNet, ReaderConfig
+from classifiers.layers.encoder import Encoder
+from classifiers.layers.fusion import Shape
+from classifiers.layers.losses import label_losses
 from classifiers.layers.monotone_text import MonotoneText
-from classifiers.losses import label_losses
+from classifiers.models.cascade import Cascade
 from classifiers.models.concept_reader import shipped
+from schemas.protocols import Inputs, Scores, Targets
 
 GUARDS = ("reader", "evidence")
 SHARES = (0.4, 0.1)  # of the false positives allowed, what each guard may spend; the cascade has the rest

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from classifiers.training.concept_reader.training import ReaderTraining
-from jobs.world_training.loop import Budget, fit
-from jobs.world_training.parallel import Group, settle
+from stages.world.training.loop import Budget, fit
+from stages.world.training.process_group import Group, settle
 
 
 def main() -> None:

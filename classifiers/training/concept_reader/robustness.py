@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from classifiers.contract import Inputs
 from classifiers.models.concept_reader import ConceptReader
 from classifiers.training.concept_reader.attack import LEVEL
 from classifiers.training.concept_reader.scenes import (
@@ -23,12 +22,13 @@ from classifiers.training.concept_reader.scenes import (
     labelled,
 )
 from classifiers.training.concept_reader.training import as_batch
-from jobs.world_training.parallel import settle
-from stages.attack.apgd import Apgd
-from stages.attack.pgd import Climb, Pgd
+from schemas.protocols import Inputs
 from stages.attack.pixel_attack import PixelAttack
+from stages.attack.pixels.apgd import Apgd
+from stages.attack.pixels.pgd import Pgd, PGDConfig
 from stages.world import truth
 from stages.world.scene import Scene, compose
+from stages.world.training.process_group import settle
 from stages.world.vocabulary import BY_NAME, STYLES, VOCABULARY
 
 SEED = 90_047  # of pictures that neither training, its curve nor its threshold saw
@@ -39,7 +39,7 @@ Figures = dict[str, float]
 def suite(epsilon: float) -> tuple[PixelAttack, ...]:
     """PGD with five restarts, and Auto-PGD on both losses; a picture holds where it holds against all of them."""
     return (
-        Pgd(epsilon=epsilon, climb=Climb(steps=20, restarts=5)),
+        Pgd(epsilon=epsilon, climb=PGDConfig(steps=20, restarts=5)),
         Apgd(epsilon=epsilon, steps=100),
         Apgd(epsilon=epsilon, steps=100, loss="ce"),
     )

@@ -9,12 +9,12 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from classifiers.layers.concept_reader import GRID, ReaderConfig, Rule
-from jobs.world_training.negatives import blank, noise, unknown
-from jobs.world_training.pictures import Mixture, cells, pictures, sample_scene
 from stages.world.draw import draw
 from stages.world.grammar import LIMIT, prompt_at
 from stages.world.reader import read
 from stages.world.scene import Scene, compose
+from stages.world.training.negatives import blank, noise, unknown
+from stages.world.training.scene_batches import Mixture, cells, pictures, sample_scene
 from stages.world.vocabulary import BY_NAME, STYLES, VOCABULARY
 
 HELD_OUT_CONCEPTS = ("ogre", "dna", "octopus")  # as the shard recipe of the world holds out; a test compares

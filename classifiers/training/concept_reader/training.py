@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from classifiers.layers.concept_reader import ConceptNet
 from classifiers.training.concept_reader.attack import LEVEL, Strength, attacked
 from classifiers.training.concept_reader.scenes import Pictures, draw_batch, reader_config
-from jobs.world_training.loop import checkpoint_path
+from stages.world.training.loop import checkpoint_path
 
 AHEAD = 3  # batches drawn before they are asked for, by one process
 # Of the budget: until when pictures are left alone (learning to see first costs the least), until when ε grows, and from when

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from classifiers.contract import Differentiable, Inputs, Targets
 from classifiers.layers.concept_reader import ConceptNet, ReaderConfig, Rule
 from classifiers.models.concept_reader import ConceptReader, rounded
+from classifiers.saved import classifier_names, load
 from classifiers.training.concept_reader.attack import LEVEL, Strength, attacked
 from classifiers.training.concept_reader.scenes import (
     CONCEPTS,
@@ -21,9 +21,10 @@ from classifiers.training.concept_reader.scenes import (
     training_scenes,
 )
 from classifiers.training.concept_reader.training import Stream, as_batch
-from jobs.sharding import PICTOGRAM_HELD_OUT
+from jobs.recipes.sharding import PICTOGRAM_HELD_OUT
 from schemas.errors import InputError
-from stages.attack.pgd import Climb, Pgd
+from schemas.protocols import Differentiable, Inputs, Targets
+from stages.attack.pixels.pgd import Pgd, PGDConfig
 from stages.world import truth
 from stages.world.scene import compose
 
@@ -123,13 +124,15 @@ def test_what_was_saved_comes_back_and_rounded_weights_take_half_the_bytes(tmp_p
     rounded(half.network)
     for model, name in ((whole, "whole"), (half, "half")):
         model.save(tmp_path / name)
-        import json
-
-        config = json.loads((tmp_path / name / "config.json").read_text())
-        again = ConceptReader.restore(tmp_path / name, config)
+        again = load(tmp_path / name)
+        assert isinstance(again, ConceptReader)
         assert torch.equal(again.logits(rows()), model.logits(rows())) and again.network.config == SMALL
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "half")]
     assert sizes[1] < 0.75 * sizes[0]
+
+
+def test_the_trainer_of_runs_does_not_offer_it() -> None:
+    assert "concept_reader" not in classifier_names() and "cascade" in classifier_names()
 
 
 def test_it_keeps_the_rate_of_false_positives_it_is_calibrated_to() -> None:
@@ -188,7 +191,9 @@ def test_the_repositorys_attacks_turn_an_untrained_reader() -> None:
     """Else a figure of robustness would say nothing: what has learnt nothing has nothing to hold."""
     model, inputs = small(), rows()
     flagged = (model.logits(inputs)[:, 1] > 0).long()
-    made = Pgd(epsilon=8 * LEVEL, climb=Climb(steps=10, restarts=1)).attack(model, inputs, flagged, list("abcdefgh"))
+    made = Pgd(epsilon=8 * LEVEL, climb=PGDConfig(steps=10, restarts=1)).attack(
+        model, inputs, flagged, list("abcdefgh")
+    )
     turned = (model.logits(made.inputs)[:, 1] > 0).long() != flagged
     assert turned.tolist() == [bool(record.achieved) for record in made.records] and int(turned.sum()) >= 6
 

@@ -1,17 +1,17 @@
 """The guarded cascade: either guard flags by itself, other words take nothing away, and the rate is kept."""
 
-import json
 from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 
-from classifiers.contract import Inputs, Staged, Targets, Trainable
 from classifiers.layers.concept_reader import ConceptNet, ReaderConfig, Rule
 from classifiers.models.guarded_cascade import SILENT_CUT, GuardedCascade
-from small_squares import square_rows, trained_on_square
+from classifiers.saved import load
+from schemas.protocols import Inputs, Staged, Targets, Trainable
 from stages.world.purposes import BY_PURPOSE
+from tests.support.small_squares import square_rows, trained_on_square
 
 FIGHT = BY_PURPOSE["fight"].phrases
 
@@ -33,7 +33,7 @@ def learnt() -> GuardedCascade:
     with torch.no_grad():
         features = model.features(Inputs(prompts, torch.zeros(len(prompts), 3, 64, 64)))
     optimiser = torch.optim.AdamW(model.evidence.parameters(), 5e-3)
-    for _ in range(60):
+    for _ in range(80):
         optimiser.zero_grad()
         told = model.guards(features)[:, 1]
         torch.nn.functional.binary_cross_entropy_with_logits(told, labels).backward()
@@ -44,8 +44,9 @@ def learnt() -> GuardedCascade:
 
 def words_of_square() -> tuple[tuple[str, ...], torch.Tensor]:
     colours = ("red", "blue", "green", "white")
-    unsafe = [f"a {colour} thing {phrase}" for colour in colours for phrase in FIGHT]
-    safe = [f"a {colour} thing {phrase}" for colour in colours for phrase in BY_PURPOSE["picnic"].phrases]
+    openings = ("", *(f"a {colour} thing" for colour in colours))
+    unsafe = [f"{opening} {phrase}" for opening in openings for phrase in FIGHT]
+    safe = [f"{opening} {phrase}" for opening in openings for phrase in BY_PURPOSE["picnic"].phrases]
     return (*unsafe, *safe), torch.tensor([1.0] * len(unsafe) + [0.0] * len(safe))
 
 
@@ -164,7 +165,6 @@ def test_the_reader_keeps_its_norms_and_weights_while_the_rest_is_trained() -> N
 def test_what_was_saved_comes_back(tmp_path: Path, cuts: tuple[float, float]) -> None:
     model, (inputs, _) = with_cuts(*cuts), square_rows(1, seed=11)
     model.save(tmp_path / "guarded")
-    config = json.loads((tmp_path / "guarded" / "config.json").read_text())
-    again = GuardedCascade.restore(tmp_path / "guarded", config)
-    assert again.cuts == cuts and config["kind"] == "guarded_cascade"
+    again = load(tmp_path / "guarded")
+    assert isinstance(again, GuardedCascade) and again.cuts == cuts
     assert torch.allclose(again.stage_margins(inputs), model.stage_margins(inputs), atol=1e-5)
