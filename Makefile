@@ -19,7 +19,7 @@ help: ## list the targets
 
 setup: $(READY) ## make .venv with everything in it (again only when what is pinned changes)
 
-$(READY): pyproject.toml .ci/constraints.txt .ci/weights.txt .ci/setup
+$(READY): pyproject.toml .ci/constraints.txt .ci/weights.txt .ci/integrations.txt .ci/setup
 	.ci/setup $(PYTHON) $(VENV)
 	@touch $@
 

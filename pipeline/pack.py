@@ -88,20 +88,28 @@ class Extent:
     size: int
 
 
+Members = dict[str, bytes]
+"""What lies beside a picture in a tar, by the ending of its name."""
+
+
+def json_alone(sample: Sample) -> Members:
+    """The lean layout of raw units: what is known of the sample, and nothing twice."""
+    return {"json": to_json(sample)}
+
+
 def pack_tar(
-    samples: Sequence[Sample], describe: Callable[[Sample], bytes] = to_json
+    samples: Sequence[Sample], beside: Callable[[Sample], Members] = json_alone
 ) -> tuple[bytes, dict[str, Extent]]:
-    """WebDataset members `KEY.json` (what `describe` says) and `KEY.FORMAT`, sorted; and where each picture lies."""
+    """WebDataset members `KEY.FORMAT` and what `beside` gives (`KEY.json`, …), sorted; and where each picture lies."""
     buffer = io.BytesIO()
     extents: dict[str, Extent] = {}
     for sample in sorted(samples, key=lambda sample: sample.key):
         if sample.encoded is None or sample.format is None:
             raise ValueError(f"{sample.key} reached the commit without an encoded picture")
-        picture = (f"{sample.key}.{sample.format}", sample.encoded)
         # "jpg" sorts before "json", "png" after it: a reader may rely on sorted members
-        for name, data in sorted([picture, (f"{sample.key}.json", describe(sample))]):
-            add_member(buffer, name, data)
-            if name == picture[0]:
+        for ending, data in sorted({**beside(sample), sample.format: sample.encoded}.items()):
+            add_member(buffer, f"{sample.key}.{ending}", data)
+            if ending == sample.format:
                 extents[sample.key] = Extent(buffer.tell() - padded(len(data)), len(data))
     end_tar(buffer)
     return buffer.getvalue(), extents

@@ -7,6 +7,9 @@ Both are made from the committed rounds alone, but for one thing: a split that w
 import pyarrow as pa
 
 SPLITS = ("train", "val", "test")
+UNLABELLED = "unlabelled"
+CLASSES = ("safe", "unsafe", "na", UNLABELLED)
+"""A pair's label as a number is its place in here; `KEY.cls` in the shards holds it, and `_info.json` the names."""
 SCOPES = ("prompt", "image", "pair")
 
 GROUPS_SCHEMA = pa.schema(

@@ -1,4 +1,8 @@
-"""Shards: kept samples as WebDataset tars with Parquet rows beside them. A plan whose units are the shards of the keep-list."""
+"""Shards: kept samples as WebDataset tars with Parquet rows beside them. A plan whose units are the shards of the keep-list.
+
+A sample is four members of its tar: the picture, `KEY.json`, `KEY.txt` (the prompt) and `KEY.cls` (the label of the pair as a
+number), the layout that img2dataset made the habit; open_clip reads picture and text, timm picture and class.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,20 +15,20 @@ import pyarrow.parquet as pq
 
 from pipeline.catalogue.duck import parquet, quoted, reach, scratch_database
 from pipeline.catalogue.gather import KEEP, committed
-from pipeline.pack import Pack, digest, pack_tar, parquet_bytes
+from pipeline.dataset.indexes import write_indexes
+from pipeline.pack import BLOCK, Members, Pack, digest, pack_tar, parquet_bytes
 from pipeline.plan import Plan
 from pipeline.rounds.round import Round
 from pipeline.selection.keep import SPLIT_ORDER
 from pipeline.storage.open_store import open_store
 from pipeline.storage.store import Store
-from schemas.catalogue import KEEP_SCHEMA
+from schemas.catalogue import CLASSES, KEEP_SCHEMA, UNLABELLED
 from schemas.manifest import Receipt
 from schemas.sample import LOCATION, SAMPLE_SCHEMA, STORED, Sample, from_table, to_row, to_table
 
 FOLDER = "shards"
 MANIFEST = f"{FOLDER}/manifest.json"
 FACTS = tuple(name for name in KEEP_SCHEMA.names if name not in ("key", "shard"))
-UNLABELLED = "unlabelled"
 LABEL_FACTS = tuple(name for name in FACTS if name.endswith(("_label", "_categories")))
 IN_JSON = ("key", "root", "clean", "prompt", "drawn_prompt", "source")
 PROVENANCE = tuple(name for name in STORED if name not in (*IN_JSON, *LOCATION))
@@ -57,17 +61,28 @@ class PackShard(Pack):
     slots: tuple[Slot, ...]
     keep: str
     url: str = field(repr=False)
+    layout: int = 2  # 1 had no `txt` and no `cls`
 
     def files(self, unit: int, samples: Sequence[Sample], folder: str) -> Iterator[tuple[str, bytes]]:
         """The tar, then the rows that say where in it each picture lies. Both are in the order of keys, which are hashes."""
         name = self.slots[unit].name
         facts = {row["key"]: row for row in keep_rows(open_store(self.url), unit).to_pylist()}
         rows = {sample.key: {**to_row(sample), **facts[sample.key]} for sample in samples}
-        tar, extents = pack_tar(samples, lambda sample: shard_json(rows[sample.key]))
+        tar, extents = pack_tar(samples, lambda sample: members_of(rows[sample.key]))
         yield f"{name}.tar", tar
         for key, extent in extents.items():
             rows[key] |= {"tar": f"{folder}/{name}.tar", "tar_offset": extent.offset, "tar_size": extent.size}
         yield f"{name}.parquet", parquet_bytes(pa.Table.from_pylist([rows[key] for key in sorted(rows)], SHARD_SCHEMA))
+
+
+def members_of(row: dict[str, Any]) -> Members:
+    """What lies beside the picture."""
+    label = row["pair_label"] or UNLABELLED
+    return {
+        "json": shard_json(row),
+        "txt": row["prompt"].encode(),
+        "cls": str(CLASSES.index(label)).encode(),
+    }
 
 
 def shard_json(row: dict[str, Any]) -> bytes:
@@ -164,6 +179,8 @@ def _same_shard(store: Store, receipt: Receipt, now: Round, unit: int) -> bool:
     """Whether the shard on disk holds the very samples and facts that the new plan wants in it."""
     if any(store.size(f"{FOLDER}/{entry.name}") != entry.size for entry in receipt.files):
         return False
+    if not _of_this_layout(store.read_range(f"{FOLDER}/{receipt.files[0].name}", 0, BLOCK)):
+        return False
     with store.open(f"{FOLDER}/{receipt.files[1].name}") as file:
         found: Any = pq.ParquetFile(file).read()
     facts = keep_rows(store, unit)
@@ -174,6 +191,11 @@ def _same_shard(store: Store, receipt: Receipt, now: Round, unit: int) -> bool:
     return all(
         found[name].to_pylist() == planned[name].to_pylist() for name in planned.column_names if name not in moved
     )
+
+
+def _of_this_layout(header: bytes) -> bool:
+    """Whether a tar begins as those of today do: `KEY.cls` is the first of a sample's members."""
+    return header[:100].rstrip(b"\0").endswith(b".cls")
 
 
 def write_manifest(store: Store, round_: Round, figures: dict[str, Any]) -> dict[str, Any]:
@@ -191,6 +213,7 @@ def write_manifest(store: Store, round_: Round, figures: dict[str, Any]) -> dict
         "keep": round_.pack.keep,
         "made_from": figures,
         "shards": shards,
+        "indexes": write_indexes(store, FOLDER, shards),
     }
     store.write(MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
     return manifest
