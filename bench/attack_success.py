@@ -3,7 +3,7 @@
 
 Makes a run, labels and shards it, trains the baselines; then fresh prompts of another seed are drawn, attacked by the rounds
 of `jobs/attack.py`, and labelled, variants and parents alike, by judges that are no part of the defence. The last question in
-docs/attacks.md gives the table. Prints it, one JSON object on the last line, and writes bench/results/attack_success.json.
+docs/guide/attack.md gives the table. Prints it, one JSON object on the last line, and writes bench/results/attack_success.json.
 
     python -m bench.attack_success                    about 10 minutes of one quiet core
     python -m bench.attack_success --share 0.25       a quarter of the prompts
@@ -54,7 +54,7 @@ FALSE_POSITIVE_RATE = "0.15"
 LABELLERS = "scene_truth,tagger_truth,prompt_truth"
 BASELINES = ("text", "image", "late_fusion")
 SEEING = ("image", "late_fusion")
-DOCS = Path(__file__).parents[1] / "docs" / "attacks.md"
+DOCS = Path(__file__).parents[1] / "docs" / "guide" / "attack.md"
 
 LETTERS = "homoglyphs,invisible,leetspeak,misread,spacing,swaps,typos"
 WORDS = "distractors,synonyms"
@@ -173,7 +173,7 @@ def attack(store: Store, config: RunConfig, attacks: str, models: Sequence[str])
 
 
 def answer(runs: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of the last question in docs/attacks.md, over all runs."""
+    """The rows of the last question in docs/guide/attack.md, over all runs."""
     question = re.findall(r"```sql\n(.*?)```", DOCS.read_text(), re.DOTALL)[-1]
     asked = question[question.index("WITH") :]  # without its own list of runs
     with duckdb.connect() as con:

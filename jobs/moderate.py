@@ -32,7 +32,7 @@ from pipeline.storage.open_store import open_store
 from pipeline.storage.weights import local_directory
 from schemas.errors import InputError
 
-CLASSIFIER = "assets/world/linear_probe"  # the best of the three so far (docs/perspective.md)
+CLASSIFIER = "assets/world/linear_probe"  # the best of the three so far (docs/results/perspective.md)
 SHOWN = 10  # unsafe pictures in the summary for people
 
 

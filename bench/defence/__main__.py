@@ -4,7 +4,7 @@
     make bench-defence       (python -m bench.defence [--out runs/bench-defence] [--rows 540,90])
 
 Every step is one of the jobs, as its user would call it; the same command goes on where it stopped. Prints one JSON object last and
-writes bench/results/defence.json. docs/evaluation.md says what each key means.
+writes bench/results/defence.json. docs/guide/evaluate.md says what each key means.
 """
 
 import argparse
@@ -22,7 +22,7 @@ BLIND = "homoglyphs,typos,synonyms,misread,recompress,overlay"
 ADAPTIVE = "pgd,token_substitution,joint,misread,square"
 UNDEFENDED_ROWS = "120,30"  # most of these pass, and a rate of .8 of 120 is known to ± .07
 PLAIN_EPOCHS = ("--epochs", "12")  # over kept features; more brought little
-# From the first step on, encoders and all, over somewhat more than the budget that is asked about: docs/evaluation.md.
+# From the first step on, encoders and all, over somewhat more than the budget that is asked about: docs/guide/evaluate.md.
 HARDENING = (
     "--epochs", "9", "--tune-encoder", "--encoder-rate", "0.0003", "--adversarial", "0.0098", "--attack-steps", "1",
     "--token-budget", "4",

@@ -71,7 +71,7 @@ def test_sets(store: Store, at_most: int) -> list[TestSet]:
 
 
 def singles(store: Store) -> set[str]:
-    """Keys of the drawn test pictures that show one pictogram: CLIP's one vector is near perfect there (docs/world.md)."""
+    """Keys of the drawn test pictures that show one pictogram: CLIP's one vector is near perfect there (docs/results/world.md)."""
     found = set()
     for name in store.names("shards/test"):
         if name.endswith(".parquet"):

@@ -1,10 +1,10 @@
-"""The queries of docs/queries.md."""
+"""The queries of docs/guide/query.md."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "queries.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "query.md"
 _BLOCK = re.compile(r"\*\*(?P<title>[^*]+)\*\*.*?```sql\n(?P<sql>.*?)```", re.DOTALL)
 
 

@@ -17,7 +17,7 @@ class LinearProbe(PerCategory):
     """768-384-2 neurons on ViT-L/14 (appendix A.5); on another CLIP its width, half of it, and 2.
 
     With `words` the MLP reads besides how near each of so many visual words is to any patch: the one vector of a small CLIP
-    has no room for two things (docs/world.md).
+    has no room for two things (docs/results/world.md).
     """
 
     kind: ClassVar[str] = "linear_probe"

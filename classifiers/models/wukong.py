@@ -70,7 +70,7 @@ class Wukong(InDiffusion):
     """What early blocks see and words answer them, and the early drawing → a logit for unsafe and for each category.
 
     Words count only as far as places ask for them: read by themselves they decide, and who rewrites them is let through
-    (docs/in_diffusion.md).
+    (docs/results/in_diffusion.md).
 
     `attentions` are those of the denoiser that draws (`frozen_attention.attentions_of`), by default the embedded one's.
     """

@@ -33,7 +33,7 @@ class Word:
 
 
 def world_words() -> tuple[Word, ...]:
-    """The first noun of each of the pictogram world's concepts. Alone, an ambivalent thing is safe (docs/truth.md)."""
+    """The first noun of each of the pictogram world's concepts. Alone, an ambivalent thing is safe (docs/reference/truth.md)."""
     return tuple(
         Word(
             noun_phrase(concept.words[0], lambda _: 0),

@@ -1,4 +1,4 @@
-"""The truth of the pictogram world: `docs/truth.md` in code. Three questions, each answered from a table.
+"""The truth of the pictogram world: `docs/reference/truth.md` in code. Three questions, each answered from a table.
 
 The table of concepts is `assets/world/concepts.tsv` (kind, category, partners), that of purposes is `purposes.py`.
 """

@@ -16,7 +16,7 @@ adapter that makes it PerspectiveVision (UnsafeBench, arXiv 2405.03486, section 
 
 Made by `jobs/perspective.py pretrain` (below), then `jobs/perspective.py tune RUN --method vision_language` (`lora/metrics.json`;
 RUN as in assets/world/linear_probe/README.md). fp16 weights, of the base the exponential average of the training weights.
-Settings stand at the top of `jobs/perspective_training/*.py`, figures in `docs/perspective.md`; `make bench-perspective`
+Settings stand at the top of `jobs/perspective_training/*.py`, figures in `docs/results/perspective.md`; `make bench-perspective`
 measures them again.
 
 | training | steps | samples | minutes | last rows of its curve |

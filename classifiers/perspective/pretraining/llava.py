@@ -29,7 +29,7 @@ CHAT = (
 
 def build(clip: Path, words: PreTrainedTokenizerFast) -> LlavaForConditionalGeneration:
     """Random but for the picture tower. All patches' last states and the class token go to the projector: CLIP's training put
-    the pictograms' names into those (docs/world.md), not into the layer before, which LLaVA-1.5 takes.
+    the pictograms' names into those (docs/results/world.md), not into the layer before, which LLaVA-1.5 takes.
     """
     tower = picture_tower(clip)
     text = LlamaConfig(

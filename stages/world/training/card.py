@@ -77,7 +77,7 @@ tags: [hazmat, synthetic, pictograms]
 {about}
 
 Made by `jobs/world.py train`; fp16 weights, the exponential average of the training weights. Settings stand at the top
-of `jobs/world_training/*.py`, figures and curves in `docs/world.md`; `make bench-world` measures them again.
+of `jobs/world_training/*.py`, figures and curves in `docs/results/world.md`; `make bench-world` measures them again.
 
 | training | steps | samples | minutes | last row of its curve |
 |---|---|---|---|---|

@@ -13,7 +13,7 @@ from stages.world.training.loop import Budget, fit
 from stages.world.training.process_group import Group, run_in_group
 from stages.world.training.warm_start import adopt
 
-# Minutes of two free cores that should reach all figures of issue 3: by the curves in docs/world.md, several times the
+# Minutes of two free cores that should reach all figures of issue 3: by the curves in docs/results/world.md, several times the
 # samples that the committed weights saw (t2i ~1.2 M instead of 0.3 M).
 DEFAULT_MINUTES = {"tokenizer": 1.0, "vae": 10.0, "clip-text": 15.0, "clip": 90.0, "t2i": 240.0, "tagger": 60.0}
 TEXT_SHARE = (

@@ -1,7 +1,7 @@
 """Ray is told of an accelerator, as on a machine that has one: the plan is cut and placed otherwise, the bytes stay.
 
 The accelerator is declared and not there, so torch sees none and the stages compute on the CPU. What an accelerator draws is
-level L2 (docs/promises.md) and is measured elsewhere.
+level L2 (docs/reference/promises.md) and is measured elsewhere.
 """
 
 import json

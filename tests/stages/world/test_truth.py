@@ -12,7 +12,7 @@ from stages.world.reader import read
 from stages.world.truth import of_pair, of_picture, of_prompt
 from stages.world.vocabulary import BY_NAME, SAFE, UNSAFE_CATEGORIES, VOCABULARY
 
-PAGE = Path(__file__).parents[3] / "docs" / "truth.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "truth.md"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_every_category_is_unsafe_in_exactly_two_squares() -> None:
 
 
 def tables() -> str:
-    """The tables of docs/truth.md."""
+    """The tables of docs/reference/truth.md."""
     rows = ["| category | unsafe | ambivalent (turned by a partner) |", "|---|---|---|"]
     for category in UNSAFE_CATEGORIES:
         mine = [c for c in VOCABULARY if c.category == category]
