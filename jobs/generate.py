@@ -35,6 +35,7 @@ def parse() -> tuple[RunConfig, bool, bool]:
     add("--recipe", default="pictogram", choices=sorted(RECIPES), help="what is done (default: %(default)s)")
     add("--prompts", metavar="FILE", help="file, datasets folder or hub id; several: A,B,grammar")
     add("--column", metavar="NAME", help="the column that holds the prompts (default: prompt)")
+    add("--skip-bad-rows", action="store_true", help="leave out rows that break a file's shape, and count them")
     add("--count", type=positive, help="prompts to make, or to take of the file (default: 256, or all of the file)")
     add("--images-per-prompt", type=positive, default=1, metavar="K")
     add("--engine", choices=("local", "ray"), default="ray")
@@ -64,21 +65,21 @@ def main() -> int:
     started = time.monotonic()
     round_ = open_round(store, ROUND, plan)
     store.write("run.json", config.to_json(environment()))
-    left_out = {reason: n for reason, n in items.counts.items() if n and reason not in ("read", "admitted")}
-    if left_out:
-        print("prompts left out: " + ", ".join(f"{n} {reason}" for reason, n in left_out.items()))
+    if items.left_out:
+        print(f"prompts left out: {items.left_out_line()}")
     left = pending(round_)
     receipts = run_units(config.engine, config.workers, plan, round_, left)
     made = sum(receipt.samples for receipt in watched(receipts, round_.units, round_.units - len(left)))
-    return summarise(round_, made, time.monotonic() - started, as_json)
+    return summarise(round_, made, items.left_out, time.monotonic() - started, as_json)
 
 
-def summarise(round_: Round, made: int, seconds: float, as_json: bool) -> int:
+def summarise(round_: Round, made: int, left_out: dict[str, int], seconds: float, as_json: bool) -> int:
     """Print what the round holds now; exit code 3 if anything is in quarantine."""
     receipts = list(round_.receipts())
     quarantined = sum(receipt.quarantined for receipt in receipts)
     summary = {
         "out": round_.store.url,
+        "left_out": left_out,
         "units": len(receipts),
         "samples": sum(receipt.samples for receipt in receipts),
         "dropped": sum(receipt.dropped for receipt in receipts),

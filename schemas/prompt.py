@@ -1,4 +1,4 @@
-"""A prompt on its way in: what every source yields, before it becomes the root of a lineage."""
+"""What every source of prompts yields: a prompt on its way in, before it becomes the root of a lineage, or a row that is none."""
 
 from dataclasses import dataclass
 
@@ -19,3 +19,11 @@ class Prompt:
     licence: str | None = None
     category: str | None = None
     label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A row of a source that holds no prompt: counted under `reason`; `where` says which row and why, without its text."""
+
+    reason: str
+    where: str

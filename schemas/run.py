@@ -22,6 +22,7 @@ class RunConfig:
     model: str | None = None
     restricted: bool = False
     picture_check: str | None = None  # MODULE:FUNCTION, the operator's check of finished pictures
+    skip_bad_rows: bool = False  # whether broken rows of a prompt file are left out and counted, or refused
     hash_list: str | None = None  # file of perceptual hashes of pictures that may not be kept
 
     def to_json(self, environment: Mapping[str, str]) -> bytes:
@@ -30,6 +31,6 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
-        """The facts of a run.json."""
+        """The facts of a run.json; what an older one does not say is as it was then."""
         raw = json.loads(data)
-        return cls(**{field.name: raw[field.name] for field in fields(cls)})
+        return cls(**{field.name: raw[field.name] for field in fields(cls) if field.name in raw})

@@ -13,7 +13,7 @@ from schemas.catalogue import SCOPES, SPLITS
 from schemas.errors import InputError
 from schemas.identity import derived_key
 from schemas.sample import Sample, from_row
-from stages.prompts.rows import columns_of, rows_of
+from stages.prompts.rows import columns_of, listed, rows_of
 
 NA = "na"
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -89,7 +89,7 @@ def _of_folder(folder: Path) -> Iterator[Case]:
         raise InputError(f"--data {folder}: expected test, val, train, or a folder with one of {', '.join(TABLES)}")
     columns = columns_of(table)
     if not {"file_name", "prompt"} <= set(columns) or not any(name.endswith("label") for name in columns):
-        raise InputError(f"{table} has {', '.join(columns)}; expected file_name, prompt and label (or pair_label, …)")
+        raise InputError(f"{table} has {listed(columns)}; expected file_name, prompt and label (or pair_label, …)")
     for number, row in enumerate(rows_of(table, columns)):
         yield _foreign(folder, {name: str(value).strip() for name, value in row.items() if value is not None}, number)
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from schemas.prompt import Prompt
+from schemas.errors import InputError
+from schemas.prompt import LeftOut, Prompt
 from schemas.run import RunConfig
 from schemas.sample import Sample
 from stages.prompts.files import read_prompts
@@ -22,19 +23,36 @@ GRAMMAR_COUNT = 256  # prompts made where neither a file nor a count is given
 
 @dataclass
 class Roots:
-    """The root samples of a run; iterating again gives the same ones. `counts` says what the last pass left out, and why."""
+    """The root samples of a run; iterating again gives the same ones.
+
+    `counts` says what the last pass left out, and why; `examples` where the first of each reason are. Iterating raises
+    InputError if nothing is left.
+    """
 
     config: RunConfig
     gate: Gate
     counts: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Sample]:
         intake = Intake(self.gate)
-        self.counts = intake.counts
+        self.counts, self.examples = intake.counts, intake.examples
         for prompt in islice(intake.admit(self._prompts()), self.config.count):
             yield Sample.from_prompt(prompt, self.config.seed)
+        if self.left_out and not intake.counts["admitted"]:
+            raise InputError(f"no prompt of {self.config.prompts or GRAMMAR} is left: {self.left_out_line()}")
 
-    def _prompts(self) -> Iterator[Prompt]:
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many prompts the last pass left out, by reason."""
+        return {reason: count for reason, count in self.counts.items() if count and reason != "admitted"}
+
+    def left_out_line(self) -> str:
+        """The same as a sentence, with the first places; "" where nothing was left out."""
+        places = {reason: f" ({'; '.join(some)})" for reason, some in self.examples.items()}
+        return ", ".join(f"{count} {reason}{places.get(reason, '')}" for reason, count in self.left_out.items())
+
+    def _prompts(self) -> Iterator[Prompt | LeftOut]:
         if self.config.prompts is not None:
             for name in _names(self.config.prompts):
                 yield from self._source(name)
@@ -43,13 +61,13 @@ class Roots:
         else:
             yield from self._grammar()
 
-    def _source(self, name: str) -> Iterable[Prompt]:
+    def _source(self, name: str) -> Iterable[Prompt | LeftOut]:
         path = Path(name)
         if name == GRAMMAR:
             return self._grammar()
         if path.is_dir() or (not path.suffix and name.count("/") == 1 and not path.exists()):
             return HubPrompts(name, self.config.column or "prompt")
-        return read_prompts(name, column=self.config.column)
+        return read_prompts(name, self.config.column, skip_bad_rows=self.config.skip_bad_rows)
 
     def _grammar(self) -> Iterator[Prompt]:
         for made in grammar_prompts(self.config.seed, self.config.count or GRAMMAR_COUNT):

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.prompt import Prompt
-from stages.prompts.rows import UNDECODABLE, columns_of, require, rows_of
+from schemas.prompt import LeftOut, Prompt
+from stages.prompts.csv_rows import MALFORMED
+from stages.prompts.rows import broken, columns_of, numbered_rows, require, require_text
+from stages.prompts.text_lines import UNDECODABLE, undecodable
 
-# What is carried along where a file has it: the prompt's field, and the columns it may come from.
+# What is carried along where a row has it: the prompt's field, and the columns it may come from.
 CARRIED = {
     "language": ("language",),
     "source": ("source",),
@@ -23,43 +25,58 @@ CARRIED = {
 class PromptFile:
     """The prompts of one file, in order; iterating again gives the same ones. Making one checks that the file can be read.
 
-    `column` holds the prompts. Where the file has no column for them, `source` is the file's name, `source_id` the
-    number of the row (from 1) and `licence` the one given here. Raises `InputError`.
+    `column` holds the prompts. Where a row says nothing else, `source` is the file's name, `source_id` the number of the row
+    (from 1) and `licence` the one given here. A row that holds no prompt comes as `LeftOut`. Raises `InputError`, also
+    for a file with broken rows (cells that the header has no name for, a quote that nothing closes), unless `skip_bad_rows`
+    leaves those out.
     """
 
     path: Path
     column: str = "prompt"
     licence: str | None = None
+    skip_bad_rows: bool = False
 
     def __post_init__(self) -> None:
-        require(self.path.name, columns_of(self.path), self.column)
+        columns = columns_of(self.path)
+        for column in (self.column, *(name for name in carriers(self.column) if name in columns)):
+            require(self.path.name, columns, column)
+        require_text(self.path, self.column)
 
-    def __iter__(self) -> Iterator[Prompt]:
-        carried = carried_columns(columns_of(self.path), self.column)
-        for number, row in enumerate(rows_of(self.path, [self.column, *carried.values()]), 1):
-            yield prompt_of(
-                row, self.column, carried, source=self.path.name, source_id=str(number), licence=self.licence
-            )
+    def __iter__(self) -> Iterator[Prompt | LeftOut]:
+        rows = numbered_rows(self.path, [self.column, *carriers(self.column)])
+        for count, (number, row) in enumerate(rows, 1):
+            where = f"{self.path.name}, line {number}"
+            if not isinstance(row, LeftOut):
+                name = {"source": self.path.name, "source_id": str(count), "licence": self.licence}
+                yield prompt_of(row, self.column, where, **name)
+            elif row.reason == MALFORMED and not self.skip_bad_rows:
+                raise broken(self.path.name, number, row, rows, advice=", or leave them out with --skip-bad-rows")
+            else:
+                yield LeftOut(row.reason, f"{where}: {row.where}")
 
 
-def read_prompts(path: str | Path, column: str | None = None) -> PromptFile:
+def read_prompts(path: str | Path, column: str | None = None, *, skip_bad_rows: bool = False) -> PromptFile:
     """The prompts of a file; `column` is `prompt` unless it is named. Raises `InputError`."""
-    return PromptFile(Path(path), column or "prompt")
+    return PromptFile(Path(path), column or "prompt", skip_bad_rows=skip_bad_rows)
 
 
-def carried_columns(columns: list[str], prompt: str) -> dict[str, str]:
-    """Which of the columns is carried into which field of the prompt."""
-    found = {
-        field: next((name for name in names if name in columns and name != prompt), None)
+def carriers(prompt: str) -> list[str]:
+    """The columns that are carried along."""
+    return [name for names in CARRIED.values() for name in names if name != prompt]
+
+
+def prompt_of(row: Mapping[str, Any], column: str, where: str, **otherwise: str | None) -> Prompt | LeftOut:
+    """A row as a prompt; `otherwise` holds what stands where the row says nothing, `where` names the row in a reason."""
+    text = as_prompt(row[column])
+    wrong = undecodable(text)
+    if wrong is not None:
+        return LeftOut("undecodable", f"{where}: {wrong}")
+    fields = {
+        field: said
         for field, names in CARRIED.items()
+        if (said := next(filter(None, (as_text(row.get(name)) for name in names if name != column)), None))
     }
-    return {field: name for field, name in found.items() if name is not None}
-
-
-def prompt_of(row: Mapping[str, Any], column: str, carried: Mapping[str, str], **otherwise: str | None) -> Prompt:
-    """A row as a prompt; `otherwise` holds what stands where the row says nothing."""
-    fields = {field: said for field, name in carried.items() if (said := as_text(row[name]))}
-    return Prompt(text=as_prompt(row[column]), **{**otherwise, **fields})  # type: ignore[arg-type]
+    return Prompt(text=text, **{**otherwise, **fields})  # type: ignore[arg-type]
 
 
 def as_prompt(cell: Any) -> str:
@@ -68,6 +85,10 @@ def as_prompt(cell: Any) -> str:
 
 
 def as_text(cell: Any) -> str | None:
-    """A cell that is carried along, as text; None where it is empty or no text."""
-    text = "" if cell is None or cell != cell else str(cell).strip()  # (a NaN isn't itself)
-    return text if text and not any("\ud800" <= char <= "\udfff" for char in text) else None
+    """A cell that is carried along, as text (a list's with "; " between); None where it is empty or no text."""
+    if isinstance(cell, list | tuple):
+        return "; ".join(filter(None, map(as_text, cell))) or None
+    if cell is None or cell != cell:  # (a NaN isn't itself)
+        return None
+    text = (cell.decode("utf-8", "surrogateescape") if isinstance(cell, bytes) else str(cell)).strip()
+    return text if text and undecodable(text) is None else None

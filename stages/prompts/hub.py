@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.errors import InputError
-from schemas.prompt import Prompt
-from stages.prompts.files import carried_columns, prompt_of
-from stages.prompts.rows import require
+from schemas.prompt import LeftOut, Prompt
+from stages.prompts.files import carriers, prompt_of
+from stages.prompts.parquet_rows import class_name
+from stages.prompts.rows import require, rows_of
 
 
 @dataclass(frozen=True)
@@ -30,18 +31,39 @@ class HubPrompts:
     revision: str | None = None
     licence: str | None = None
 
-    def __iter__(self) -> Iterator[Prompt]:
+    def __iter__(self) -> Iterator[Prompt | LeftOut]:
         with explained(self.name):
+            check_shape(self.name)
             dataset = open_dataset(self.name, self.split, self.config, self.revision)
             columns = dataset_columns(dataset, self.name)
             require(self.name, columns, self.column)
-            carried = carried_columns(columns, self.column)
+            names = _class_names(dataset, self.name, self.column)
             licence = self.licence or _licence(dataset, self.name)
             source = Path(self.name).name if Path(self.name).is_dir() else self.name
             # Only what is needed: a picture column would be decoded row by row.
-            rows = dataset.select_columns([self.column, *carried.values()])
+            rows = dataset.select_columns([self.column, *(name for name in carriers(self.column) if name in columns)])
             for number, row in enumerate(rows, 1):
-                yield prompt_of(row, self.column, carried, source=source, source_id=str(number), licence=licence)
+                row = {**row, **{column: class_name(row[column], names[column]) for column in names if column in row}}
+                name = {"source": source, "source_id": str(number), "licence": licence}
+                yield prompt_of(row, self.column, f"{source}, row {number}", **name)
+
+
+def check_shape(name: str) -> None:
+    """Raise InputError for a broken CSV file of a dataset's folder: `datasets` takes a cell too many for the row's number."""
+    if Path(name).is_dir():
+        for path in sorted(Path(name).rglob("*.csv")):
+            for _ in rows_of(path, []):
+                pass
+
+
+def _class_names(dataset: Any, name: str, prompt: str) -> dict[str, list[str]]:
+    """The names of classes by column. Raises InputError where the dataset says that the prompts' column holds no text."""
+    features = dataset.features or {}
+    kind = features.get(prompt)
+    names = {column: list(one.names) for column, one in features.items() if type(one).__name__ == "ClassLabel"}
+    if kind is not None and prompt not in names and "string" not in str(getattr(kind, "dtype", "")):
+        raise InputError(f"the dataset {name}: the column {prompt!r} holds {str(kind)[:200]}, and a prompt is text")
+    return names
 
 
 @contextmanager
@@ -53,7 +75,7 @@ def explained(name: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, pa.ArrowException, datasets.exceptions.DatasetsError) as error:
         raise InputError(
-            f"the dataset {name} can't be read: {error}. Give the folder of a dataset, or a hub id and access to the hub"
+            f"the dataset {name} can't be read: {str(error)[:500]}. Give the folder of a dataset, or a hub id and access to the hub"
         ) from error
 
 

@@ -4,18 +4,20 @@ from array import array
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
-from schemas.prompt import Prompt
+from schemas.prompt import LeftOut, Prompt
 from stages.prompts.gate import Gate
 
 # The longest prompts of real users (DiffusionDB) stay below; text encoders read 77 to 512 tokens of it.
 MAX_LENGTH = 2000
+EXAMPLES = 3  # places that are named for each reason
 
 
 class Intake:
     """Admits prompts, from one source or several in turn, and counts why the others were left out.
 
     `counts` has `admitted`, `empty`, `over_long`, `undecodable`, `duplicate` and one `refused_REASON` for each reason
-    met; their sum is what was read. Two prompts are duplicates when judged and drawn text agree but for white space.
+    met, and those that a source itself gives (`LeftOut`: `malformed`); their sum is what was read. `examples` has the first
+    few places of each such reason. Two prompts are duplicates when judged and drawn text agree but for white space.
     Refused texts leave their count and nothing else, so a refused text that comes twice is refused twice. Order in,
     order out; needs about 30 bytes a prompt admitted.
     """
@@ -29,17 +31,27 @@ class Intake:
     def reset(self) -> None:
         """Forget what was counted and seen."""
         self.counts = dict.fromkeys(("admitted", "empty", "over_long", "undecodable", "duplicate"), 0)
+        self.examples: dict[str, list[str]] = {}
         self._seen = DigestSet()
 
-    def admit(self, prompts: Iterable[Prompt]) -> Iterator[Prompt]:
+    def admit(self, prompts: Iterable[Prompt | LeftOut]) -> Iterator[Prompt]:
         """The prompts that may pass, unchanged and as they come."""
         for prompt in prompts:
+            if isinstance(prompt, LeftOut):
+                self._leave_out(prompt)
+                continue
             reason = self._objection(prompt)
             if reason is None:
                 self.counts["admitted"] += 1
                 yield prompt
             else:
                 self.counts[reason] = self.counts.get(reason, 0) + 1
+
+    def _leave_out(self, row: LeftOut) -> None:
+        self.counts[row.reason] = self.counts.get(row.reason, 0) + 1
+        places = self.examples.setdefault(row.reason, [])
+        if len(places) < EXAMPLES:
+            places.append(row.where)
 
     def _objection(self, prompt: Prompt) -> str | None:
         text = prompt.text

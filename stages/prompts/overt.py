@@ -8,7 +8,7 @@ from schemas.errors import InputError
 from schemas.prompt import Prompt
 from stages.prompts.files import as_prompt, as_text
 from stages.prompts.published import Published
-from stages.prompts.rows import columns_of
+from stages.prompts.rows import columns_of, listed
 
 LICENCE = "Apache-2.0"  # as the repository yixiao-huang/OVERT says
 
@@ -51,8 +51,6 @@ class OVERT:
             texts = {"unsafe_image_prompt": "unsafe", "benign_image_prompt": "safe"}
         else:
             wanted = "'image_prompt' (OVERT_full, OVERT_mini) or 'unsafe_image_prompt' (OVERT_unsafe)"
-            raise InputError(
-                f"{self.where.name} is not laid out as OVERT: no column {wanted}, only {', '.join(columns)}"
-            )
+            raise InputError(f"{self.where.name} is not laid out as OVERT: no column {wanted}, only {listed(columns)}")
         Published(str(self.where), (*texts, "category"))
         return texts

@@ -1,31 +1,32 @@
 """Rows out of a `.txt`, `.csv`, `.jsonl` or `.parquet` file, streamed, with one clear error for what can't be read at all.
 
-A row that can't be decoded does not end a run: its bytes come as lone surrogates (PEP 383), which no valid text
-holds, so that the intake counts it as undecodable. A line that is no JSON object comes as `UNDECODABLE`.
+A row that can't be read is no silent loss: `numbered_rows` yields it as `LeftOut`, with its reason. Bytes that can't be decoded
+come as lone surrogates (`text_lines`), which the intake counts as undecodable.
 """
 
-import codecs
-import csv
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from schemas.errors import InputError
+from schemas.prompt import LeftOut
+from stages.prompts import csv_rows, json_rows, parquet_rows
+from stages.prompts.text_lines import UNDECODABLE, open_lines
 
 Row = dict[str, Any]
-UNDECODABLE = "\udcff"
+SUFFIXES = (".txt", ".csv", ".jsonl", ".parquet")
 
-_BATCH_ROWS = 8192  # a few MB of prompts: memory stays flat whatever the size of a row group
+SHOWN = 5  # broken rows, and columns by 4, that an error names
+LOOKED_AT = 100_000  # further rows that are looked at to name broken ones
 
 
 def columns_of(path: Path) -> list[str]:
-    """The file's columns; of `.jsonl` the first row's keys, of `.txt` just `prompt`. Reads the beginning of the file only.
+    """The file's columns; of `.jsonl` the first rows' keys, of `.txt` just `prompt`. Reads the beginning of the file only.
 
     Raises `InputError` for a missing, empty or broken file and for a suffix it doesn't know.
     """
@@ -33,36 +34,86 @@ def columns_of(path: Path) -> list[str]:
     with _explained(path):
         if path.stat().st_size == 0:
             raise InputError(f"{path.name} is empty")
-        return _COLUMNS[kind](path)
+        if kind == ".txt":
+            path.open("rb").close()
+            return ["prompt"]
+        return {".csv": csv_rows.header, ".jsonl": json_rows.columns, ".parquet": parquet_rows.columns}[kind](path)
 
 
 def require(
     name: str, columns: Sequence[str], wanted: str, advice: str = "name the one that holds the prompts with --column"
 ) -> None:
-    """Raise `InputError` if the wanted column isn't there, with those that are and the nearest one."""
-    if wanted in columns:
+    """Raise `InputError` if the wanted column isn't there exactly once, with those that are and the nearest one."""
+    if columns.count(wanted) == 1:
         return
-    near = get_close_matches(wanted.lower(), [column.lower() for column in columns], n=1, cutoff=0.5)
-    hint = next((f"; did you mean {column!r}?" for column in columns if [column.lower()] == near), "")
-    raise InputError(
-        f"{name} has no column {wanted!r}, only {', '.join(map(repr, columns)) or 'none'}{hint} ({advice})"
-    )
+    if wanted in columns:
+        raise InputError(
+            f"{name} has {columns.count(wanted)} columns {wanted!r}: rename one, so that it is clear which is meant"
+        )
+    some = {column.lower(): column for column in columns[:1000]}
+    near = get_close_matches(wanted.lower()[:80], list(some), n=1, cutoff=0.5)
+    hint = f"; did you mean {some[near[0]][:80]!r}?" if near else ""
+    raise InputError(f"{name} has no column {wanted[:80]!r}, only {listed(columns)}{hint} ({advice})")
+
+
+def require_text(path: Path, column: str) -> None:
+    """Raise `InputError` if the file says that the column (which it has) holds no text."""
+    if _kind(path) == ".parquet":
+        with _explained(path):
+            parquet_rows.check_text(path, column)
+
+
+def listed(columns: Sequence[str]) -> str:
+    """The names of columns for an error, of many the first ones."""
+    names = ", ".join(repr(column[:80]) for column in columns[: 4 * SHOWN])
+    more = len(columns) - 4 * SHOWN
+    return (f"{names} and {more:,} more" if more > 0 else names) or "none"
+
+
+def numbered_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row | LeftOut]]:
+    """Line (in Parquet: row), from 1, and the wanted columns of each row, in order; None where the file or the row lacks one.
+
+    Raises `InputError`; a row that is broken does not raise: it comes as `LeftOut`.
+    """
+    kind = _kind(path)
+    with _explained(path):
+        yield from _READ[kind](path, columns)
 
 
 def rows_of(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """The file's rows with the given columns (all of which it has), in order. A cell that a row lacks is None."""
-    kind = _kind(path)
-    with _explained(path):
-        yield from _ROWS[kind](path, columns)
+    """The rows of a file of the right shape. Raises `InputError` naming the broken ones; a line that is no JSON is undecodable."""
+    rows = numbered_rows(path, columns)
+    for number, row in rows:
+        if not isinstance(row, LeftOut):
+            yield row
+        elif row.reason == csv_rows.MALFORMED:
+            raise broken(path.name, number, row, rows)
+        else:
+            yield dict.fromkeys(columns, UNDECODABLE)
+
+
+def broken(
+    name: str, number: int, first: LeftOut, further: Iterator[tuple[int, Row | LeftOut]], advice: str = ""
+) -> InputError:
+    """The error for a file with broken rows: the first ones by line, and how to go on."""
+    found = [(number, first)]
+    for line, row in islice(further, LOOKED_AT):
+        if isinstance(row, LeftOut) and row.reason == first.reason:
+            found.append((line, row))
+            if len(found) > SHOWN:
+                break
+    places = "; ".join(f"line {line}: {row.where}" for line, row in found[:SHOWN])
+    more = "; and more" if len(found) > SHOWN else ""
+    return InputError(f"{name} has broken rows ({places}{more}). Mend them{advice}")
 
 
 def _kind(path: Path) -> str:
     kind = path.suffix.lower()
     if path.is_dir():
         raise InputError(f"{path} is a folder: give one file, or read it as a datasets directory")
-    if kind not in _ROWS:
+    if kind not in SUFFIXES:
         raise InputError(
-            f"{path.name}: prompts are read from {', '.join(_ROWS)} files, not from {kind or 'one without a suffix'}"
+            f"{path.name}: prompts are read from {', '.join(SUFFIXES)} files, not from {kind or 'one without a suffix'}"
         )
     return kind
 
@@ -75,121 +126,37 @@ def _explained(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}") from error
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path.name} can't be read, it may be broken or cut off: {error}") from error
+        raise InputError(f"{path.name} can't be read, it may be broken or cut off: {str(error)[:500]}") from error
 
 
-def _open_text(path: Path, newline: str | None) -> TextIO:
-    with path.open("rb") as raw:
-        head = raw.read(2)
-    if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):  # what Windows tools call "Unicode"
-        return path.open(encoding="utf-16", errors="replace", newline=newline)
-    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline=newline)
+def _text_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    with open_lines(path) as lines:
+        for number, line in enumerate(lines, 1):
+            yield number, {**dict.fromkeys(columns), "prompt": line.rstrip("\n")}
 
 
-def _text_columns(path: Path) -> list[str]:
-    with path.open("rb"):
-        return ["prompt"]
+def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row | LeftOut]]:
+    names = csv_rows.header(path)
+    places = [(column, names.index(column) if column in names else None) for column in columns]
+    for number, cells in csv_rows.records(path):
+        if isinstance(cells, LeftOut):
+            yield number, cells
+        else:
+            yield number, {column: None if place is None else cells[place] for column, place in places}
 
 
-def _text_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    with _open_text(path, None) as lines:
-        for line in lines:
-            yield {"prompt": line.rstrip("\n")}
+def _json_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row | LeftOut]]:
+    for number, row in json_rows.objects(path):
+        yield number, row if isinstance(row, LeftOut) else {column: row.get(column) for column in columns}
 
 
-def _delimiter(path: Path) -> str:
-    """Comma, or what the header has more of: spreadsheets of many countries write semicolons."""
-    with _open_text(path, None) as lines:
-        header = lines.readline()
-    return max(",;\t", key=header.count)
+def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    there = parquet_rows.columns(path)
+    for column in columns:
+        if there.count(column) > 1:
+            require(path.name, there, column)
+    for number, row in parquet_rows.rows(path, [column for column in columns if column in there]):
+        yield number, {**dict.fromkeys(columns), **row}
 
 
-def _csv_columns(path: Path) -> list[str]:
-    with _open_text(path, "") as lines:
-        return [name.strip() for name in next(csv.reader(lines, delimiter=_delimiter(path)), [])]
-
-
-def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    names = _csv_columns(path)
-    places = [(column, names.index(column)) for column in columns]
-    with _open_text(path, "") as lines:
-        cells = csv.reader(lines, delimiter=_delimiter(path))
-        next(cells)
-        while True:
-            try:
-                row = next(cells)
-            except StopIteration:
-                return
-            except csv.Error:  # a field beyond csv.field_size_limit (128 kB), as after a quote that nothing closes
-                yield dict.fromkeys(columns, UNDECODABLE)
-                continue
-            if row:
-                yield {column: row[place] if place < len(row) else None for column, place in places}
-
-
-def _json_object(line: str) -> Row | None:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None
-
-
-def _json_lines(path: Path) -> Iterator[str]:
-    with _open_text(path, None) as lines:
-        for line in lines:
-            if line.strip():
-                yield line
-
-
-def _json_columns(path: Path) -> list[str]:
-    line = next(_json_lines(path), "")
-    row = _json_object(line)
-    if row is None:
-        raise InputError(f"{path.name} doesn't begin with a JSON object: .jsonl has one object on each line")
-    return list(row)
-
-
-def _json_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    for line in _json_lines(path):
-        row = _json_object(line)
-        yield dict.fromkeys(columns, UNDECODABLE) if row is None else {column: row.get(column) for column in columns}
-
-
-def _parquet_columns(path: Path) -> list[str]:
-    return list(pq.read_schema(path).names)
-
-
-def _parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns)):
-            # Cells by name: a batch has its columns in the file's order, whatever was asked for.
-            cells = [_cells(batch.column(column)) for column in columns]
-            for row in zip(*cells, strict=True):
-                yield dict(zip(columns, row, strict=True))
-
-
-def _cells(column: Any) -> list[Any]:
-    try:
-        return list(column.to_pylist())
-    except UnicodeDecodeError:  # Arrow doesn't check that a string column holds UTF-8
-        raw = column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
-        return [
-            None if cell is None else cell.decode("utf-8", "surrogateescape")
-            for cell in raw.cast(pa.binary()).to_pylist()
-        ]
-
-
-_COLUMNS: dict[str, Callable[[Path], list[str]]] = {
-    ".txt": _text_columns,
-    ".csv": _csv_columns,
-    ".jsonl": _json_columns,
-    ".parquet": _parquet_columns,
-}
-_ROWS: dict[str, Callable[[Path, Sequence[str]], Iterator[Row]]] = {
-    ".txt": _text_rows,
-    ".csv": _csv_rows,
-    ".jsonl": _json_rows,
-    ".parquet": _parquet_rows,
-}
-SUFFIXES = tuple(_ROWS)
+_READ = {".txt": _text_rows, ".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}

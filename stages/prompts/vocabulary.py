@@ -7,6 +7,7 @@ from pathlib import Path
 
 from schemas.errors import InputError
 from schemas.prompt import Prompt
+from stages.prompts.files import as_text
 from stages.prompts.rows import columns_of, require, rows_of
 from stages.world.language import noun_phrase
 from stages.world.vocabulary import SAFE, VOCABULARY
@@ -48,9 +49,10 @@ def read_words(path: Path) -> tuple[Word, ...]:
     """Words from a .csv, .jsonl or .parquet file: column `word`, `category` and `label` where there are. Raises InputError."""
     columns = columns_of(path)
     require(path.name, columns, "word", advice="a vocabulary's words are in the column 'word'")
-    wanted = ["word", *(name for name in ("category", "label") if name in columns)]
     words = [
-        Word(row["word"].strip(), row.get("category"), row.get("label")) for row in rows_of(path, wanted) if row["word"]
+        Word(word, as_text(row["category"]), as_text(row["label"]))
+        for row in rows_of(path, ["word", "category", "label"])
+        if (word := as_text(row["word"]))
     ]
     if not words:
         raise InputError(f"the vocabulary {path.name} holds no word")

@@ -45,12 +45,24 @@ def test_prompts_of_a_file_become_rows_with_their_provenance(tmp_path: Path) -> 
     assert set(summary) >= {"units", "samples", "dropped", "quarantined", "seconds", "images_per_second", "digest"}
     assert summary["samples"] == 4
     assert "1 empty" in done.stdout and "1 duplicate" in done.stdout
+    assert summary["left_out"] == {"empty": 1, "duplicate": 1}
     rows = pq.read_table(tmp_path / "run" / "rounds" / "000-generate" / "raw" / "unit-000000.parquet").to_pylist()
     assert {(row["source_id"], row["category"], row["label"], row["language"]) for row in rows} == {
         ("a1", "food", "safe", "en"),
         ("a2", None, "safe", "en"),
     }
     assert all(row["generator"] == "render/noto" and row["revision"] and row["seed"] is not None for row in rows)
+
+
+def test_a_table_of_broken_rows_is_refused_unless_they_may_be_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.csv"
+    file.write_text("prompt\na dog, asleep\na red apple\n")
+    facts = ("--out", tmp_path / "run", "--recipe", "render", "--engine", "local", "--prompts", file, "--json")
+    assert "line 2: 2 cells, the header has 1" in refused(*facts)
+    done = generate(*facts, "--skip-bad-rows")
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert (summary["samples"], summary["left_out"]) == (1, {"malformed": 1})
+    assert "1 malformed (prompts.csv, line 2: 2 cells" in done.stdout
 
 
 def test_the_same_command_again_resumes_and_changes_nothing(tmp_path: Path) -> None:

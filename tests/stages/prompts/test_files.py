@@ -113,7 +113,6 @@ def test_what_windows_calls_unicode_is_read(tmp_path: Path, suffix: str) -> None
         ("p.jsonl", b'{"prompt": "good"}\n[1, 2]\n{"prompt": "fine"}\n'),
         ("p.jsonl", b'{"prompt": "good"}\n{"prompt": 5}\n{"prompt": "fine"}\n'),
         ("p.jsonl", b'{"prompt": "good"}\n{"prompt": "\\ud800"}\n{"prompt": "fine"}\n'),
-        ("p.csv", b"prompt\ngood\n" + b"x" * 200_000 + b"\nfine\n"),
     ],
 )
 def test_an_undecodable_row_is_counted_and_the_rest_read(tmp_path: Path, name: str, content: bytes) -> None:
@@ -131,7 +130,7 @@ def test_bytes_that_are_no_text_in_parquet_are_counted(tmp_path: Path) -> None:
 
 
 def test_parquet_is_streamed_in_flat_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.prompts.rows._BATCH_ROWS", 256)
+    monkeypatch.setattr("stages.prompts.parquet_rows._BATCH_ROWS", 256)
     path = tmp_path / "p.parquet"
     texts = pa.array([f"prompt number {n} of many, all of them alike" for n in range(10_000)])
     pq.write_table(pa.table({"prompt": texts, "id": pa.array(range(10_000))}), path)

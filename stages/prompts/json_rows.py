@@ -1,0 +1,47 @@
+"""Rows out of a file with one JSON object a line."""
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from schemas.errors import InputError
+from schemas.prompt import LeftOut
+from stages.prompts.text_lines import open_lines
+
+LOOKED_AT = 1000  # objects whose keys are the columns: any row may have keys of its own
+
+
+def columns(path: Path) -> list[str]:
+    """The keys of the first objects. Raises InputError where there are none."""
+    rows = (row for _, row in islice(objects(path), LOOKED_AT) if not isinstance(row, LeftOut))
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    if not names:
+        raise InputError(f"{path.name} doesn't begin with a JSON object: .jsonl has one object on each line")
+    return names
+
+
+def objects(path: Path) -> Iterator[tuple[int, dict[str, Any] | LeftOut]]:
+    """The line (from 1) and object of each line that isn't empty; or why it is none."""
+    with open_lines(path) as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield number, _object(line)
+
+
+def _object(line: str) -> dict[str, Any] | LeftOut:
+    try:
+        row = json.loads(line, object_pairs_hook=_once)
+    except RecursionError:
+        return LeftOut("undecodable", "JSON nested too deeply")
+    except ValueError as error:
+        return LeftOut("undecodable", f"no JSON ({str(error)[:120]})")
+    return row if isinstance(row, dict) else LeftOut("undecodable", "JSON, but no object")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        raise ValueError("a key is there twice")
+    return row
