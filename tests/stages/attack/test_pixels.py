@@ -20,8 +20,8 @@ from stages.attack.pixels.gaussian import Gaussian
 from stages.attack.pixels.pgd import Pgd, PGDConfig
 from stages.attack.pixels.square import Square
 from stages.attack.victim import Victim, at_rest, within
+from tests.support.plugins import stage_classes
 from tests.support.small_classifiers import Held, Needle, Sick, pictures, trained
-from tests.test_architecture import stage_classes
 
 MODEL = trained()
 PIXELS, LABELS = pictures(48, seed=2)

@@ -23,7 +23,7 @@ from stages.prompts.gate import Gate
 from stages.prompts.normalise import GAP, fold, readings
 from stages.prompts.terms import by_class
 from stages.world import reader
-from tests.test_architecture import stage_classes
+from tests.support.plugins import stage_classes
 
 MODELS = (
     "TokenSubstitution",

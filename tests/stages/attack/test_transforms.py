@@ -12,7 +12,7 @@ from stages.attack.transforms.grid import Grid
 from stages.attack.transforms.overlay import Overlay
 from stages.attack.transforms.recompress import Recompress
 from stages.attack.transforms.style import Style
-from tests.test_architecture import stage_classes
+from tests.support.plugins import stage_classes
 
 TRANSFORMS = [cls() for cls in stage_classes() if issubclass(cls, Transform)]
 
