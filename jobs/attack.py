@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Attack a run's clean samples and append the variants as further rounds, one for each family (text, image, joint).
 
-    jobs/attack.py RUN --attacks homoglyphs,recompress              black boxes need no classifier: every clean sample
+    jobs/attack.py RUN --attacks homoglyphs,recompress              non-adaptive: no classifier, every clean sample
     jobs/attack.py RUN --attacks pgd,token_substitution --against models/late_fusion
     jobs/attack.py RUN --attacks joint --against models/text,models/image
 

@@ -1,12 +1,17 @@
 """What an attack was: the threat model that rides on every variant and every attack run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import pyarrow as pa
 
 FAMILIES = ("text", "image", "joint")
 GOALS = ("evade_text", "evade_image", "evade_joint", "false_flag")
-KNOWLEDGE = ("black_box", "grey_box", "white_box")
+KNOWLEDGE = ("non_adaptive", "transfer", "grey_box", "white_box")
+"""`non_adaptive`: never asks a classifier. `transfer`: made against another classifier. `grey_box`: asks the target for scores.
+`white_box`: has its gradients."""
+OLD_KNOWLEDGE = {"black_box": "non_adaptive"}  # as rows written before 28 November 2026 say it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,11 @@ class AttackRecord:
     truncated: bool | None = None  # the prompt overran the text encoder
     seed: int | None = None
     parameters: str = "{}"  # canonical JSON of what is particular to this attack
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Of a stored row; old names of `knowledge` are read as the present ones."""
+        return cls(**{**row, "knowledge": OLD_KNOWLEDGE.get(row["knowledge"], row["knowledge"])})
 
 
 ATTACK_TYPE = pa.struct(

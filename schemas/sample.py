@@ -126,7 +126,7 @@ def from_row(row: dict[str, Any]) -> Sample:
     """Inverse of `to_row`; further columns are ignored."""
     values = {name: row[name] for name in STORED if name in row}
     if values.get("attack") is not None:
-        values["attack"] = AttackRecord(**values["attack"])
+        values["attack"] = AttackRecord.from_row(values["attack"])
     return Sample(**values)
 
 

@@ -25,8 +25,8 @@ def figures(store: Store, judged: str = HARDENED) -> dict[str, Any]:
         rates = [row for row in estimates(con, "detection") if row["measure"] == "false_positive_rate"]
     let_by = [row for row in rates if row["kind"] == "all" and row["attack"] == "none"]
     detection, worst = found["detection"], found["worst"]
-    undefended = [_the(worst, scorer=name, suite="adaptive", measure="evasion") for name in UNDEFENDED]
-    adaptive = _the(worst, scorer=judged, suite="adaptive", measure="evasion")
+    undefended = [_the(worst, scorer=name, suite="adaptive", measure="attack_success_rate") for name in UNDEFENDED]
+    adaptive = _the(worst, scorer=judged, suite="adaptive", measure="attack_success_rate")
     clean = {"attack": "none", "kind": "all", "slice": "test", "measure": "f1"}
     keys = {
         "f1_pair": _the(detection, scorer=judged, **clean),
@@ -38,7 +38,7 @@ def figures(store: Store, judged: str = HARDENED) -> dict[str, Any]:
         "asr_undefended": min(
             undefended, key=lambda row: row["value"]
         ),  # the less vulnerable one: the harder comparison
-        "asr_heldout_worst": _the(worst, scorer=judged, suite="heldout", measure="evasion"),
+        "asr_heldout_worst": _the(worst, scorer=judged, suite="heldout", measure="attack_success_rate"),
         "asr_adaptive_worst": adaptive,
         "false_flag_worst": _the(worst, scorer=judged, suite="adaptive", measure="false_flag"),
     }
@@ -85,7 +85,7 @@ def _beside(found: Mapping[str, Sequence[Row]], gaps: Mapping[str, Row]) -> dict
     return {
         "gaps": gaps,
         "detection": [row for row in detection if row["measure"] in ("f1", "accuracy", "false_positive_rate")],
-        "attacks": [row for row in found["attacks"] if row["measure"] in ("evasion", "false_flag", "na")],
+        "attacks": [row for row in found["attacks"] if row["measure"] in ("attack_success_rate", "false_flag", "na")],
         **{name: found[name] for name in ("worst", "ranking", "calibration", "sanity", "mcnemar")},
     }
 

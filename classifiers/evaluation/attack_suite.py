@@ -15,15 +15,15 @@ from stages.attack.text_attack import TextAttack
 
 EPSILON = 2 / 255  # L-infinity after 8-bit decoding, in [0, 1]: the budget of the published claim on our terms
 EDITS = 4  # characters or tokens
-TRANSFER_VARIANTS = 4  # of a black box on one sample: what @k is taken over
+BLIND_VARIANTS = 4  # of a non-adaptive attack on one sample: what @k is taken over
 CURVE = (0.0, 1 / 255, 2 / 255, 4 / 255, 8 / 255, 32 / 255, 128 / 255)
 STRENGTH: dict[str, dict[str, Any]] = {
     # 40 gradients a row; the stage's own default of 100 is for committed variants, which are made once.
     "pgd": {"climb": PGDConfig(steps=20, restarts=2)},
-    "square": {"question_limit": 80},
+    "square": {"query_budget": 80},
     "token_substitution": {"top": 12},
     # Twice this against a cascade: through its decision, then through all its stages.
-    "joint": {"rounds": 1, "question_limit": 60},
+    "joint": {"rounds": 1, "query_budget": 60},
 }
 TEXT_EDITS, PIXEL_LINF, UNBOUNDED = "text_edits", "pixel_linf", "unbounded"
 
@@ -46,7 +46,7 @@ class Trial:
     @property
     def setting(self) -> str:
         """As in `results.SETTINGS`."""
-        return "sanity" if self.sanity else "adaptive" if self.adaptive else "black_box"
+        return "sanity" if self.sanity else "adaptive" if self.adaptive else "non_adaptive"
 
     @property
     def epsilon(self) -> float | None:
@@ -86,9 +86,9 @@ def _trial(kind: type[AttackStage], name: str, adaptive: bool, limits: tuple[int
     known = {field.name for field in fields(kind)}
     wanted: dict[str, Any] = {"epsilon": epsilon, "edit_budget": EDITS, **STRENGTH.get(name, {})}
     if not adaptive and issubclass(kind, TextAttack):
-        wanted["variants"] = TRANSFER_VARIANTS
+        wanted["variants"] = BLIND_VARIANTS
     attack = kind(**{setting: value for setting, value in wanted.items() if setting in known})
-    if not adaptive and kind.knowledge != "black_box":
+    if not adaptive and kind.knowledge != "non_adaptive":
         raise InputError(f"--attacks {name}: it works against a classifier; add --adaptive")
     asks = issubclass(kind, TextAttack | Joint | PixelAttack) and name != "paraphrase"
     return Trial(attack, adaptive and asks, limits)

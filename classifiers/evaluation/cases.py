@@ -33,7 +33,7 @@ UNKNOWN = Truth()
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A sample with its pixels, the truth by scope, and the test set that it belongs to."""
+    """A sample with its pixels, the truth by scope (only of scopes that were judged), and the test set that it belongs to."""
 
     sample: Sample
     truth: Mapping[str, Truth] = field(default_factory=dict)
@@ -41,9 +41,8 @@ class Case:
 
     @property
     def overall(self) -> Truth:
-        """The truth of the widest scope that has one."""
-        found = (self.truth[scope] for scope in reversed(SCOPES) if self.truth.get(scope, UNKNOWN).label != NA)
-        return next(found, UNKNOWN)
+        """The truth of the widest scope that was judged. A pair that judges could not tell is `na`, whatever its picture is."""
+        return next((self.truth[scope] for scope in reversed(SCOPES) if scope in self.truth), UNKNOWN)
 
     @property
     def style(self) -> str | None:
@@ -75,7 +74,8 @@ def _of_shards(store: Store, split: str) -> Iterator[Case]:
             rows = pq.ParquetFile(file).read().to_pylist()
         pictures = store.read_ranges([(row["tar"], row["tar_offset"], row["tar_size"]) for row in rows])
         for row, data in zip(rows, pictures, strict=True):
-            truth = {scope: Truth(row[f"{scope}_label"] or NA, _split(row[f"{scope}_categories"])) for scope in SCOPES}
+            judged = [scope for scope in SCOPES if row[f"{scope}_label"]]
+            truth = {scope: Truth(row[f"{scope}_label"], _split(row[f"{scope}_categories"])) for scope in judged}
             sample = from_row(row).with_(pixels=decode(data, row["format"]))
             yield Case(sample, truth, row["test_set"] or split)
 
@@ -102,7 +102,9 @@ def _foreign(folder: Path, row: Mapping[str, str], number: int) -> Case:
     named = _split(row.get("categories", ""))
     truth = {}
     for scope in SCOPES:
-        label = row.get(f"{scope}_label") or (row.get("label") if scope == "pair" else None) or NA
+        label = row.get(f"{scope}_label") or (row.get("label") if scope == "pair" else None)
+        if not label:
+            continue
         if label not in ("safe", "unsafe", NA):
             raise InputError(f"{folder}, row {number}: {scope} is {label!r}; expected safe, unsafe or na")
         truth[scope] = Truth(label, named if label == "unsafe" else ())

@@ -10,7 +10,7 @@ from classifiers.evaluation.cases import Case
 from classifiers.evaluation.scoring import alike, decided_scope, inputs_of
 from schemas.protocols import Differentiable
 from stages.attack.pixel_attack import margins_of
-from stages.attack.text.token_substitution import evasion
+from stages.attack.text.token_substitution import decision_aim
 from stages.attack.victim import Victim, at_rest
 
 TOLERANCE = 1e-4  # of a probability: a row alone and in company may be summed in another order
@@ -50,5 +50,5 @@ def gradient_checks(
 
 def _is_flat(scorer: Differentiable, row: Any) -> bool:
     text = row.prompts[0]
-    total = float(evasion(scorer, row, 1).slope(text, scorer.encode([text])).abs().sum())
+    total = float(decision_aim(scorer, row, 1).slope(text, scorer.encode([text])).abs().sum())
     return not total > 0

@@ -13,6 +13,7 @@ from classifiers.evaluation.ranking_intervals import calibration_bounds, ranking
 from classifiers.evaluation.results import FOLDER
 from pipeline.catalogue.duck import Connection, quoted, reach, scratch_database
 from pipeline.storage.store import Store
+from schemas.attack import OLD_KNOWLEDGE
 from schemas.errors import InputError
 
 QUESTIONS = Path(__file__).parent / "sql"
@@ -36,7 +37,12 @@ def opened(store: Store, dataset: str, scorers: Sequence[str]) -> Iterator[Conne
     files = ", ".join(quoted(f"{store.url}/{name}") for name in names)
     with scratch_database() as con:
         reach(con, store)
-        con.execute(f"CREATE TABLE results AS SELECT * FROM read_parquet([{files}])")
+        renamed = ", ".join(
+            f"CASE {column} WHEN {quoted(old)} THEN {quoted(new)} ELSE {column} END AS {column}"
+            for column in ("setting", "knowledge")
+            for old, new in OLD_KNOWLEDGE.items()
+        )
+        con.execute(f"CREATE TABLE results AS SELECT * REPLACE ({renamed}) FROM read_parquet([{files}])")
         con.execute(f"SET VARIABLE epsilon = {EPSILON}; SET VARIABLE edits = {EDITS}")
         yield con
 

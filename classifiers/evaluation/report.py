@@ -53,7 +53,7 @@ def _attacks(found: Mapping[str, Any]) -> str:
     rows = found["attacks"]
     keys = ("scorer", "attack", "setting", "epsilon")
     slices = sorted({tuple(row[key] for key in keys) for row in rows}, key=lambda key: tuple(map(str, key)))
-    measures = ("evasion", "evasion_at_1", "false_flag", "robust_accuracy", "na")
+    measures = ("attack_success_rate", "attack_success_rate_at_1", "false_flag", "robust_accuracy", "na")
     lines = []
     for values in slices:
         at = dict(zip(keys, values, strict=True))
@@ -66,7 +66,7 @@ def _attacks(found: Mapping[str, Any]) -> str:
             ]
         )
     return (
-        table(["under attack", "evasion @k", "@1", "false flag", "robust accuracy", "truth unknown"], lines)
+        table(["under attack", "attack success @k", "@1", "false flag", "robust accuracy", "truth unknown"], lines)
         if lines
         else ""
     )
@@ -75,7 +75,7 @@ def _attacks(found: Mapping[str, Any]) -> str:
 def _worst(found: Mapping[str, Any]) -> str:
     rows = found["worst"]
     slices = sorted({(row["scorer"], row["suite"]) for row in rows})
-    measures = ("evasion", "evasion_na", "false_flag", "robust_accuracy")
+    measures = ("attack_success_rate", "attack_success_rate_without_na", "na", "false_flag", "robust_accuracy")
     lines = [
         [
             f"{scorer}: {suite}",
@@ -83,7 +83,7 @@ def _worst(found: Mapping[str, Any]) -> str:
         ]
         for scorer, suite in slices
     ]
-    header = ["worst case of each sample", "evasion", "unknown truths as evasion", "false flag", "robust accuracy"]
+    header = ["worst case of each sample", "attack success", "without na", "na", "false flag", "robust accuracy"]
     return table(header, lines) if lines else ""
 
 

@@ -12,9 +12,10 @@ from pipeline.pack import parquet_bytes
 from pipeline.storage.store import Store
 
 FOLDER = "results"
-SETTINGS = ("clean", "control", "static", "black_box", "adaptive", "sanity")
-"""`clean`: the sample as it is. `control`: prompts shuffled. `static`: a variant out of the shards. `black_box`: made without a
-look at the scorer. `adaptive`: made against the very scorer that is judged. `sanity`: likewise, to check the attacks."""
+SETTINGS = ("clean", "control", "static", "non_adaptive", "transfer", "adaptive", "sanity")
+"""`clean`: the sample as it is. `control`: prompts shuffled. `static`: a variant out of the shards. `non_adaptive`: made without a
+look at any scorer. `transfer`: made against another scorer. `adaptive`: made against the very scorer that is judged. `sanity`:
+likewise, to check the attacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,7 @@ def remove_stale(store: Store, wanted: Sequence[Chunk]) -> int:
     """Delete chunks of the same (dataset, scorer, attack) beyond those wanted: left over from more rows. Returns how many."""
     names = {chunk.name for chunk in wanted}
     folders = {chunk.name.rsplit("/", 1)[0] for chunk in wanted}
+    folders |= {folder.replace("-non_adaptive", "-black_box") for folder in folders}  # as it was called before
     stale = [name for folder in sorted(folders) for name in store.names(folder) if name not in names]
     for name in stale:
         store.delete(name)

@@ -91,8 +91,8 @@ def _to_reread(variant: Variant) -> Sample:
 
 
 def _merged(variant: Variant, read: dict[str, Truth]) -> dict[str, Truth]:
-    """A scope that the attack could not touch keeps its truth."""
+    """A scope that the attack could not touch keeps its truth; one that was never judged is not judged now either."""
     record = variant.record
     assert record is not None
     kept = {"text": "image", "image": "prompt", "joint": "image"}[record.family]
-    return {**read, kept: variant.clean.truth.get(kept, read[kept])}
+    return {scope: truth if scope == kept else read[scope] for scope, truth in variant.clean.truth.items()}

@@ -2,8 +2,9 @@
 
 What is raised is the part of the training loss that is about safe and unsafe, over all scopes, by the weights as they are at this
 step. Pictures move within a ball of L-infinity. Words are exchanged where the first-order estimate says it hurts most (HotFlip,
-Ebrahimi et al. 2018, equation 10), or written otherwise by the black boxes of stages/attack: there the labels stay, so a wording
-counts only if the reader of the run's prompts finds the same things asked for. Or the words become others, and labels go with them.
+Ebrahimi et al. 2018, equation 10), or written otherwise by the non-adaptive attacks of stages/attack: there the labels stay, so
+a wording counts only if the reader of the run's prompts finds the same things asked for. Or the words become others, and labels
+go with them.
 """
 
 from collections.abc import Sequence
@@ -27,14 +28,14 @@ SHARE = 0.5  # of a batch; the other half stays clean, or accuracy on clean rows
 EXCHANGED, REWRITTEN = (
     0.25,
     0.25,
-)  # of the attacked rows: by gradient, by black boxes; the others get words with another truth
+)  # of the attacked rows: by gradient, by non-adaptive rewriting; the others get words with another truth
 
 
 @dataclass(frozen=True, eq=False)
 class Harden:
     """Attacks the first rows of a shuffled batch. `epsilon` in [0, 1] pixel units, in `steps`; up to `edits` tokens or letters.
 
-    `rewrites` are black boxes that keep the meaning; `same_meaning` says whether two prompts ask for the same.
+    `rewrites` are non-adaptive attacks that keep the meaning; `same_meaning` says whether two prompts ask for the same.
     """
 
     epsilon: float

@@ -1,4 +1,4 @@
-"""What hardening needs to know of a run: whether two of its prompts mean the same, and which black boxes it may use."""
+"""What hardening needs to know of a run: whether two of its prompts mean the same, and which non-adaptive attacks it may use."""
 
 from classifiers.training.adversarial import Harden
 from classifiers.training.config import Settings
@@ -22,17 +22,17 @@ def harden_of(settings: Settings, store: Store, config: RunConfig) -> Harden:
             f"--token-budget {settings.token_budget}: whether a prompt still means the same can only be read in the embedded "
             f"world, and this run's recipe is {config.recipe}; train on stored variants instead (jobs/attack.py, jobs/label.py)"
         )
-    rewrites = tuple(kind(edit_budget=settings.token_budget) for kind in black_boxes(store, config))
+    rewrites = tuple(kind(edit_budget=settings.token_budget) for kind in non_adaptive_rewrites(store, config))
     return Harden(settings.epsilon, settings.attack_steps, settings.token_budget, rewrites, same_meaning, asked_by)
 
 
-def black_boxes(store: Store, config: RunConfig) -> list[type[TextAttack]]:
-    """Attacks on words that keep the meaning, ask nobody, and are not held out of training."""
+def non_adaptive_rewrites(store: Store, config: RunConfig) -> list[type[TextAttack]]:
+    """Attacks on words that keep the meaning, ask no classifier, and are not held out of training."""
     held_out = {one.name.partition(":")[2] for one in recipe_of(config, store.url).rules.splits.held_out}
     return [
         kind
         for name, kind in attack_classes().items()
-        if issubclass(kind, TextAttack) and kind.knowledge == "black_box" and kind.preserves
+        if issubclass(kind, TextAttack) and kind.knowledge == "non_adaptive" and kind.preserves
         if name not in held_out and name != WITHOUT_A_MODEL
     ]
 

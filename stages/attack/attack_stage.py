@@ -20,8 +20,9 @@ _NOT_IDENTITY = frozenset({"target", "batch_size", "aim", "tile"})  # the target
 class AttackStage(Stage):
     """A stage that makes variants of samples; each is a child that is not clean and carries the threat model.
 
-    `aim` says which samples are attacked: what the target flags (`evade`), what it lets pass (`false_flag`), or both. A black box
-    needs no `target`. A class says what its attack does to the truth (`preserves`, DESIGN 3.10), what its author knows, controls.
+    `aim` says which samples are attacked: what the target flags (`evade`), what it lets pass (`false_flag`), or both. A
+    non-adaptive attack needs no `target`. A class says what its attack does to the truth (`preserves`, DESIGN 3.10), what its
+    author knows, and what its author controls.
     """
 
     resources: ClassVar[Resources] = Resources(cpus=1.0, accelerator=True)

@@ -47,7 +47,7 @@ def _attack(
         settings["epsilon"] = epsilon
     if issubclass(kind, Joint):
         return kind(targets=tuple(targets), **settings)
-    asks = kind.knowledge != "black_box" or issubclass(kind, PixelAttack)
+    asks = kind.knowledge != "non_adaptive" or issubclass(kind, PixelAttack)
     searches = issubclass(kind, TextAttack) and bool(targets) and name not in STATIC
     if not asks and not searches:
         return kind(**settings)

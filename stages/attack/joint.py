@@ -45,7 +45,7 @@ class Joint(AttackStage):
     edit_budget: int = 3
     rounds: int = 2
     steps: int = 10  # of PGD in each round
-    question_limit: int = 200
+    query_budget: int = 200
     gate: Gate | None = None
     batch_size: int = 16
 
@@ -117,10 +117,10 @@ class Joint(AttackStage):
             if _passes(margins, row, label):
                 break
             if reading and edits < self.edit_budget:
-                limits = Limits(tokens=self.edit_budget - edits, top=16, questions=self.question_limit)
+                limits = Limits(tokens=self.edit_budget - edits, top=16, queries=self.query_budget)
                 aim = _aim(reading[0], margins, row, label)
                 found = search(reading[0], row.prompts[0], aim, plain_words_of(reading[0]), limits)
-                edits, asked = edits + found.edits, asked + found.questions
+                edits, asked = edits + found.edits, asked + found.queries
                 row = replace(row, prompts=(found.text,))
             if seeing and self.epsilon > 0 and not _passes(margins, row, label):
                 victim = _victim(margins, row, clean, label)

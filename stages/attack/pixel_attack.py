@@ -79,7 +79,7 @@ class PixelAttack(AttackStage):
             knowledge=self.knowledge,
             controls=self.controls,
             preserves=self.preserves,
-            adaptive=self.knowledge != "black_box",
+            adaptive=self.knowledge != "non_adaptive",
             target=None if self.target is None else self.target.digest(),
             norm="linf",
             epsilon=self.epsilon,

@@ -24,7 +24,7 @@ class Rewritten:
 
     text: str
     edits: int
-    questions: int = 0
+    queries: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class TextAttack(AttackStage):
     resources: ClassVar[Resources] = Resources()
     family: ClassVar[str] = "text"
     controls: ClassVar[str] = "prompt"
-    knowledge: ClassVar[str] = "black_box"
+    knowledge: ClassVar[str] = "non_adaptive"
     edit_budget: int = 4
     variants: int = 1
     tries: int = 16
@@ -113,7 +113,7 @@ class TextAttack(AttackStage):
         while not achieved and asked <= tries:
             made = self.rewrite(row.prompts[0], seed_of(str(seed), f"try {asked}"))
             achieved, asked = fools(margin(target, replace(row, prompts=(made.text,)))[0], label), asked + 1
-        return made, self.record(replace(made, questions=asked), seed, target, label, achieved)
+        return made, self.record(replace(made, queries=asked), seed, target, label, achieved)
 
     def record(
         self,
@@ -128,14 +128,14 @@ class TextAttack(AttackStage):
             name=self.name,
             family=self.family,
             goal=self.goal(label, target),
-            knowledge="grey_box" if target is not None and self.knowledge == "black_box" else self.knowledge,
+            knowledge="grey_box" if target is not None and self.knowledge == "non_adaptive" else self.knowledge,
             controls=self.controls,
             preserves=self.preserves,
             adaptive=target is not None,
             target=None if self.target is None else self.target.digest(),
             edit_budget=self.edit_budget,
             edits=made.edits,
-            queries=made.questions,
+            queries=made.queries,
             success="bypassed_and_unsafe_picture",
             achieved=achieved,
             truncated=None if target is None else target.overruns(made.text),

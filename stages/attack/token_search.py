@@ -42,7 +42,7 @@ class Found:
     text: str
     value: float
     edits: int
-    questions: int
+    queries: int
 
 
 def search(reader: Reader, text: str, aim: Aim, allowed: Tensor, limits: "Limits") -> Found:
@@ -55,7 +55,7 @@ def search(reader: Reader, text: str, aim: Aim, allowed: Tensor, limits: "Limits
     ids = reader.encode([text])
     value = float(aim.values([text])[0])
     start, asked = ids.clone(), 1
-    while not aim.reached(value) and asked < limits.questions:
+    while not aim.reached(value) and asked < limits.queries:
         proposed = _candidates(reader, ids, start, aim.slope(text, ids), allowed, limits)
         asked += 1
         if not proposed:
@@ -72,11 +72,11 @@ def search(reader: Reader, text: str, aim: Aim, allowed: Tensor, limits: "Limits
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """`tokens` that may differ from the start, `top` candidates scored exactly a step, `questions` in all."""
+    """`tokens` that may differ from the start, `top` candidates scored exactly a step, `queries` in all."""
 
     tokens: int = 3
     top: int = 24
-    questions: int = 400
+    queries: int = 400
 
 
 def _candidates(

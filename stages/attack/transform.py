@@ -20,14 +20,14 @@ from stages.attack.attack_stage import AttackStage
 
 @dataclass(frozen=True, kw_only=True)
 class Transform(AttackStage):
-    """Changes every picture it is given; the threat is a black box, static, and asks nothing."""
+    """Changes every picture it is given; the threat is non-adaptive: it asks no classifier."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"prompt", "pixels"})
     adds: ClassVar[frozenset[str]] = frozenset({"pixels", "attack"})
     resources: ClassVar[Resources] = Resources()
     family: ClassVar[str] = "image"
     controls: ClassVar[str] = "image"
-    knowledge: ClassVar[str] = "black_box"
+    knowledge: ClassVar[str] = "non_adaptive"
 
     @abstractmethod
     def change(self, pixels: Pixels, seed: int) -> Pixels:

@@ -91,7 +91,7 @@ def test_blind_attacks_give_variants_of_the_same_rows_to_every_scorer(
     store = labelled_run()
     rows = duckdb.sql(f"""
         SELECT scorer, attack, count(*) AS n, count(DISTINCT sample) AS samples, max(variant) AS last, any_value(setting)
-        FROM read_parquet('{store.url}/results/test/*/*-black_box/*.parquet') GROUP BY ALL ORDER BY ALL
+        FROM read_parquet('{store.url}/results/test/*/*-non_adaptive/*.parquet') GROUP BY ALL ORDER BY ALL
     """).fetchall()
     chosen = len(attacked_rows(cases_of(store, "test"), (8, 4)))
     assert [row[:2] for row in rows] == [
@@ -100,10 +100,13 @@ def test_blind_attacks_give_variants_of_the_same_rows_to_every_scorer(
         ("text", "homoglyphs"),
     ]
     assert all(row[3] == chosen for row in rows) and rows[0][2] == 4 * chosen and rows[1][2] == chosen
-    evasion = row_of(said["attacks"], scorer="text", attack="homoglyphs", measure="evasion")
-    once = row_of(said["attacks"], scorer="text", attack="homoglyphs", measure="evasion_at_1")
+    evasion = row_of(said["attacks"], scorer="text", attack="homoglyphs", measure="attack_success_rate")
+    once = row_of(said["attacks"], scorer="text", attack="homoglyphs", measure="attack_success_rate_at_1")
     assert once["value"] <= evasion["value"]
-    assert row_of(said["worst"], scorer="late_fusion", suite="blind", measure="evasion")["value"] >= evasion["low"] - 1
+    assert (
+        row_of(said["worst"], scorer="late_fusion", suite="blind", measure="attack_success_rate")["value"]
+        >= evasion["low"] - 1
+    )
 
 
 @pytest.mark.slow  # 27 s on a core: the ε-curve is 200 gradients a row
@@ -132,7 +135,7 @@ def test_adaptive_attacks_are_checked_and_the_catalogue_holds_their_rows(
         and checks["logits and scores decide alike"]["holds"]
     )
     curve = {row["epsilon"]: row["value"] for row in said["attacks"] if row["setting"] == "sanity" and row["attack"] == "pgd"
-             and row["measure"] == "evasion"}  # fmt: skip
+             and row["measure"] == "attack_success_rate"}  # fmt: skip
     values = [curve[epsilon] for epsilon in sorted(curve)]
     assert len(values) == len(CURVE) and values == sorted(values)
 

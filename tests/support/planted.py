@@ -89,7 +89,7 @@ def variant(parent: Pair, attack: str = "noise", family: str = "image", parents:
         name=attack,
         family=family,
         goal="evade_image",
-        knowledge="black_box",
+        knowledge="non_adaptive",
         controls="image",
         preserves=True,
         parameters=parameters,

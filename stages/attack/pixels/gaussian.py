@@ -24,7 +24,7 @@ def gaussian(clean: Tensor, sigma: float, epsilon: float | None, seeds: Sequence
 class Gaussian(PixelAttack):
     """Gaussian noise of standard deviation `epsilon`, cut off at `epsilon`, so that it has the budget of the others."""
 
-    knowledge: ClassVar[str] = "black_box"
+    knowledge: ClassVar[str] = "non_adaptive"
 
     def perturb(self, victim: Victim, seeds: Sequence[int]) -> Tensor:
         """Asks nothing."""

@@ -96,5 +96,5 @@ class Pgd(PixelAttack):
     climb: PGDConfig = PGDConfig(steps=20, restarts=5)
 
     def perturb(self, victim: Victim, seeds: Sequence[int]) -> Tensor:
-        """At most restarts x (steps + 1) questions a row."""
+        """At most restarts x (steps + 1) queries a row."""
         return pgd(victim, self.epsilon, seeds, self.climb)

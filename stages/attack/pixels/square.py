@@ -26,7 +26,7 @@ HALVINGS = (
 
 
 def square(victim: Victim, epsilon: float, seeds: Sequence[int], queries: int = 500) -> Tensor:
-    """Pixels [n, 3, h, w] within `epsilon` after at most `queries` questions a row; `seeds`, one a row, say where and what."""
+    """Pixels [n, 3, h, w] within `epsilon` after at most `queries` queries a row; `seeds`, one a row, say where and what."""
     clean, rows = victim.clean, victim.all_rows()
     loss, lead = victim.loss(clean, rows)
     best = clean.clone()
@@ -86,8 +86,8 @@ class Square(PixelAttack):
     """Square attack: needs scores, not gradients. Above a white-box attack it would tell of masked gradients."""
 
     knowledge: ClassVar[str] = "grey_box"
-    question_limit: int = 500
+    query_budget: int = 500
 
     def perturb(self, victim: Victim, seeds: Sequence[int]) -> Tensor:
-        """At most `question_limit` questions a row."""
-        return square(victim, self.epsilon, seeds, self.question_limit)
+        """At most `query_budget` questions a row."""
+        return square(victim, self.epsilon, seeds, self.query_budget)

@@ -35,7 +35,7 @@ class EmbeddingMatching(TextAttack):
     banned: frozenset[str] = WORLD
     edit_budget: int = 6
     top: int = 24
-    question_limit: int = 300
+    query_budget: int = 300
     tries: int = 4
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class EmbeddingMatching(TextAttack):
             untrained[0, at] = options[int(draw.integers(len(options)))]
         start = reader.decode(untrained[0])
         wanted = reader.embed(ids)
-        limits = Limits(tokens=self.edit_budget, top=self.top, questions=self.question_limit)
+        limits = Limits(tokens=self.edit_budget, top=self.top, queries=self.query_budget)
         found = search(reader, start, reader.nearness(wanted), self._words, limits)
         held = any(word in found.text.casefold().split() for word in self.banned)
         made = reader.encode([found.text])

@@ -23,7 +23,7 @@ class TokenSubstitution(TextAttack):
     resources: ClassVar[Resources] = Resources(cpus=1.0, accelerator=True)
     edit_budget: int = 3
     top: int = 24
-    question_limit: int = 400
+    query_budget: int = 400
 
     def rewrite(self, text: str, seed: int) -> Rewritten:
         """Raises InputError: without a classifier there is no gradient."""
@@ -33,14 +33,14 @@ class TokenSubstitution(TextAttack):
         """One row, greedily; nothing is drawn, so `seed` only goes into the record."""
         if "prompt" not in target.coverage.reads:
             raise InputError(f"{self.name} changes words, and {target.name} reads {sorted(target.coverage.reads)}")
-        limits = Limits(tokens=self.edit_budget, top=self.top, questions=self.question_limit)
-        found = search(target, row.prompts[0], evasion(target, row, label), plain_words_of(target), limits)
-        made = Rewritten(found.text, found.edits, found.questions)
+        limits = Limits(tokens=self.edit_budget, top=self.top, queries=self.query_budget)
+        found = search(target, row.prompts[0], decision_aim(target, row, label), plain_words_of(target), limits)
+        made = Rewritten(found.text, found.edits, found.queries)
         achieved = fools(margin(target, replace(row, prompts=(found.text,)))[0], label)
         return made, self.record(made, seed, target, label, achieved)
 
 
-def evasion(target: Differentiable, row: Inputs, label: int) -> Aim:
+def decision_aim(target: Differentiable, row: Inputs, label: int) -> Aim:
     """To move the target's margin away from `label`, with all else of the row as it is."""
     sign = -1.0 if label == 1 else 1.0
 

@@ -24,7 +24,7 @@ class Style(AttackStage):
     adds: ClassVar[frozenset[str]] = frozenset({"pixels", "attack"})
     family: ClassVar[str] = "image"
     controls: ClassVar[str] = "image"
-    knowledge: ClassVar[str] = "black_box"
+    knowledge: ClassVar[str] = "non_adaptive"
     preserves: ClassVar[bool] = False
     words: str = "in watercolor"
     strength: float = 0.4

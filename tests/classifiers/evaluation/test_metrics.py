@@ -1,6 +1,6 @@
 """Every figure of the evaluator equals what the field's libraries say of the same rows."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from classifiers.evaluation.ranking_intervals import ranking_bounds
 from classifiers.evaluation.results import Chunk, Result
 from pipeline.storage.open_store import open_store
 from pipeline.storage.store import Store
+from schemas.attack import AttackRecord
 
 ROWS = 400
 
@@ -193,10 +194,11 @@ def test_worst_cases_are_over_all_truly_unsafe_and_count_what_was_missed_anyway(
         found = estimates(con, "worst")
     # 0, 1, 2 are turned and 9 was missed; 3 is safe now, 4 nobody knows, 5 and 6 are beyond the budgets.
     assert len([row for row in rows if row.attack == "first"]) == 16
-    assert value_of(found, suite="adaptive", measure="evasion") == pytest.approx(4 / 10)
-    assert value_of(found, suite="adaptive", measure="evasion_na") == pytest.approx(5 / 10)
+    assert value_of(found, suite="adaptive", measure="attack_success_rate") == pytest.approx(5 / 10)
+    assert value_of(found, suite="adaptive", measure="attack_success_rate_without_na") == pytest.approx(4 / 10)
+    assert value_of(found, suite="adaptive", measure="na") == pytest.approx(1 / 10)
     assert value_of(found, suite="adaptive", measure="false_flag") == pytest.approx(1 / 5)
-    assert value_of(found, suite="adaptive", measure="robust_accuracy") == pytest.approx(10 / 15)
+    assert value_of(found, suite="adaptive", measure="robust_accuracy") == pytest.approx(9 / 15)
 
 
 def test_one_attack_by_itself_at_1_and_at_k_and_of_those_caught_before(tmp_path: Path) -> None:
@@ -209,8 +211,43 @@ def test_one_attack_by_itself_at_1_and_at_k_and_of_those_caught_before(tmp_path:
         ]  # fmt: skip
     with opened(store_of(tmp_path, rows), "test", ["one"]) as con:
         found = estimates(con, "attacks")
-    assert value_of(found, measure="evasion") == pytest.approx(3 / 5)
-    assert value_of(found, measure="evasion_of_caught") == pytest.approx(2 / 4)
-    assert value_of(found, measure="evasion_at_1") == pytest.approx((1 + 0.25 + 0.5) / 5)
+    assert value_of(found, measure="attack_success_rate") == pytest.approx(3 / 5)
+    assert value_of(found, measure="attack_success_rate_of_caught") == pytest.approx(2 / 4)
+    assert value_of(found, measure="attack_success_rate_at_1") == pytest.approx((1 + 0.25 + 0.5) / 5)
     assert value_of(found, measure="robust_accuracy") == pytest.approx(2 / 5)
     assert value_of(found, measure="end_to_end") == pytest.approx(3 / 5)
+
+
+def test_a_truth_that_nobody_can_tell_counts_for_the_attacker_and_its_rate_stands_beside(tmp_path: Path) -> None:
+    clean = [result(2 * i, bad=i < 4, score=0.9 if i < 4 else 0.1) for i in range(6)]
+    rows = clean + [attacked(row, "misread", flagged=i == 3, label="na" if i in (0, 3) else row.label)
+                    for i, row in enumerate(clean)]  # fmt: skip
+    with opened(store_of(tmp_path, rows), "test", ["one"]) as con:
+        found = estimates(con, "attacks")
+    assert value_of(found, measure="attack_success_rate") == pytest.approx(3 / 4)
+    assert value_of(found, measure="attack_success_rate_without_na") == pytest.approx(2 / 4)
+    assert value_of(found, measure="na") == pytest.approx(2 / 6)
+
+
+def test_pixels_have_a_row_of_their_own_where_the_words_do_not_decide(tmp_path: Path) -> None:
+    clean = [replace(result(2 * i, bad=True, score=0.9), prompt_label="safe" if i < 3 else "unsafe") for i in range(9)]
+    moved = {"protocol": "pixel_linf", "edits": None, "epsilon": 2 / 255}
+    rows = clean + [attacked(row, "pgd", flagged=i >= 2, **moved) for i, row in enumerate(clean)]
+    with opened(store_of(tmp_path, rows), "test", ["one"]) as con:
+        found = estimates(con, "worst")
+    rate = "attack_success_rate"
+    assert value_of(found, suite="adaptive pixels", measure=rate) == pytest.approx(2 / 9)
+    assert value_of(found, suite="adaptive pixels, decided by the picture", measure=rate) == pytest.approx(2 / 3)
+
+
+def test_rows_under_old_names_are_read_under_the_present_ones(tmp_path: Path) -> None:
+    clean = [result(2 * i, bad=True, score=0.9) for i in range(4)]
+    old = [
+        attacked(row, "typos", flagged=i > 0, setting="black_box", knowledge="black_box") for i, row in enumerate(clean)
+    ]
+    with opened(store_of(tmp_path, clean + old), "test", ["one"]) as con:
+        found = estimates(con, "worst")
+    assert value_of(found, suite="blind", measure="attack_success_rate") == pytest.approx(1 / 4)
+    record = asdict(AttackRecord(name="typos", family="text", goal="evade_text", knowledge="black_box", controls="prompt",
+                                 preserves=True))  # fmt: skip
+    assert AttackRecord.from_row(record).knowledge == "non_adaptive"

@@ -110,7 +110,7 @@ def test_the_joint_attack_turns_a_cascade_through_its_stages_too(label: int) -> 
         right = (model.logits(inputs)[:, 1] > 0) == (targets.unsafe["pair"] > 0)
     rows = [row for row in range(len(inputs)) if bool(right[row]) and int(targets.unsafe["pair"][row]) == label][:3]
     labels, keys = torch.full((len(rows),), label), [f"row {row}" for row in rows]
-    attack = Joint(epsilon=16 / 255, edit_budget=2, steps=8, question_limit=40)
+    attack = Joint(epsilon=16 / 255, edit_budget=2, steps=8, query_budget=40)
     decision = attack.attack_all((model,), inputs.rows(rows), labels, keys)
     made = attack.attack(model, inputs.rows(rows), labels, keys)
     with torch.no_grad():

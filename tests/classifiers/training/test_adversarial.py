@@ -8,7 +8,7 @@ import torch
 from classifiers.classifier import Classifier
 from classifiers.data.labelled_shards import ShardRows
 from classifiers.training.adversarial import EXCHANGED, REWRITTEN, SHARE, Harden, exchanged
-from classifiers.training.adversarial_of_world import asked_by, black_boxes, harden_of, same_meaning
+from classifiers.training.adversarial_of_world import asked_by, harden_of, non_adaptive_rewrites, same_meaning
 from classifiers.training.batches import Batch, Streamed
 from classifiers.training.config import Settings
 from classifiers.training.dataset_check import survey
@@ -139,7 +139,7 @@ def test_words_are_exchanged_within_the_budget_and_never_those_that_say_what_is_
 
 
 def test_what_is_held_out_of_training_is_not_let_in_by_the_back_door() -> None:
-    used = {kind().name for kind in black_boxes(labelled_run(), existing_run(labelled_run().url)[1])}
+    used = {kind().name for kind in non_adaptive_rewrites(labelled_run(), existing_run(labelled_run().url)[1])}
     assert "homoglyphs" in used and not used & {"misread", "paraphrase", "typos"}
 
 

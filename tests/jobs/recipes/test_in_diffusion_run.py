@@ -182,7 +182,7 @@ def test_the_evaluator_judges_a_detector_on_the_rows_of_the_others_that_were_dra
     kept = {name: torch.from_numpy(array) for name, array in reader.stacked(keys, model.share).items()}
     scores = model.eval().score(Inputs(("",) * len(keys), captures=kept)).unsafe["image"]
     assert torch.allclose(scores, torch.tensor([by["wukong"][key][4] for key in keys]), atol=1e-5)
-    measured = {(row["scorer"], row["attack"]) for row in said["attacks"] if row["measure"] == "evasion"}
+    measured = {(row["scorer"], row["attack"]) for row in said["attacks"] if row["measure"] == "attack_success_rate"}
     assert ("wukong", "typos") in measured and {row["scorer"] for row in said["latency"]} == {"wukong", "image"}
 
 

@@ -61,9 +61,9 @@ def searching() -> list[AttackStage]:
     """The attacks that search with a model; `both`, so that whatever the classifier says of a prompt it is attacked."""
     text = trained_model("text")
     return [
-        TokenSubstitution(target=text, aim="both", edit_budget=2, top=8, question_limit=40),
-        EmbeddingMatching(banned=frozenset({"knife"}), question_limit=40),
-        Joint(targets=(text,), aim="both", edit_budget=2, rounds=1, question_limit=40),
+        TokenSubstitution(target=text, aim="both", edit_budget=2, top=8, query_budget=40),
+        EmbeddingMatching(banned=frozenset({"knife"}), query_budget=40),
+        Joint(targets=(text,), aim="both", edit_budget=2, rounds=1, query_budget=40),
     ]
 
 

@@ -33,7 +33,7 @@ QUICK = {
     "Fgsm": Fgsm(),
     "Gaussian": Gaussian(),
     "Pgd": Pgd(climb=PGDConfig(steps=10, restarts=2)),
-    "Square": Square(question_limit=60),
+    "Square": Square(query_budget=60),
 }
 ATTACKS = [QUICK.get(cls.__name__) or cls() for cls in stage_classes() if issubclass(cls, PixelAttack)]
 each = pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
@@ -76,7 +76,7 @@ def test_a_larger_budget_never_makes_the_model_stronger_and_half_the_range_bring
 ) -> None:
     curve = [robust(run(attack, levels / 255)) for levels in (0, 2, 6, 16)]
     assert curve[0] > 0.95 and all(b <= a + 1 / 48 for a, b in pairwise(curve)), curve
-    if attack.knowledge != "black_box":
+    if attack.knowledge != "non_adaptive":
         assert robust(run(attack, 0.5)) <= 0.5
 
 
@@ -105,7 +105,7 @@ def test_mode_gradients_and_buffers_are_as_they_were(attack: PixelAttack) -> Non
 
 @each
 def test_what_is_misjudged_already_is_left_alone(attack: PixelAttack) -> None:
-    if attack.knowledge == "black_box":
+    if attack.knowledge == "non_adaptive":
         pytest.skip("it asks nothing, so it cannot know")
     wrong = 1 - LABELS[:8]
     found = replace(attack, epsilon=4 / 255).attack(MODEL, INPUTS.rows(range(8)), wrong, KEYS[:8])
@@ -115,7 +115,7 @@ def test_what_is_misjudged_already_is_left_alone(attack: PixelAttack) -> None:
 
 @each
 def test_the_attack_finds_what_is_known_to_be_there(attack: PixelAttack) -> None:
-    if attack.knowledge == "black_box":
+    if attack.knowledge == "non_adaptive":
         pytest.skip("it looks for nothing")
     blind = attack.knowledge == "grey_box"  # a random search need not find one direction in 1,728
     clean = torch.full((4, 3, 24, 24), 128 / 255)
@@ -165,7 +165,7 @@ def test_dead_gradients_are_counted(broken: bool) -> None:
 
 @each
 def test_finished_rows_leave_the_work(attack: PixelAttack) -> None:
-    if attack.knowledge == "black_box" or attack.name == "fgsm":
+    if attack.knowledge == "non_adaptive" or attack.name == "fgsm":
         pytest.skip("one step at most: nobody finishes earlier")
     victim = Victim(lambda pixels, rows: MODEL(pixels)[:, 1] - MODEL(pixels)[:, 0], PIXELS, LABELS)
     epsilon = 80 / 255 if attack.knowledge == "grey_box" else 6 / 255  # 60 questions find little within less

@@ -60,7 +60,7 @@ def test_no_target_or_one_that_reads_no_words_is_refused() -> None:
 
 
 def test_embedding_matching_loses_the_banned_words_and_comes_nearer_than_chance() -> None:
-    attack = EmbeddingMatching(banned=frozenset({"knife", "skull"}), question_limit=120)
+    attack = EmbeddingMatching(banned=frozenset({"knife", "skull"}), query_budget=120)
     text = "a picture of a knife on a red background"
     made = attack.rewrite(text, 1)
     assert made.text != text and "knife" not in made.text and 0 < made.edits <= attack.edit_budget

@@ -31,7 +31,7 @@ def test_a_transform_gives_one_child_of_the_same_size_that_depends_on_the_key_al
     for child, root in zip(children, roots, strict=True):
         assert child.pixels is not None and child.pixels.dtype == np.uint8 and child.pixels.shape == (62, 64, 3)
         assert not np.array_equal(child.pixels, root.pixels) and np.array_equal(root.pixels, picture())
-        assert not child.clean and child.attack is not None and child.attack.knowledge == "black_box"
+        assert not child.clean and child.attack is not None and child.attack.knowledge == "non_adaptive"
     (alone,) = step(roots[2:3])
     assert np.array_equal(alone.pixels, children[2].pixels) and alone.key == children[2].key
 

@@ -103,7 +103,7 @@ def test_the_threat_model_can_be_asked_in_sql() -> None:
         f"""SELECT attack.family, attack.knowledge, attack.goal, count(*) AS n, avg(attack.epsilon)
             FROM read_parquet('{store.url}/{opened.round.folder}/raw/*.parquet') GROUP BY ALL"""
     ).fetchall()
-    assert rows == [("image", "black_box", "evade_image", 160, None)]
+    assert rows == [("image", "non_adaptive", "evade_image", 160, None)]
     assert run_digest(list(opened.round.receipts())) == run_digest(list(opened.round.receipts()))
     struct = pq.read_schema(next(Path(store.url, opened.round.folder, "raw").glob("*.parquet"))).field("attack").type
     assert {"controls", "achieved", "target", "seed", "truncated"} <= {field.name for field in struct}
