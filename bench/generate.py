@@ -49,7 +49,7 @@ class GrammarRoots:
     count: int
 
     def __iter__(self) -> Iterator[Sample]:
-        return (Sample.from_prompt(Prompt(p.prompt, p.drawn_prompt), 0) for p in prompts(0, self.count))
+        return (Sample.from_prompt(Prompt(p.prompt, p.generation_prompt), 0) for p in prompts(0, self.count))
 
 
 def job_rate(plan: Plan, engine: str, workers: int) -> tuple[float, float]:
@@ -72,7 +72,7 @@ def bare_diffusion(count: int) -> tuple[float, float]:
     torch.set_num_threads(1)
     pipeline = StableDiffusionPipeline.from_pretrained("assets/world/t2i", local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
-    texts = [sample.drawn_prompt for sample in GrammarRoots(count)]
+    texts = [sample.generation_prompt for sample in GrammarRoots(count)]
     first = 0.0
     for at in range(0, count, 16):
         generators = [torch.Generator("cpu").manual_seed(at + row) for row in range(16)]
@@ -93,7 +93,7 @@ def bare_render(count: int, folder: str, offset: int) -> float:
     first = 0.0
     with webdataset.TarWriter(f"{folder}/{offset}.tar") as writer:
         for index, prompt in enumerate(prompts(0, offset + count, start=offset)):
-            asked = read(prompt.drawn_prompt)
+            asked = read(prompt.generation_prompt)
             rng = np.random.default_rng(index)
             scene = compose(rng, asked.concepts, colour=asked.colour, ground=asked.ground, style=asked.style)
             fields = {"prompt": prompt.prompt, "scene": scene.to_json()}

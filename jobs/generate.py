@@ -21,6 +21,7 @@ from pipeline.engines.engine import run_units
 from pipeline.engines.estimate import print_estimate
 from pipeline.engines.progress import watched
 from pipeline.rounds.round import Round, environment, open_round, pending, run_digest
+from pipeline.rounds.truncated import truncated_samples
 from pipeline.storage.open_store import open_store
 from schemas.run import RunConfig
 
@@ -86,12 +87,18 @@ def summarise(round_: Round, made: int, left_out: dict[str, int], seconds: float
         "quarantined": quarantined,
         "seconds": round(seconds, 2),
         "images_per_second": round(made / seconds, 2),
+        "truncated": truncated_samples(round_.store, round_.folder),
         "digest": run_digest(receipts),
     }
     print(
         f"{summary['samples']} pairs in {summary['units']} units at {summary['out']} "
         f"({made} made now, {summary['images_per_second']}/s); {summary['dropped']} dropped, {quarantined} quarantined"
     )
+    if summary["truncated"]:
+        print(
+            f"{summary['truncated']} prompts were longer than the text encoders read: the pictures show their beginning only "
+            "(columns truncated, prompt_tokens, encoder_tokens, generation_prompt)"
+        )
     if quarantined:
         print(f"see {round_.store.url}/{round_.folder}/quarantine/*.parquet for the samples and the reasons")
     if as_json:

@@ -11,7 +11,7 @@ from pipeline.stage import Stage
 from schemas.errors import HazmatError
 from schemas.sample import Sample
 
-GIVEN = frozenset({"prompt", "drawn_prompt"})
+GIVEN = frozenset({"prompt", "generation_prompt"})
 """What every root sample has: the first stages may need it."""
 PICTURES = PackPictures()
 _FIELDS = frozenset(field.name for field in fields(Sample))

@@ -14,7 +14,7 @@ class QuarantineRow:
     root: str
     parent: str | None
     prompt: str
-    drawn_prompt: str
+    generation_prompt: str
     unit: int
     stage: str
     how: str
@@ -29,7 +29,7 @@ QUARANTINE_SCHEMA = pa.schema(
         ("root", pa.string()),
         ("parent", pa.string()),
         ("prompt", pa.string()),
-        ("drawn_prompt", pa.string()),
+        ("generation_prompt", pa.string()),
         ("unit", pa.int64()),
         ("stage", pa.string()),
         ("how", pa.string()),

@@ -31,7 +31,7 @@ class Sample:
     clean: bool = True
     # the prompt: what is judged, and what the generator saw
     prompt: str = ""
-    drawn_prompt: str = ""
+    generation_prompt: str = ""
     language: str | None = None
     # the source's claims, carried along and never taken for labels
     source: str = ""
@@ -39,7 +39,12 @@ class Sample:
     licence: str | None = None
     category: str | None = None
     label: str | None = None
-    # how the picture was made
+    # how the picture was made; `generation_prompt` above is what was encoded: of a text too long for every encoder the beginning
+    prompt_tokens: int | None = (
+        None  # of the whole text, special ones too, for the encoder that it overruns most or fills most
+    )
+    truncated: bool | None = None  # whether that encoder read the beginning only
+    encoder_tokens: str | None = None  # JSON: for each text encoder the tokens of the whole text and how many it reads
     generator: str | None = None
     revision: str | None = None  # blake2b of the weights
     scheduler: str | None = None
@@ -64,6 +69,12 @@ class Sample:
     signatures: dict[str, Any] | None = None  # columns of `schemas.signature`, gathered by its stages
     batch_row: int = 0  # row in the planned batch: a re-run of this sample alone must use the same row (DESIGN 3.3)
 
+    @property
+    def follows_prompt(self) -> bool:
+        """Whether the generator was given the judged prompt (or what it can read of it), not a text of its own."""
+        whole = self.generation_prompt == self.prompt
+        return whole or bool(self.truncated and self.prompt.startswith(self.generation_prompt))
+
     @classmethod
     def from_prompt(cls, prompt: Prompt, run_seed: int) -> Self:
         """The root sample of a prompt; its key depends on the run's seed and both texts, not on its place in a file."""
@@ -73,7 +84,7 @@ class Sample:
             key=key,
             root=key,
             prompt=prompt.text,
-            drawn_prompt=drawn,
+            generation_prompt=drawn,
             language=prompt.language,
             source=prompt.source,
             source_id=prompt.source_id,
@@ -97,11 +108,15 @@ class Sample:
 
 
 TRANSIENT = ("pixels", "encoded", "votes", "batch_row", "signatures")
+READING = ("prompt_tokens", "truncated", "encoder_tokens")  # how the text encoders read the prompt
 LOCATION = ("tar", "tar_offset", "tar_size")
+RENAMED = {"drawn_prompt": "generation_prompt"}  # columns of older runs, and what they are called now
 STORED = tuple(field.name for field in fields(Sample) if field.name not in TRANSIENT)
 
 _NOT_TEXT: dict[str, pa.DataType] = {
     "clean": pa.bool_(),
+    "prompt_tokens": pa.int32(),
+    "truncated": pa.bool_(),
     "steps": pa.int32(),
     "guidance_scale": pa.float64(),
     "seed": pa.int64(),
@@ -123,7 +138,8 @@ def to_row(sample: Sample) -> dict[str, Any]:
 
 
 def from_row(row: dict[str, Any]) -> Sample:
-    """Inverse of `to_row`; further columns are ignored."""
+    """Inverse of `to_row`, also of older runs' rows; further columns are ignored."""
+    row = {RENAMED.get(name, name): value for name, value in row.items()}
     values = {name: row[name] for name in STORED if name in row}
     if values.get("attack") is not None:
         values["attack"] = AttackRecord.from_row(values["attack"])
@@ -141,6 +157,15 @@ def to_table(samples: Iterable[Sample]) -> pa.Table:
 def from_table(table: pa.Table) -> list[Sample]:
     """Inverse of `to_table`."""
     return [from_row(row) for row in table.to_pylist()]
+
+
+def upgraded(table: pa.Table) -> pa.Table:
+    """Rows of an older run with today's columns: renamed, and null where there was none."""
+    table = table.rename_columns([RENAMED.get(name, name) for name in table.column_names])
+    for field in SAMPLE_SCHEMA:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table
 
 
 def to_json(sample: Sample) -> bytes:

@@ -54,7 +54,9 @@ class Crossed:
             words, drawn = prompt_at(self.seed, index), prompt_at(self.seed + 1, index + 61)
             if words.kind == "confounder":
                 continue  # its words name nothing: crossed, it would be another confounder
-            prompt = Prompt(words.prompt, drawn.drawn_prompt, language="en", source="crossed", licence="Apache-2.0")
+            prompt = Prompt(
+                words.prompt, drawn.generation_prompt, language="en", source="crossed", licence="Apache-2.0"
+            )
             yield Sample.from_prompt(prompt, self.seed)
             admitted += 1
             if admitted == self.count:

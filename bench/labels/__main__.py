@@ -62,7 +62,9 @@ class GrammarScenes:
 
     def __iter__(self) -> Iterator[Sample]:
         made = prompts(SEED, self.count, held_out=True)
-        return (Sample.from_prompt(Prompt(p.prompt, p.drawn_prompt, source=f"grammar/{p.kind}"), SEED) for p in made)
+        return (
+            Sample.from_prompt(Prompt(p.prompt, p.generation_prompt, source=f"grammar/{p.kind}"), SEED) for p in made
+        )
 
 
 def labellers() -> list[Labeller]:

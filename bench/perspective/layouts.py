@@ -75,7 +75,7 @@ def _drawn(seed: int, style: str, wanted: Callable[[Truth], bool]) -> Iterator[t
     """Without end: pictures of the seed's prompts, and whether they are unsafe."""
     vendor = Pictures.load("twemoji")
     for index in count_from():
-        asked = read(prompt_at(seed, index).drawn_prompt)
+        asked = read(prompt_at(seed, index).generation_prompt)
         truth = of_picture(asked.concepts)
         if wanted(truth):
             scene = compose(np.random.default_rng([seed, index]), asked.concepts, style=style, stacked=asked.stacked)

@@ -84,7 +84,7 @@ def singles(store: Store) -> set[str]:
 def second_vendor(count: int) -> TestSet:
     """Other prompts of the same grammar in another vendor's drawings, which nothing here was trained on."""
     step = Render(vendor="twemoji").open()
-    texts = [prompt_at(OTHER_PROMPTS, index).drawn_prompt for index in range(count)]
+    texts = [prompt_at(OTHER_PROMPTS, index).generation_prompt for index in range(count)]
     made = list(step([Sample.from_prompt(Prompt(text, text), OTHER_PROMPTS) for text in texts]))
     pixels = [sample.pixels for sample in made if sample.pixels is not None]
     return TestSet("second_vendor", pixels, [of_picture(read(text).concepts).categories for text in texts])

@@ -63,10 +63,10 @@ def _real_rows(count: int) -> pa.Table:
     made = []
     for one in prompts(0, count):
         prompt = Prompt(
-            one.prompt, one.drawn_prompt, "en", f"grammar/{one.kind}", None, "Apache-2.0", one.category, one.label
+            one.prompt, one.generation_prompt, "en", f"grammar/{one.kind}", None, "Apache-2.0", one.category, one.label
         )
         (sample,) = Replicate().open()([Sample.from_prompt(prompt, 0)])
-        scene = compose(rng, read(one.drawn_prompt).concepts)
+        scene = compose(rng, read(one.generation_prompt).concepts)
         size = {"format": "png", "width": 64, "height": 64, "tar_size": 5000}
         made.append(sample.with_(generator="render/noto", revision="0" * 32, seed=1, scene=scene.to_json(), **size))
     return to_table(made)
@@ -98,7 +98,7 @@ def _samples(base: pa.Table, ids: Any, texts: Any) -> pa.Table:
         "parent": pa.array(np.where(variant, _hex(owners, 0), _hex(owners, 1 << 40))),
         "clean": pa.array(~variant),
         "prompt": pa.array(prompts),
-        "drawn_prompt": pa.array(prompts),
+        "generation_prompt": pa.array(prompts),
         "attack": pa.array([attack if one else None for one in variant], ATTACK_TYPE),
         "image_sha256": _hex(ids, 2 << 40),
         "tar": pa.array([f"rounds/000-generate/raw/unit-{int(one) // UNIT:06d}.tar" for one in ids]),

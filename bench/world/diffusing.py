@@ -87,7 +87,7 @@ class _Readers:
 
 def _spoken(count: int, start: int) -> list[GrammarPrompt]:
     """Prompts that say what they draw (all kinds but confounders)."""
-    found = (p for p in prompts(71, 3 * count + start, start=start) if p.prompt == p.drawn_prompt)
+    found = (p for p in prompts(71, 3 * count + start, start=start) if p.prompt == p.generation_prompt)
     return [p for p, _ in zip(found, range(count), strict=False)]
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from classifiers.evaluation.attack_suite import EDITS, EPSILON
 from classifiers.evaluation.intervals import Estimate, difference, mcnemar, ratio
 from classifiers.evaluation.ranking_intervals import calibration_bounds, ranking_bounds
-from classifiers.evaluation.results import FOLDER
-from pipeline.catalogue.duck import Connection, quoted, reach, scratch_database
+from classifiers.evaluation.results import FOLDER, RESULT_SCHEMA
+from pipeline.catalogue.duck import Connection, parquet, quoted, reach, scratch_database
 from pipeline.storage.store import Store
 from schemas.attack import OLD_KNOWLEDGE
 from schemas.errors import InputError
@@ -34,15 +34,15 @@ def opened(store: Store, dataset: str, scorers: Sequence[str]) -> Iterator[Conne
     ]
     if not names:
         raise InputError(f"{store.url} has no results of {', '.join(scorers)} on {dataset}; run jobs/evaluate.py")
-    files = ", ".join(quoted(f"{store.url}/{name}") for name in names)
     with scratch_database() as con:
         reach(con, store)
+        rows = parquet(store, names, RESULT_SCHEMA)
         renamed = ", ".join(
             f"CASE {column} WHEN {quoted(old)} THEN {quoted(new)} ELSE {column} END AS {column}"
             for column in ("setting", "knowledge")
             for old, new in OLD_KNOWLEDGE.items()
         )
-        con.execute(f"CREATE TABLE results AS SELECT * REPLACE ({renamed}) FROM read_parquet([{files}])")
+        con.execute(f"CREATE TABLE results AS SELECT * EXCLUDE (file) REPLACE ({renamed}) FROM {rows}")
         con.execute(f"SET VARIABLE epsilon = {EPSILON}; SET VARIABLE edits = {EDITS}")
         yield con
 

@@ -66,11 +66,12 @@ class Result:
     edits: int | None = None
     queries: int | None = None
     seed: int | None = None
+    truncated: bool | None = None  # the generator read the beginning of the prompt only; None: it has no text encoder
 
 
 _TYPES: dict[str, pa.DataType] = {
     **dict.fromkeys(("score", "threshold", "epsilon", "distance"), pa.float64()),
-    **dict.fromkeys(("flagged", "heldout", "preserves"), pa.bool_()),
+    **dict.fromkeys(("truncated", "flagged", "heldout", "preserves"), pa.bool_()),
     **dict.fromkeys(("variant", "edit_budget", "edits", "queries", "seed"), pa.int64()),
     **dict.fromkeys(("categories", "claims"), pa.list_(pa.string())),
     "category_scores": pa.list_(pa.float64()),

@@ -113,6 +113,7 @@ def row_of(task: Task, scorer: Differentiable, variant: Variant, verdict: Verdic
         generator=sample.generator,
         style=case.style,
         language=sample.language,
+        truncated=sample.truncated,
         prompt_label=labels["prompt"],
         image_label=labels["image"],
         pair_label=labels["pair"],

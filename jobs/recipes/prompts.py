@@ -73,7 +73,7 @@ class Roots:
         for made in grammar_prompts(self.config.seed, self.config.count or GRAMMAR_COUNT):
             yield Prompt(
                 text=made.prompt,
-                drawn_text=made.drawn_prompt,
+                drawn_text=made.generation_prompt,
                 language="en",
                 source=f"grammar/{made.kind}",
                 licence="Apache-2.0",

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipeline.storage.store import OBJECT_SCHEMES, Store
 from schemas.errors import HazmatError, InputError
+from schemas.sample import RENAMED
 
 MEMORY = "2GB"
 """What DuckDB may hold before it spills to disk. Groups of 1 M samples need about 1 GB; more only makes it faster."""
@@ -80,7 +81,7 @@ def reader(relation: Connection) -> pa.RecordBatchReader:
 def parquet(store: Store, names: Sequence[str], schema: pa.Schema) -> str:
     """SQL of a relation over these files of the run, with at least the columns of `schema`; empty if there are none.
 
-    `file` is the name within the run.
+    `file` is the name within the run. Columns that were renamed since the files were written are read by their new name.
     """
     columns = ", ".join(f"NULL::{sql_type(field.type)} AS {field.name}" for field in schema)
     empty = f"SELECT {columns}, NULL::VARCHAR AS file WHERE false"
@@ -90,6 +91,10 @@ def parquet(store: Store, names: Sequence[str], schema: pa.Schema) -> str:
     start = len(store.url) + 2
     source = f"read_parquet([{files}], filename=true, union_by_name=true)"
     read = f"SELECT * EXCLUDE (filename), filename[{start}:] AS file FROM {source}"
+    for old, new in RENAMED.items():
+        if new in schema.names:
+            both = f"SELECT * FROM ({empty}) UNION ALL BY NAME SELECT NULL::VARCHAR AS {old} WHERE false UNION ALL BY NAME {read}"
+            return f"(SELECT * EXCLUDE ({old}) REPLACE (coalesce({new}, {old}) AS {new}) FROM ({both}))"
     return f"({empty} UNION ALL BY NAME {read})"
 
 

@@ -80,7 +80,8 @@ def print_ancestry(found: dict[str, Any], form: str) -> None:
 
 
 def _but(row: dict[str, Any]) -> str:
-    return f", drawn as {row['drawn_prompt']!r}" if row["drawn_prompt"] != row["prompt"] else ""
+    cut = " (cut off by its text encoders)" if row.get("truncated") else ""
+    return f", drawn as {row['generation_prompt']!r}{cut}" if row["generation_prompt"] != row["prompt"] else ""
 
 
 def _said(row: dict[str, Any], names: tuple[str, ...]) -> str:

@@ -19,7 +19,7 @@ from pipeline.rounds.rounds import all_rounds, planned_and_committed
 from pipeline.storage.store import Store
 from schemas.errors import InputError
 from schemas.manifest import FileEntry, Receipt
-from schemas.sample import SAMPLE_SCHEMA
+from schemas.sample import SAMPLE_SCHEMA, upgraded
 
 Offsets = dict[str, int]  # KEY.FORMAT → where its bytes begin in the tar
 
@@ -175,7 +175,7 @@ def _scrub_plan(store: Store, name: str, gone: pa.Array, moved: dict[str, Offset
     """Take rows out of a plan and correct where pictures lie. A unit stays a row group, be it an empty one."""
     with store.open(name) as file:
         plan = pq.ParquetFile(file)
-        groups = [plan.read_row_group(unit) for unit in range(plan.num_row_groups)]
+        groups = [upgraded(plan.read_row_group(unit)) for unit in range(plan.num_row_groups)]
     new = [_placed(_without(table, gone), moved) if len(table) else table for table in groups]
     if any(not old.equals(table) for old, table in zip(groups, new, strict=True)):
         write_table(store, name, SAMPLE_SCHEMA, iter(new))

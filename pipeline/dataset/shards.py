@@ -30,7 +30,7 @@ FOLDER = "shards"
 MANIFEST = f"{FOLDER}/manifest.json"
 FACTS = tuple(name for name in KEEP_SCHEMA.names if name not in ("key", "shard"))
 LABEL_FACTS = tuple(name for name in FACTS if name.endswith(("_label", "_categories")))
-IN_JSON = ("key", "root", "clean", "prompt", "drawn_prompt", "source")
+IN_JSON = ("key", "root", "clean", "prompt", "generation_prompt", "source")
 PROVENANCE = tuple(name for name in STORED if name not in (*IN_JSON, *LOCATION))
 SHARD_SCHEMA = pa.schema([*SAMPLE_SCHEMA, *(KEEP_SCHEMA.field(name) for name in FACTS)])
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))

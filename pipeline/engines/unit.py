@@ -188,7 +188,7 @@ def _quarantine(state: UnitState, stage: Stage, outcome: _Outcome, attempt: int)
                 root=sample.root,
                 parent=sample.parent,
                 prompt=sample.prompt,
-                drawn_prompt=sample.drawn_prompt,
+                generation_prompt=sample.generation_prompt,
                 unit=state.unit,
                 stage=stage.name,
                 how=how,

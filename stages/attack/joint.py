@@ -35,7 +35,7 @@ class Joint(AttackStage):
     anew. A stage that passes already no longer counts in the sum. Truth is read anew, since words change.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"prompt", "drawn_prompt", "pixels"})
+    needs: ClassVar[frozenset[str]] = frozenset({"prompt", "generation_prompt", "pixels"})
     adds: ClassVar[frozenset[str]] = frozenset({"prompt", "pixels", "attack"})
     family: ClassVar[str] = "joint"
     controls: ClassVar[str] = "both"

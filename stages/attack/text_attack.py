@@ -10,7 +10,7 @@ from schemas.attack import AttackRecord
 from schemas.errors import InputError
 from schemas.identity import seed_of
 from schemas.protocols import Attacked, Differentiable, Inputs
-from schemas.sample import Sample
+from schemas.sample import READING, Sample
 from stages.attack.attack_stage import AttackStage
 from stages.prompts.gate import Gate
 
@@ -29,14 +29,14 @@ class Rewritten:
 
 @dataclass(frozen=True, kw_only=True)
 class TextAttack(AttackStage):
-    """Gives `variants` children a prompt; the picture is to be drawn anew. `drawn_prompt` changes too where it is the prompt.
+    """Gives `variants` children a prompt; the picture is to be drawn anew. `generation_prompt` changes too where it is the prompt.
 
     Without a target it is static. With one, up to `tries` seeds are tried and the first that gets past it is kept, else the last.
     Nothing comes out that the gate refuses, nor of a parent that it refuses (`gate` None: Hazmat's own).
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"prompt", "drawn_prompt"})
-    adds: ClassVar[frozenset[str]] = frozenset({"prompt", "drawn_prompt", "attack"})
+    needs: ClassVar[frozenset[str]] = frozenset({"prompt", "generation_prompt"})
+    adds: ClassVar[frozenset[str]] = frozenset({"prompt", "generation_prompt", "attack"})
     resources: ClassVar[Resources] = Resources()
     family: ClassVar[str] = "text"
     controls: ClassVar[str] = "prompt"
@@ -62,7 +62,7 @@ class TextAttack(AttackStage):
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             for sample in batch:
-                if gate.refusal(sample.prompt) is None and gate.refusal(sample.drawn_prompt) is None:
+                if gate.refusal(sample.prompt) is None and gate.refusal(sample.generation_prompt) is None:
                     for index in range(self.variants):
                         yield from self._variant(sample, index, gate, target)
 
@@ -73,9 +73,9 @@ class TextAttack(AttackStage):
         made, record = self._made(sample, seed, target)
         if made is None or made.text == sample.prompt or gate.refusal(made.text) is not None:
             return
-        drawn = made.text if sample.drawn_prompt == sample.prompt else sample.drawn_prompt
-        gone = dict.fromkeys(("pixels", "scene", "width", "height", "seed"))
-        yield self.variant(sample, index, prompt=made.text, drawn_prompt=drawn, attack=record, **gone)
+        drawn = made.text if sample.follows_prompt else sample.generation_prompt
+        gone = dict.fromkeys(("pixels", "scene", "width", "height", "seed", *READING))
+        yield self.variant(sample, index, prompt=made.text, generation_prompt=drawn, attack=record, **gone)
 
     def _made(
         self, sample: Sample, seed: int, target: Differentiable | None

@@ -21,7 +21,7 @@ class Variants(Stage):
     records say so; whether it was `achieved` says `RecordTargetDecision`, behind the picture.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"prompt", "drawn_prompt"})
+    needs: ClassVar[frozenset[str]] = frozenset({"prompt", "generation_prompt"})
     adds: ClassVar[frozenset[str]] = frozenset({"attack"})
     resources: ClassVar[Resources] = Resources(cpus=1.0, accelerator=True)
     attacks: tuple[AttackStage, ...]

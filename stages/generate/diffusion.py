@@ -13,7 +13,7 @@ from stages.generate.loading import Weights
 class Diffusion(Drawing):
     """Text to image: Stable Diffusion 1.x, 2.x, 3.x and XL with its Turbo and Lightning forms, FLUX, PixArt."""
 
-    needs: ClassVar[frozenset[str]] = frozenset({"drawn_prompt"})
+    needs: ClassVar[frozenset[str]] = frozenset({"generation_prompt"})
 
     def prepare(self, pipeline: Any) -> Any:
         """As it is."""

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from pipeline.stage import BadSamplesError, Resources, Stage, Step
 from schemas.errors import HazmatError, InputError
 from schemas.identity import seed_of
-from schemas.sample import Sample
+from schemas.sample import READING, Sample
 from stages.generate.loading import Weights, load
+from stages.generate.prompt_tokens import text_encoders, with_reading
 
 Pictures = npt.NDArray[np.float32]
 
@@ -29,7 +30,17 @@ class Drawing(Stage):
     """
 
     adds: ClassVar[frozenset[str]] = frozenset(
-        {"pixels", "generator", "revision", "scheduler", "steps", "guidance_scale", "seed"}
+        {
+            "pixels",
+            "generator",
+            "revision",
+            "scheduler",
+            "steps",
+            "guidance_scale",
+            "seed",
+            "generation_prompt",
+            *READING,
+        }
     )
     resources: ClassVar[Resources] = Resources(cpus=1.0, accelerator=True)
     model: str = "assets/world/t2i"
@@ -63,7 +74,9 @@ class Drawing(Stage):
         """Load the pipeline onto the accelerator if there is one."""
         weights = self.weights()
         side = weights.side(self.size)
-        pipeline = self.prepare(load(weights, side, self.steps))
+        loaded = load(weights, side, self.steps)
+        encoders = text_encoders(loaded, weights.family.call)
+        pipeline = self.prepare(loaded)
         swapped = [part for part in (self.unet, self.lora) if part is not None]
         known = {
             "generator": "+".join([self.model, *swapped]),
@@ -82,7 +95,7 @@ class Drawing(Stage):
                 raise BadSamplesError(bad)
             for sample in batch:
                 pixels = (pictures[sample.batch_row] * 255).round().astype(np.uint8)
-                yield sample.with_(pixels=pixels, seed=seed_of(sample.key, self.name), **known)
+                yield with_reading(sample, encoders).with_(pixels=pixels, seed=seed_of(sample.key, self.name), **known)
 
         return step
 
@@ -96,7 +109,7 @@ class Drawing(Stage):
         generators = [torch.Generator("cpu").manual_seed(seed_of(sample.key, self.name)) for sample in rows]
         with torch.inference_mode():
             drawn: Pictures = pipeline(
-                [sample.drawn_prompt for sample in rows],
+                [sample.generation_prompt for sample in rows],
                 num_inference_steps=self.steps,
                 guidance_scale=self.guidance_scale,
                 generator=generators,

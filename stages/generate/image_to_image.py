@@ -15,13 +15,13 @@ from stages.generate.loading import Weights
 
 @dataclass(frozen=True, kw_only=True)
 class ImageToImage(Drawing):
-    """Noise a picture to `strength` of the schedule and denoise it towards `drawn_prompt` (SDEdit, Meng et al. 2022).
+    """Noise a picture to `strength` of the schedule and denoise it towards `generation_prompt` (SDEdit, Meng et al. 2022).
 
     `strength` in (0, 1]: near 0 keeps the picture, 1 forgets it; int(steps x strength) steps are run. A sample whose picture is
     not uint8 [side, side, 3] of the planned side is at fault: pictures are never scaled here, since that would be another change.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"drawn_prompt", "pixels"})
+    needs: ClassVar[frozenset[str]] = frozenset({"generation_prompt", "pixels"})
     strength: float = 0.5
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pipeline.stage import Resources, Stage, Step
 from schemas.errors import InputError
 from schemas.identity import seed_of
-from schemas.sample import Sample
+from schemas.sample import READING, Sample
 from stages.generate.diffusion import Diffusion
 from stages.generate.render import Render
 
@@ -72,8 +72,10 @@ class Mixture(Stage):
     must fit its memory together. Generators are told apart in the rows by `generator` and `revision`.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"drawn_prompt"})
-    adds: ClassVar[frozenset[str]] = frozenset({"pixels", "generator", "revision", "seed"})
+    needs: ClassVar[frozenset[str]] = frozenset({"generation_prompt"})
+    adds: ClassVar[frozenset[str]] = frozenset(
+        {"pixels", "generator", "revision", "seed", "generation_prompt", *READING}
+    )
     resources: ClassVar[Resources] = Resources(cpus=1.0, accelerator=True)
     parts: Parts = HALVES
     batch_size: int = 16

@@ -18,13 +18,13 @@ from stages.world.vocabulary import ASSETS
 
 @dataclass(frozen=True, kw_only=True)
 class Render(Stage):
-    """Read `drawn_prompt` back into a scene and draw it with one vendor's pictograms, 64 x 64 pixels.
+    """Read `generation_prompt` back into a scene and draw it with one vendor's pictograms, 64 x 64 pixels.
 
     What the prompt leaves open (place, size, angle, a colour) is drawn from the sample's seed. A prompt that names no pictogram
     of the world, or more than a scene holds, is the sample's fault.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"drawn_prompt"})
+    needs: ClassVar[frozenset[str]] = frozenset({"generation_prompt"})
     adds: ClassVar[frozenset[str]] = frozenset({"pixels", "generator", "revision", "seed", "scene"})
     vendor: str = "noto"
 
@@ -36,7 +36,7 @@ class Render(Stage):
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             for sample in batch:
                 seed = seed_of(sample.key, self.name)
-                asked = read(sample.drawn_prompt)
+                asked = read(sample.generation_prompt)
                 if not 0 < len(asked.concepts) <= MAX_PICTOGRAMS:
                     reason = f"the prompt names {len(asked.concepts)} pictograms of the world; a scene holds 1 to {MAX_PICTOGRAMS}"
                     raise BadSamplesError({sample.key: reason})

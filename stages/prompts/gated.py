@@ -17,7 +17,7 @@ class Gated(Stage):
     `people` is a file of real persons' names that are refused too.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"prompt", "drawn_prompt"})
+    needs: ClassVar[frozenset[str]] = frozenset({"prompt", "generation_prompt"})
     people: Path | None = None
 
     def revision(self) -> str:
@@ -31,7 +31,7 @@ class Gated(Stage):
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             for sample in batch:
-                if all(gate.refusal(text) is None for text in {sample.prompt, sample.drawn_prompt}):
+                if all(gate.refusal(text) is None for text in {sample.prompt, sample.generation_prompt}):
                     yield sample
 
         return step

@@ -20,7 +20,7 @@ class LeaveOut(Stage):
     keeps the category needs `FinishedCheck`. `category` is one of the gate's classes of harm.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"prompt", "drawn_prompt"})
+    needs: ClassVar[frozenset[str]] = frozenset({"prompt", "generation_prompt"})
     category: str = "sexual"
 
     def revision(self) -> str:
@@ -36,7 +36,7 @@ class LeaveOut(Stage):
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             for sample in batch:
-                texts = {sample.prompt, sample.drawn_prompt}
+                texts = {sample.prompt, sample.generation_prompt}
                 if not self._claimed(sample) and not any(terms.finds(readings(text)) for text in texts):
                     yield sample
 

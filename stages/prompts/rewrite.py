@@ -27,7 +27,7 @@ class Rewrite(Stage):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"prompt"})
-    adds: ClassVar[frozenset[str]] = frozenset({"prompt", "drawn_prompt"})
+    adds: ClassVar[frozenset[str]] = frozenset({"prompt", "generation_prompt"})
     resources: ClassVar[Resources] = Resources(cpus=1.0, accelerator=True)
     model: str = SMOLLM2
     instruction: str = "Describe a picture of this in one short sentence: {prompt}"
@@ -72,7 +72,7 @@ class Rewrite(Stage):
                 for index, texts in enumerate(written):
                     text = tidy(texts[sample.batch_row])
                     if text:
-                        yield sample.derive(self.name, index, prompt=text, drawn_prompt=text)
+                        yield sample.derive(self.name, index, prompt=text, generation_prompt=text)
 
         return step
 

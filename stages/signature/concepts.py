@@ -14,7 +14,7 @@ from stages.world.scene import Scene
 class Concepts(Stage):
     """`concepts` and `style`: what held-out concepts and styles are cut by. Empty and null outside of this world."""
 
-    needs: ClassVar[frozenset[str]] = frozenset({"drawn_prompt"})
+    needs: ClassVar[frozenset[str]] = frozenset({"generation_prompt"})
     adds: ClassVar[frozenset[str]] = frozenset({"signatures"})
 
     def open(self) -> Step:
@@ -26,7 +26,7 @@ class Concepts(Stage):
                     scene = Scene.from_json(sample.scene)
                     concepts, style = scene.concepts, scene.style
                 else:
-                    asked = read(sample.drawn_prompt)
+                    asked = read(sample.generation_prompt)
                     concepts, style = asked.concepts, asked.style or "normal"
                 yield sample.signed(concepts=sorted(set(concepts)), style=style if concepts else None)
 

@@ -29,7 +29,7 @@ class PromptText(Stage):
     would glue all of them into one group. Everywhere else the two are equal.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"prompt", "drawn_prompt"})
+    needs: ClassVar[frozenset[str]] = frozenset({"prompt", "generation_prompt"})
     adds: ClassVar[frozenset[str]] = frozenset({"signatures"})
 
     def open(self) -> Step:
@@ -37,7 +37,7 @@ class PromptText(Stage):
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             for sample in batch:
-                texts = (sample.prompt, sample.drawn_prompt)
+                texts = (sample.prompt, sample.generation_prompt)
                 spellings = [plain(text) for text in texts]
                 yield sample.signed(
                     prompt_digest=derived_key(*map(exact, texts)),

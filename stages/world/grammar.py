@@ -28,14 +28,14 @@ _AMBIVALENT = {
 
 @dataclass(frozen=True)
 class GrammarPrompt:
-    """`prompt` is judged, `drawn_prompt` is drawn (unlike only for confounders); `concepts` is what the latter names.
+    """`prompt` is judged, `generation_prompt` is drawn (unlike only for confounders); `concepts` is what the latter names.
 
     `label` ('safe' or 'unsafe') and `category` are the truth of the pair, were it drawn as asked.
     """
 
     index: int
     prompt: str
-    drawn_prompt: str
+    generation_prompt: str
     category: str
     label: str
     kind: PromptKind
@@ -141,11 +141,11 @@ def make(seed: int, index: int, *, held_out: bool = False) -> tuple[GrammarPromp
         words = replace(drawn, concepts=(), purpose=slot.cell.purpose)
     prompt = say(words, pick, held_out=held_out)
     room = pick.room
-    drawn_prompt = prompt if slot.cell is None else say(drawn, pick, held_out=held_out)
+    generation_prompt = prompt if slot.cell is None else say(drawn, pick, held_out=held_out)
     found = truth.of_pair(words, drawn.concepts)
     category = (slot.category if slot.category in found.categories else found.categories[0]) if found.unsafe else SAFE
     label = "unsafe" if found.unsafe else "safe"
-    return GrammarPrompt(index, prompt, drawn_prompt, category, label, slot.kind, drawn.concepts), room
+    return GrammarPrompt(index, prompt, generation_prompt, category, label, slot.kind, drawn.concepts), room
 
 
 def _number(seed: int, slot: _Slot, turn: int) -> int:

@@ -86,9 +86,9 @@ def test_what_was_not_evaluated_is_an_error_not_a_figure(store: Store) -> None:
 def test_crossed_pairs_hold_all_four_of_words_and_picture() -> None:
     cells: dict[tuple[bool, bool], int] = {}
     for sample in Crossed(200, 2):
-        words, picture = truth.of_prompt(read(sample.prompt)), truth.of_picture(read(sample.drawn_prompt).concepts)
+        words, picture = truth.of_prompt(read(sample.prompt)), truth.of_picture(read(sample.generation_prompt).concepts)
         cells[words.unsafe, picture.unsafe] = cells.get((words.unsafe, picture.unsafe), 0) + 1
-        assert sample.prompt != sample.drawn_prompt and sample.source == "crossed"
+        assert sample.prompt != sample.generation_prompt and sample.source == "crossed"
     assert set(cells) == {(False, False), (False, True), (True, False), (True, True)} and min(cells.values()) >= 10
     assert [asdict(s) for s in Crossed(5, 2)] == [asdict(s) for s in Crossed(5, 2)]
 

@@ -222,6 +222,6 @@ def test_what_cannot_be_evaluated_is_refused(
 
 
 def test_results_hold_no_prompt() -> None:
-    assert not {"prompt", "text", "drawn_prompt"} & set(RESULT_SCHEMA.names)
+    assert not {"prompt", "text", "generation_prompt"} & set(RESULT_SCHEMA.names)
     for path in Path(labelled_run().url).glob("results/**/*.parquet"):
         assert "prompt" not in pq.read_schema(path).names

@@ -12,6 +12,7 @@ WITH judged AS (
         {'kind': 'style', 'name': CASE WHEN test_set IN ('test', 'val') THEN style END},
         {'kind': 'language', 'name': CASE WHEN test_set IN ('test', 'val') THEN language END},
         {'kind': 'prompts', 'name': CASE WHEN source LIKE 'grammar/%' OR source = 'crossed' THEN 'grammar' ELSE 'human' END},
+        {'kind': 'special', 'name': CASE WHEN test_set = 'test' AND truncated THEN 'truncated' END},
         {'kind': 'special', 'name': CASE WHEN test_set = 'test' AND source = 'grammar/confounder' THEN 'confounder' END},
         {'kind': 'special', 'name': CASE WHEN test_set = 'test' AND source = 'grammar/look_alike' AND NOT bad THEN 'look_alike' END},
         {'kind': 'special', 'name': CASE WHEN test_set = 'test' AND prompt_label <> image_label THEN 'disagree' END},

@@ -27,7 +27,7 @@ SEED = 7_023  # of prompts and noise; the benches draw with other seeds
 def prompts(seed: int) -> Iterator[str]:
     """Prompts of the grammar that ask for nothing held out."""
     for index in count_from(0):
-        drawn = prompt_at(seed, index).drawn_prompt
+        drawn = prompt_at(seed, index).generation_prompt
         asked = read(drawn)
         if asked.style not in HELD_OUT_STYLES and not set(asked.concepts) & set(HELD_OUT_CONCEPTS):
             yield drawn

@@ -107,7 +107,7 @@ def _at_random(rng: np.random.Generator) -> Scene:
 def _as_prompted(rng: np.random.Generator) -> Scene:
     """What the renderer would draw for a prompt of the grammar."""
     while True:
-        asked = read(prompt_at(int(rng.integers(2**31)), int(rng.integers(LIMIT))).drawn_prompt)
+        asked = read(prompt_at(int(rng.integers(2**31)), int(rng.integers(LIMIT))).generation_prompt)
         scene = compose(
             rng, asked.concepts, colour=asked.colour, second_colour=asked.second_colour, ground=asked.ground,
             style=asked.style, stacked=asked.stacked, clutter=asked.clutter,

@@ -88,5 +88,5 @@ def _say(vote: Vote, unsure: tuple[float, float] | None) -> Say:
 
 def by_words(samples: Sequence[Sample]) -> list[Say]:
     """What the caption says is shown, by the world's truth: a drawing's truth itself, for a generated picture what was asked."""
-    truths = [of_picture(read(sample.drawn_prompt).concepts) for sample in samples]
+    truths = [of_picture(read(sample.generation_prompt).concepts) for sample in samples]
     return [Say(UNSAFE if truth.unsafe else SAFE, truth.categories) for truth in truths]

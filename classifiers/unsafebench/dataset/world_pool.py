@@ -59,7 +59,7 @@ def _roots(source: str, count: int, seed: int) -> Iterator[Sample]:
     """Prompts whose label, if any, can be seen: what a purpose in the words does is no matter of pictures. 4 in 9 are unsafe."""
     said = (prompt_at(seed, index) for index in count_from(0))
     for prompt in islice((each for each in said if each.kind not in ("purpose", "confounder")), count):
-        text = prompt.drawn_prompt
+        text = prompt.generation_prompt
         yield Sample.from_prompt(Prompt(text, text, source=source), seed)
 
 

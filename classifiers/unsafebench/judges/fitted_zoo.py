@@ -38,7 +38,7 @@ def world_school(encoder: Encoder, source: str, count: int = COUNT, seed: int = 
     pictures = []
     for sample in world_pool(source, count, seed, TRAINING):
         assert sample.pixels is not None
-        truth = of_picture(read(sample.drawn_prompt).concepts)
+        truth = of_picture(read(sample.generation_prompt).concepts)
         category = truth.categories[0] if truth.unsafe else ""
         pictures.append(Picture(sample.key, sample.pixels, source, category, truth.unsafe, sample.prompt))
     return school(encoder, pictures)

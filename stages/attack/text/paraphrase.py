@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pipeline.stage import Resources, Step
 from schemas.errors import InputError
-from schemas.sample import Sample
+from schemas.sample import READING, Sample
 from stages.attack.text_attack import Rewritten, TextAttack
 from stages.prompts.gate import Gate
 from stages.prompts.language_model import SMOLLM2
@@ -59,8 +59,8 @@ class Paraphrase(TextAttack):
                 made = Rewritten(child.prompt, len(child.prompt.split()))
                 if child.prompt != parent.prompt and gate.refusal(child.prompt) is None:
                     record = self.record(made, self.seeds([child.key])[0])
-                    drawn = made.text if parent.drawn_prompt == parent.prompt else parent.drawn_prompt
-                    gone = dict.fromkeys(("pixels", "scene", "width", "height", "seed"))
-                    yield self.variant(parent, index, prompt=made.text, drawn_prompt=drawn, attack=record, **gone)
+                    drawn = made.text if parent.follows_prompt else parent.generation_prompt
+                    gone = dict.fromkeys(("pixels", "scene", "width", "height", "seed", *READING))
+                    yield self.variant(parent, index, prompt=made.text, generation_prompt=drawn, attack=record, **gone)
 
         return step

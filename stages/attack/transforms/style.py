@@ -20,7 +20,7 @@ class Style(AttackStage):
     Only for pictures that this run made itself. What is shown may have changed, so the truth is read anew.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"prompt", "drawn_prompt", "pixels"})
+    needs: ClassVar[frozenset[str]] = frozenset({"prompt", "generation_prompt", "pixels"})
     adds: ClassVar[frozenset[str]] = frozenset({"pixels", "attack"})
     family: ClassVar[str] = "image"
     controls: ClassVar[str] = "image"
@@ -51,12 +51,14 @@ class Style(AttackStage):
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             made = [
-                self.variant(s, drawn_prompt=f"{s.drawn_prompt} {self.words}", attack=self._record(s), scene=None)
+                self.variant(
+                    s, generation_prompt=f"{s.generation_prompt} {self.words}", attack=self._record(s), scene=None
+                )
                 for s in batch
             ]
-            drawn = {sample.key: sample.drawn_prompt for sample in batch}
+            drawn = {sample.key: sample.generation_prompt for sample in batch}
             for child in draw(made):
-                yield child.with_(drawn_prompt=drawn[child.parent or ""])
+                yield child.with_(generation_prompt=drawn[child.parent or ""])
 
         return step
 

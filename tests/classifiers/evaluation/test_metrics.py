@@ -251,3 +251,12 @@ def test_rows_under_old_names_are_read_under_the_present_ones(tmp_path: Path) ->
     record = asdict(AttackRecord(name="typos", family="text", goal="evade_text", knowledge="black_box", controls="prompt",
                                  preserves=True))  # fmt: skip
     assert AttackRecord.from_row(record).knowledge == "non_adaptive"
+
+
+def test_prompts_that_were_cut_are_a_slice_and_older_results_have_none(tmp_path: Path) -> None:
+    rows = [result(n, bad=n % 2 == 0, score=0.9 if n % 4 else 0.1, truncated=n < 4) for n in range(12)]
+    with opened(store_of(tmp_path, rows), "test", ["one"]) as con:
+        cut = [
+            row for row in measures(con)["detection"] if row["slice"] == "truncated" and row["measure"] == "accuracy"
+        ]
+    assert [(row["value"], row["roots"]) for row in cut] == [(0.25, 2)]

@@ -92,7 +92,7 @@ def test_the_gate_refuses_the_parent_and_the_variant_that_a_search_finds(name: s
 def test_a_paraphrase_is_a_child_in_other_words_to_be_drawn_anew(writer: Paraphrase) -> None:
     parents = [
         root("a red apple").with_(scene="{}"),
-        root("two keys on a table").with_(batch_row=1, drawn_prompt="a key"),
+        root("two keys on a table").with_(batch_row=1, generation_prompt="a key"),
     ]
     children = list(writer.open()(parents))
     assert len(children) >= 4 and len({child.key for child in children}) == len(children)
@@ -100,7 +100,7 @@ def test_a_paraphrase_is_a_child_in_other_words_to_be_drawn_anew(writer: Paraphr
         parent = next(one for one in parents if one.key == child.parent)
         assert child.prompt != parent.prompt and not child.clean and child.root == parent.root
         assert child.pixels is None and child.scene is None and child.votes == ()
-        assert child.drawn_prompt == ("a key" if parent is parents[1] else child.prompt)
+        assert child.generation_prompt == ("a key" if parent is parents[1] else child.prompt)
         record = child.attack
         assert record is not None and not record.preserves and not record.adaptive and record.target is None
         assert (record.name, record.family, record.success) == ("paraphrase", "text", "bypassed_and_unsafe_picture")

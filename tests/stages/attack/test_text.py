@@ -57,7 +57,7 @@ def test_variants_are_children_that_differ_are_not_clean_and_depend_on_the_key_a
         parent = next(root for root in batch if root.key == child.parent)
         record = child.attack
         assert record is not None and record.edits is not None and record.edits <= attack.edit_budget
-        assert child.prompt != parent.prompt and child.drawn_prompt == child.prompt and not child.clean
+        assert child.prompt != parent.prompt and child.generation_prompt == child.prompt and not child.clean
         assert record.preserves == attack.preserves and record.success and record.seed is not None
         child.prompt.encode()
     assert len({child.key for child in children}) == len(children)
@@ -65,8 +65,8 @@ def test_variants_are_children_that_differ_are_not_clean_and_depend_on_the_key_a
 
 @each
 def test_a_confounders_drawn_words_are_left_alone(attack: TextAttack) -> None:
-    (root,) = [root.with_(drawn_prompt="a red key") for root in roots(PROMPT)]
-    assert all(child.drawn_prompt == "a red key" for child in attack.open()([root]))
+    (root,) = [root.with_(generation_prompt="a red key") for root in roots(PROMPT)]
+    assert all(child.generation_prompt == "a red key" for child in attack.open()([root]))
 
 
 @each

@@ -64,5 +64,5 @@ def test_settings_out_of_range_are_refused() -> None:
 def test_a_style_is_drawn_over_the_picture_and_the_judged_words_stay() -> None:
     root = Sample.from_prompt(Prompt("a red apple"), 0).with_(pixels=picture((64, 64)))
     (child,) = Style(strength=0.4, batch_size=1).open()([root])
-    assert child.prompt == child.drawn_prompt == "a red apple" and child.attack is not None
+    assert child.prompt == child.generation_prompt == "a red apple" and child.attack is not None
     assert child.generator == "assets/world/t2i" and not np.array_equal(child.pixels, root.pixels)

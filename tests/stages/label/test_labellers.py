@@ -33,7 +33,7 @@ NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name f
 @pytest.fixture(scope="module")
 def samples() -> list[Sample]:
     """Three rendered pairs of the grammar."""
-    roots = [Sample.from_prompt(Prompt(p.prompt, p.drawn_prompt), 0) for p in prompts(3, 3)]
+    roots = [Sample.from_prompt(Prompt(p.prompt, p.generation_prompt), 0) for p in prompts(3, 3)]
     return [sample.with_(batch_row=batch_row) for batch_row, sample in enumerate(Render().open()(roots))]
 
 

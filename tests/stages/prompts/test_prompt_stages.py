@@ -30,13 +30,13 @@ def samples(*texts: str) -> list[Sample]:
 class Write(Stage):
     """Stands for a language model that wrote these texts, and a second one that is nearly each."""
 
-    adds: ClassVar[frozenset[str]] = frozenset({"prompt", "drawn_prompt"})
+    adds: ClassVar[frozenset[str]] = frozenset({"prompt", "generation_prompt"})
 
     def open(self) -> Step:
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             for sample in batch:
                 for index, text in enumerate((sample.prompt, f"{sample.prompt}!")):
-                    yield sample.derive(self.name, index, prompt=text, drawn_prompt=text)
+                    yield sample.derive(self.name, index, prompt=text, generation_prompt=text)
 
         return step
 
@@ -76,7 +76,7 @@ def test_what_the_gate_refuses_leaves_a_count_and_no_text(tmp_path: Path, monkey
             def step(batch: Sequence[Sample]) -> Iterator[Sample]:
                 for sample in batch:
                     text = f"{sample.prompt} of a z0rblet ch1ld" if "dog" in sample.prompt else sample.prompt
-                    yield sample.derive("slip", 0, prompt=text, drawn_prompt=text)
+                    yield sample.derive("slip", 0, prompt=text, generation_prompt=text)
 
             return step
 

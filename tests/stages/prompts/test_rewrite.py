@@ -72,7 +72,7 @@ def test_the_original_is_the_parent_and_claims_are_carried(models: Path) -> None
     assert len({sample.key for sample in made}) == len({sample.prompt for sample in made}) == len(made) == 3
     for sample in made:
         assert (sample.parent, sample.root, sample.clean) == (root.key, root.key, True)
-        assert sample.prompt == sample.drawn_prompt != root.prompt
+        assert sample.prompt == sample.generation_prompt != root.prompt
         assert (sample.category, sample.label, sample.source) == ("self_harm", "unsafe", "vocabulary/world")
 
 

@@ -38,7 +38,7 @@ def test_reader_inverts_every_clean_caption(held_out: bool) -> None:
 def test_reader_inverts_every_prompt_of_the_grammar(held_out: bool) -> None:
     for index in range(5000):
         made = prompt_at(1, index, held_out=held_out)
-        judged, drawn = read(made.prompt), read(made.drawn_prompt)
+        judged, drawn = read(made.prompt), read(made.generation_prompt)
         assert judged.complete and drawn.complete, made
         assert drawn.concepts == made.concepts
         found = truth.of_pair(judged, drawn.concepts)
@@ -71,8 +71,8 @@ def test_words_hold_all_that_is_ever_said() -> None:
     rng = np.random.default_rng(0)
     for index in range(3000):
         made = prompt_at(2, index, held_out=bool(index % 2))
-        scene = scene_of(read(made.drawn_prompt), rng)
-        for text in (made.prompt, made.drawn_prompt, caption(scene, rng, typos=0)):
+        scene = scene_of(read(made.generation_prompt), rng)
+        for text in (made.prompt, made.generation_prompt, caption(scene, rng, typos=0)):
             assert {word.strip(PUNCTUATION) for word in text.split()} <= known, text
 
 
@@ -96,7 +96,7 @@ def test_captions_leave_attributes_out_as_often_as_asked() -> None:
 def test_scene_of_a_reading_shows_what_was_asked() -> None:
     rng = np.random.default_rng(4)
     for index in range(300):
-        asked = read(prompt_at(0, index).drawn_prompt)
+        asked = read(prompt_at(0, index).generation_prompt)
         scene = scene_of(asked, rng)
         assert (scene.concepts, scene.colour, scene.ground, scene.stacked) == (
             asked.concepts, asked.colour, asked.ground, asked.stacked,
@@ -140,7 +140,7 @@ def test_prompts_are_balanced_over_labels_categories_and_kinds(count: int) -> No
 
 def test_only_confounders_draw_another_prompt_than_is_judged() -> None:
     for made in prompts(0, 1000):
-        assert (made.prompt != made.drawn_prompt) == (made.kind == "confounder")
+        assert (made.prompt != made.generation_prompt) == (made.kind == "confounder")
         assert made.kind != "confounder" or (not read(made.prompt).concepts and read(made.prompt).purpose)
 
 
@@ -159,7 +159,7 @@ def test_compounds_are_harmless_and_hold_an_ambivalent_object() -> None:
 
 
 def test_every_colour_ground_and_style_is_said() -> None:
-    readings = [read(p.drawn_prompt) for p in prompts(0, 2000)]
+    readings = [read(p.generation_prompt) for p in prompts(0, 2000)]
     assert {r.colour for r in readings} == set(COLOURS)
     assert {r.ground for r in readings} == set(GROUNDS)
     assert {r.style or "normal" for r in readings} == set(STYLES)
