@@ -1,6 +1,7 @@
 """What every command shares: exit codes, one-line errors, and where a relative `--out` lies."""
 
 import argparse
+import io
 import os
 import sys
 import traceback
@@ -15,6 +16,10 @@ DONE, FAILED, BAD_INPUT, QUARANTINED = 0, 1, 2, 3
 
 def run_command(command: Callable[[], int]) -> None:
     """Call `command` and exit with its code; an expected error becomes one line on stderr (1, or 2 for bad input)."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a file's name may be no UTF-8: printing it must not end the run
     try:
         code = command()
     except InputError as error:
