@@ -16,6 +16,7 @@ from schemas.identity import seed_of
 from schemas.protocols import Attacked, Differentiable, Inputs, Staged, Target
 from schemas.sample import Sample
 from stages.attack.attack_stage import AttackStage
+from stages.attack.pixel_attack import refuse_below_a_level
 from stages.attack.pixels.pgd import PGDConfig, pgd
 from stages.attack.text.token_substitution import plain_words_of
 from stages.attack.text_attack import as_row
@@ -48,6 +49,10 @@ class Joint(AttackStage):
     query_budget: int = 200
     gate: Gate | None = None
     batch_size: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_below_a_level(self.name, self.epsilon)
 
     def revision(self) -> str:
         """The targets' digests."""

@@ -16,7 +16,7 @@ from schemas.errors import InputError
 from schemas.protocols import Attacked, Differentiable, Inputs
 from schemas.sample import Sample
 from stages.attack.attack_stage import AttackStage
-from stages.attack.victim import LEVELS, Margins, Victim, at_rest
+from stages.attack.victim import LEVELS, SLACK, Margins, Victim, at_rest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,8 @@ class PixelAttack(AttackStage):
         super().__post_init__()
         if not 0 <= self.epsilon <= 1:
             raise InputError(f"{self.name}: epsilon is {self.epsilon}; expected pixel units in [0, 1], say 4 / 255")
+        if self.as_stored:
+            refuse_below_a_level(self.name, self.epsilon)
 
     @abstractmethod
     def perturb(self, victim: Victim, seeds: Sequence[int]) -> Tensor:
@@ -109,6 +111,17 @@ class PixelAttack(AttackStage):
         levels = (_pixels(made.inputs) * LEVELS).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         for row, pixels, record in zip(chosen, levels, made.records, strict=True):
             yield self.variant(batch[row], pixels=np.ascontiguousarray(pixels), attack=record)
+
+
+def refuse_below_a_level(name: str, epsilon: float) -> None:
+    """Raises InputError for a budget in which no pixel of a stored picture can change: its variants would be copies. 0 is no
+    budget at all, which is how attacks are checked.
+    """
+    if 0 < epsilon * LEVELS < 1 - SLACK:
+        raise InputError(
+            f"{name}: epsilon {epsilon:g} is below one grey level of a stored picture (1/255 = {1 / LEVELS:.5f}), so that its "
+            "variants would equal their parents; give at least 1/255"
+        )
 
 
 def margins_of(target: Differentiable, inputs: Inputs) -> Margins:

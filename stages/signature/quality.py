@@ -12,7 +12,7 @@ from schemas.sample import Pixels, Sample
 
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 EDGE = 0.25  # of the largest gradient magnitude possible; the paper gives no threshold
-BLANK = 1.0  # standard deviation in grey levels: below, nothing can be seen
+BLANK = 1.0  # standard deviation in levels of every colour: below, nothing can be seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ def quality(pixels: Pixels) -> dict[str, Any]:
         "snr": float(grey.mean()) / deviation if deviation > 0 else None,
         "edge_density": _edge_density(grey),
         "entropy": _entropy(grey),
-        "blank": deviation < BLANK,
+        "blank": bool(pixels.reshape(-1, 3).std(axis=0).max() < BLANK),  # two hues may be of one grey
     }
 
 

@@ -12,6 +12,7 @@ from schemas.errors import InputError
 from schemas.prompt import Prompt
 from schemas.protocols import Attack, Inputs
 from schemas.sample import Sample
+from stages.attack.joint import Joint
 from stages.attack.pixel_attack import PixelAttack
 from stages.attack.pixels.apgd import Apgd, checkpoints
 from stages.attack.pixels.deep_fool import DeepFool, deep_fool
@@ -183,6 +184,16 @@ def test_pictures_out_of_range_and_steps_beyond_the_ball_are_refused() -> None:
         run(Pgd(climb=PGDConfig(step=0.1)), 0.01)
     with pytest.raises(InputError, match="expected pixel units"):
         Fgsm(epsilon=8)
+
+
+@pytest.mark.parametrize("levels", [0.001, 0.2, 0.5, 0.9, 0.99])
+def test_a_budget_below_one_grey_level_is_refused_since_variants_would_be_copies(levels: float) -> None:
+    for kind in (Fgsm, Pgd, Joint):
+        with pytest.raises(InputError, match="below one grey level"):
+            kind(epsilon=levels / 255)
+    run(Fgsm(as_stored=False), levels / 255)  # in training nothing is stored
+    for allowed in (0.0, 1 / 255, 1.5 / 255):
+        Fgsm(epsilon=allowed)
 
 
 def test_a_false_flag_needs_one_stage_and_a_pass_needs_all() -> None:

@@ -119,6 +119,23 @@ def test_quality_of_known_pictures() -> None:
     assert two["edge_density"] == pytest.approx(2 / 62) and not two["blank"]
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((255, 0, 0), (0, 130, 0)),
+        ((0, 0, 255), (29, 29, 29)),
+        ((200, 40, 90), (0, 120, 200)),
+        ((90, 90, 90), (90, 98, 51)),
+    ],
+)
+def test_two_hues_of_one_brightness_are_no_blank_picture(first: tuple[int, ...], second: tuple[int, ...]) -> None:
+    halves = np.zeros((64, 64, 3), dtype=np.uint8)
+    halves[:, :32], halves[:, 32:] = first, second
+    assert (halves @ np.array([0.299, 0.587, 0.114])).std() < 1.0, "what made it blank"
+    assert not quality(halves)["blank"]
+    assert quality(halves[:, :32])["blank"] and quality(halves[:, 32:])["blank"]
+
+
 def test_concepts_are_read_from_the_scene_or_else_from_the_words() -> None:
     (said,) = signed(Concepts(), Sample.from_prompt(Prompt("a dog and an apple, in neon style"), 0))
     assert said["concepts"] == ["apple", "dog"]
