@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.storage.image_codec import MAX_PIXELS, PictureError, frames
 from schemas.errors import InputError
 from schemas.protocols import Inputs, Scores
 
@@ -22,7 +24,6 @@ Picture: TypeAlias = "str | Path | Image | NDArray[np.uint8]"
 Floats = NDArray[np.float32]
 
 BATCH = 32  # rows judged at once; pictures are resized one by one before, so that memory does not grow with their sizes
-MAX_PIXELS = 2**26  # of one picture: 8192 x 8192; larger ones are asked to be resized first
 LEVELS = 255
 
 
@@ -43,20 +44,40 @@ class Prediction:
 
 
 def predict(model: "Classifier", prompts: Sequence[str] | None, images: Sequence[Picture] | None) -> Prediction:
-    """See `Classifier.predict`. Raises InputError for what is missing, unreadable, too large, or of unlike numbers."""
-    rows = _checked(model, prompts, images)
+    """See `Classifier.predict`. Of a picture of several frames the likeliest to be unsafe counts. Raises InputError for what is
+    missing, unreadable, too large, or of unlike numbers.
+    """
+    count = _checked(model, prompts, images)
     was_training = model.training
     model.eval()
+    rows: list[int] = []
+    judged: list[Scores] = []
+    decided: list[str] = []
     try:
         with torch.no_grad():
-            seen = [model.features(batch) for batch in _batches(model, prompts, images, rows)]
-            judged = [model.scores_of(each) for each in seen]
-            decided = [stage for each in seen for stage in model.decided_by(each)]
+            for chosen, batch in _batches(model, prompts, images, count):
+                seen = model.features(batch)
+                rows += chosen
+                judged.append(model.scores_of(seen))
+                decided += model.decided_by(seen)
     finally:
         model.train(was_training)
     unsafe = {scope: _joined([each.unsafe[scope] for each in judged]) for scope in model.scopes}
-    flagged = unsafe[model.scope] > model.threshold
-    return Prediction(flagged, unsafe, {scope: _named(model, judged, scope) for scope in model.scopes}, tuple(decided))
+    worst = _worst(rows, unsafe[model.scope])
+    categories = {scope: _named(model, judged, scope, worst) for scope in model.scopes}
+    unsafe = {scope: scores[worst] for scope, scores in unsafe.items()}
+    return Prediction(
+        unsafe[model.scope] > model.threshold, unsafe, categories, tuple(decided[place] for place in worst)
+    )
+
+
+def _worst(rows: Sequence[int], unsafe: Floats) -> list[int]:
+    """For each row the place of its likeliest frame; places of one row follow one another."""
+    found: dict[int, int] = {}
+    for place, row in enumerate(rows):
+        if row not in found or unsafe[place] > unsafe[found[row]]:
+            found[row] = place
+    return list(found.values())
 
 
 def _checked(model: "Classifier", prompts: Sequence[str] | None, images: Sequence[Picture] | None) -> int:
@@ -75,48 +96,56 @@ def _checked(model: "Classifier", prompts: Sequence[str] | None, images: Sequenc
 
 def _batches(
     model: "Classifier", prompts: Sequence[str] | None, images: Sequence[Picture] | None, rows: int
-) -> Iterator[Inputs]:
-    device = model.embedding_table().device
-    for first in range(0, rows, BATCH):
-        chosen = range(first, min(first + BATCH, rows))
-        texts = tuple("" if prompts is None else prompts[row] for row in chosen)
-        pixels = None
-        if images is not None and "image" in model.reads:
-            read = (pixels_of(images[row], f"image {row}").to(device) for row in chosen)
-            pixels = torch.cat([model.encoder.resized(picture) for picture in read])
-        yield Inputs(texts, pixels)
+) -> Iterator[tuple[list[int], Inputs]]:
+    """Rows and their inputs; a row stands there once for each frame of its picture."""
+    if images is None or "image" not in model.reads:
+        every: Iterator[tuple[int, Tensor | None]] = ((row, None) for row in range(rows))
+    else:
+        device, resized = model.embedding_table().device, model.encoder.resized
+        shown = ((row, frame) for row in range(rows) for frame in frames_of(images[row], f"image {row}"))
+        every = ((row, resized(frame.to(device))) for row, frame in shown)
+    while part := list(islice(every, BATCH)):
+        pixels = [frame for _, frame in part if frame is not None]
+        texts = tuple("" if prompts is None else prompts[row] for row, _ in part)
+        yield [row for row, _ in part], Inputs(texts, torch.cat(pixels) if pixels else None)
 
 
-def pixels_of(picture: Picture, called: str) -> Tensor:
-    """float32 [1, 3, height, width] in [0, 1], transparency on white. Raises InputError naming the picture."""
-    from PIL import Image, UnidentifiedImageError
+def frames_of(picture: Picture, called: str) -> Iterator[Tensor]:
+    """Each frame as people see it, float32 [1, 3, height, width] in [0, 1]. Raises InputError naming the picture."""
+    from PIL import Image
 
-    if isinstance(picture, str | Path):
-        try:
-            with Image.open(picture) as opened:
-                return pixels_of(opened, f"{called} ({picture})")
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise InputError(f"{called} ({picture}) is no picture that can be read: {error}") from error
-    if isinstance(picture, Image.Image):
-        _bounded(picture.height, picture.width, called)
-        flat = Image.new("RGBA", picture.size, "white")
-        flat.alpha_composite(picture.convert("RGBA"))
-        picture = np.asarray(flat.convert("RGB"))
+    try:
+        if isinstance(picture, str | Path):
+            called = f"{called} ({picture})"
+            shown = frames(Path(picture).read_bytes())
+        elif isinstance(picture, Image.Image):
+            shown = frames(picture)
+        else:
+            shown = iter([_checked_array(picture, called)])
+        for pixels in shown:
+            yield tensor_of(pixels)
+    except (OSError, PictureError) as error:
+        raise InputError(f"{called} cannot be read: {error}") from error
+
+
+def tensor_of(pixels: NDArray[np.uint8]) -> Tensor:
+    """uint8 [height, width, 3] as float32 [1, 3, height, width] in [0, 1]."""
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / LEVELS
+
+
+def _checked_array(picture: object, called: str) -> NDArray[np.uint8]:
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.shape[2:] != (3,):
         shown = f"{picture.dtype} {list(picture.shape)}" if isinstance(picture, np.ndarray) else type(picture).__name__
         raise InputError(f"{called} is {shown}; expected a path, a PIL image or a uint8 array [height, width, 3]")
-    _bounded(picture.shape[0], picture.shape[1], called)
-    return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / LEVELS
-
-
-def _bounded(height: int, width: int, called: str) -> None:
+    height, width = picture.shape[:2]
     if not 0 < height * width <= MAX_PIXELS:
         raise InputError(f"{called} has {width} x {height} pixels; expected 1 to {MAX_PIXELS}: resize it first")
+    return picture.copy()
 
 
-def _named(model: "Classifier", judged: Sequence[Scores], scope: str) -> dict[str, Floats]:
+def _named(model: "Classifier", judged: Sequence[Scores], scope: str, worst: Sequence[int]) -> dict[str, Floats]:
     columns = [each.categories[scope] for each in judged]
-    return {name: _joined([each[:, place] for each in columns]) for place, name in enumerate(model.categories)}
+    return {name: _joined([each[:, place] for each in columns])[worst] for place, name in enumerate(model.categories)}
 
 
 def _joined(parts: Sequence[Tensor]) -> Floats:

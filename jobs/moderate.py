@@ -1,13 +1,14 @@
 #!/usr/bin/env python
 """Say of every picture whether it is safe, in which category it is not, and how surely.
 
-    jobs/moderate.py pictures/                                    a folder of png, jpg and webp
+    jobs/moderate.py pictures/                                    a folder: PNG, JPEG, WebP, AVIF, GIF, TIFF, BMP; tars below it too
     jobs/moderate.py runs/mine/shards/test --scope violence,hate  tars; what is unsafe otherwise is safe
     jobs/moderate.py runs/mine --classifier runs/mine/models/linear_probe --json
 
-IMAGES is a folder of pictures, tar shards (WebDataset) or a run. Answers are Parquet, a row a picture: key, safety, category,
-score, scores by category. The same command goes on where it was stopped. Exit 0 done, 2 bad use or input, 3 done, but some
-pictures could not be read (their rows say why).
+IMAGES is a folder of pictures, tar shards (WebDataset), a picture or a run. Answers are Parquet, a row a picture: key, safety,
+category, score, scores by category, and of animations and pages the worst frame. What is no picture is counted and listed in
+passed_over.parquet. The same command goes on where it was stopped. Exit 0 done, 2 bad use or input, 3 done, but some pictures
+could not be read (their rows say why).
 """
 
 import os
@@ -24,9 +25,10 @@ import duckdb
 from classifiers.classifier import Classifier
 from classifiers.families.perspective import Perspective
 from classifiers.moderation.predictions import Question, answer, part_name, parts
-from classifiers.moderation.sources import source_of
+from classifiers.moderation.sources import Source, source_of
 from classifiers.saved import Saved
 from jobs.command import DONE, QUARANTINED, positive, resolve_out, run_command
+from pipeline.storage.file_names import written_name
 from pipeline.storage.local_store import LocalStore
 from pipeline.storage.open_store import open_store
 from pipeline.storage.weights import local_directory
@@ -72,8 +74,9 @@ def main() -> int:
         print(f"  {made} judged now, of {len(source.items)}", flush=True)
     files = [str(out.path(part_name(number))) for number in range(parts(source.items))]
     summary = {"answers": out.url, "judged_now": made, "scope": list(model.categories), **found_in(files)}
+    summary["passed_over"] = source.reasons()
     summary["seconds"] = round(time.monotonic() - started, 2)
-    tell(summary, files)
+    tell(summary, source, files)
     if given.json:
         print(json.dumps(summary))
     return QUARANTINED if summary["unreadable"] else DONE
@@ -108,14 +111,16 @@ def found_in(files: list[str]) -> dict[str, object]:
     }
 
 
-def tell(summary: dict[str, object], files: list[str]) -> None:
-    """For people: the counts, and the surest of the unsafe."""
+def tell(summary: dict[str, object], source: Source, files: list[str]) -> None:
+    """For people: the counts, what was passed over, and the surest of the unsafe."""
     print(f"{summary['unsafe']} of {summary['pictures']} pictures are unsafe, {summary['unreadable']} unreadable")
+    for reason, count in source.reasons().items():
+        print(f"  passed over: {count}, {reason}")
     rows = duckdb.read_parquet(files)  # noqa: F841 (the query's table)
     order = f"SELECT score, category, key FROM rows WHERE safety = 'unsafe' ORDER BY score DESC, key LIMIT {SHOWN}"
     for score, category, key in duckdb.sql(order).fetchall():
         print(f"  {score:.3f}  {category:<17} {key}")
-    print(f"answers: {summary['answers']}")
+    print(f"answers: {written_name(str(summary['answers']))}")
 
 
 if __name__ == "__main__":

@@ -111,6 +111,20 @@ def test_only_the_ray_engine_and_the_trainers_launcher_import_ray() -> None:
                 assert file.relative_to(ROOT).as_posix() in MAY_IMPORT_RAY
 
 
+def test_pictures_are_decoded_in_one_place() -> None:
+    """Whoever opens one elsewhere forgets its orientation, its profile or its second frame."""
+    opening = {"Image.open", "imageio", "cv2", "simplejpeg", "read_image", "decode_image", "imread"}
+    for floor in FLOORS:
+        for file in sources(floor):
+            named = {node.id for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Name)}
+            called = {
+                ast.unparse(node.func) for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)
+            }
+            if file.relative_to(ROOT).as_posix() != "pipeline/storage/image_codec.py":
+                tops = {name.split(".")[0] for name in imports_of(file)}
+                assert not opening & (named | called | tops), file
+
+
 def test_no_file_is_a_drawer_for_everything() -> None:
     drawers = {"utils", "util", "common", "helpers", "misc", "core", "base"}
     assert not [file for package in PACKAGES for file in sources(package) if file.stem in drawers]

@@ -12,7 +12,7 @@ from typing import Any
 import webdataset
 
 from pipeline.dataset.shards import MANIFEST
-from pipeline.storage.image_codec import SUFFIXES, decode
+from pipeline.storage.image_codec import SETTINGS, decode
 from pipeline.storage.store import Store
 from schemas.errors import InputError
 from schemas.sample import Pixels
@@ -85,7 +85,7 @@ class ShardRows:
 
     def _row(self, sample: dict[str, Any]) -> Row:
         said = json.loads(sample["json"])
-        kind = next(name for name in SUFFIXES if name in sample)
+        kind = next(name for name in SETTINGS if name in sample)
         return Row(
             key=said["key"],
             prompt=said["prompt"],

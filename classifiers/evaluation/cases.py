@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.storage.image_codec import SUFFIXES, decode
+from pipeline.storage.image_codec import PictureError, decode
 from pipeline.storage.store import Store
 from schemas.catalogue import SCOPES, SPLITS
 from schemas.errors import InputError
@@ -96,9 +97,13 @@ def _of_folder(folder: Path) -> Iterator[Case]:
 
 def _foreign(folder: Path, row: Mapping[str, str], number: int) -> Case:
     path = folder / row.get("file_name", "")
-    kind = {"jpeg": "jpg"}.get(path.suffix[1:].lower(), path.suffix[1:].lower())
-    if not path.is_file() or kind not in SUFFIXES or ".." in Path(row["file_name"]).parts:
-        raise InputError(f"{folder}, row {number}: {path} is no picture of {', '.join(SUFFIXES)} below the folder")
+    if not path.is_file() or ".." in Path(row["file_name"]).parts:
+        raise InputError(f"{folder}, row {number}: {path} is no picture below the folder")
+    data = path.read_bytes()
+    try:
+        pixels = decode(data)
+    except PictureError as error:
+        raise InputError(f"{folder}, row {number}: {path}: {error}") from error
     named = _split(row.get("categories", ""))
     truth = {}
     for scope in SCOPES:
@@ -115,7 +120,8 @@ def _foreign(folder: Path, row: Mapping[str, str], number: int) -> Case:
         prompt=row.get("prompt", ""),
         source=row.get("source") or folder.name,
         language=row.get("language"),
-        pixels=decode(path.read_bytes(), kind),
+        image_sha256=sha256(data).hexdigest(),
+        pixels=pixels,
     )
     return Case(sample, truth)
 

@@ -1,26 +1,27 @@
 """Judge pictures part by part; a part that is written is never judged again."""
 
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
 import torch
-from PIL import Image, UnidentifiedImageError
 
 from classifiers.classifier import Classifier
 from classifiers.moderation.sources import Item, Source
-from classifiers.prediction import pixels_of
+from classifiers.prediction import tensor_of
 from pipeline.pack import parquet_bytes
-from pipeline.storage.store import Store
+from pipeline.storage.image_codec import PictureError, frames
+from pipeline.storage.store import Store, StoreError
 from schemas.errors import InputError
 from schemas.protocols import Inputs
 
 PART = 512  # pictures a file of answers: what a kill costs at most
 QUESTION = "question.json"
+PASSED_OVER = "passed_over.parquet"  # key and reason of what is there and was not judged
 SCHEMA = pa.schema(
     [
         ("key", pa.string()),
@@ -28,9 +29,12 @@ SCHEMA = pa.schema(
         ("category", pa.string()),  # the likeliest in scope, of unsafe ones
         ("score", pa.float32()),  # P(unsafe) under the scope
         ("scores", pa.map_(pa.string(), pa.float32())),  # P(category), each in scope
-        ("reason", pa.string()),  # why it could not be read
+        ("reason", pa.string()),  # why it, or what follows its frame, could not be read
+        ("frame", pa.int32()),  # of an animation or a file of several pages, the worst: what score and category are of
+        ("frames", pa.int32()),  # that were judged
     ]
 )
+PASSED_SCHEMA = pa.schema([("key", pa.string()), ("reason", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -70,50 +74,74 @@ def answer(model: Classifier, source: Source, out: Store, question: Question, ba
         raise InputError(
             f"{out.url} holds the answers to another question (pictures, classifier or scope); give another --out"
         )
+    out.write(PASSED_OVER, parquet_bytes(pa.Table.from_pylist([asdict(each) for each in source.passed], PASSED_SCHEMA)))
     for number in range(parts(source.items)):
         if out.size(part_name(number)) is None:
             items = source.items[number * PART : (number + 1) * PART]
-            rows = [
-                row for first in range(0, len(items), batch) for row in judged(model, source, items[first:][:batch])
-            ]
+            rows = judged(model, source, items, batch)
             out.write(part_name(number), parquet_bytes(pa.Table.from_pylist(rows, schema=SCHEMA)))
             yield len(items)
 
 
 @torch.no_grad()
-def judged(model: Classifier, source: Source, items: Sequence[Item]) -> list[dict[str, object]]:
-    """A row of `SCHEMA` for each item. Each picture is brought to the model's size before it joins the others, so that memory
-    holds one large picture at a time.
+def judged(model: Classifier, source: Source, items: Sequence[Item], batch: int) -> list[dict[str, object]]:
+    """A row of `SCHEMA` for each item: of several frames the worst counts. What cannot be read is unreadable, never safe, unless
+    a frame before is unsafe. Frames are brought to the model's size one by one, so that memory holds one large picture at a time.
     """
-    read = [_read(model, source, item) for item in items]
-    good = [place for place, found in enumerate(read) if isinstance(found, torch.Tensor)]
-    rows: list[dict[str, object]] = [
-        {"key": item.key, "safety": "unreadable", "reason": str(found)} for item, found in zip(items, read, strict=True)
-    ]
-    if not good:
-        return rows
-    pixels = torch.cat([found for found in read if isinstance(found, torch.Tensor)])
-    scores = model.score(Inputs(("",) * len(good), pixels))
-    unsafe, named = scores.unsafe["image"].cpu().numpy(), scores.categories["image"].cpu().numpy()
-    for place, score, each in zip(good, unsafe, named, strict=True):
-        flagged = bool(score > model.threshold)
-        rows[place] = {
-            "key": items[place].key,
+    rows = [_Row(item.key) for item in items]
+    shown = _frames(model, source, items, rows)
+    while part := list(islice(shown, batch)):
+        scores = model.score(Inputs(("",) * len(part), torch.cat([pixels for _, pixels in part])))
+        unsafe, named = scores.unsafe["image"].cpu().numpy(), scores.categories["image"].cpu().numpy()
+        for (place, _), score, each in zip(part, unsafe, named, strict=True):
+            rows[place].see(float(score), [float(value) for value in each])
+    return [row.said(model) for row in rows]
+
+
+@dataclass(slots=True)
+class _Row:
+    """What is known of one item so far."""
+
+    key: str
+    frames: int = 0
+    frame: int = 0  # the worst so far
+    score: float = -1.0
+    categories: Sequence[float] = ()
+    reason: str | None = None
+
+    def see(self, score: float, categories: Sequence[float]) -> None:
+        """The next frame's scores."""
+        if score > self.score:
+            self.score, self.frame, self.categories = score, self.frames, categories
+        self.frames += 1
+
+    def said(self, model: Classifier) -> dict[str, object]:
+        """The row of `SCHEMA`."""
+        flagged = self.score > model.threshold
+        if not self.frames or (self.reason is not None and not flagged):
+            return {"key": self.key, "safety": "unreadable", "reason": self.reason}
+        return {
+            "key": self.key,
             "safety": "unsafe" if flagged else "safe",
-            "category": model.categories[int(np.argmax(each))] if flagged else None,
-            "score": float(score),
-            "scores": [(name, float(value)) for name, value in zip(model.categories, each, strict=True)],
+            "category": model.categories[int(np.argmax(self.categories))] if flagged else None,
+            "score": self.score,
+            "scores": list(zip(model.categories, self.categories, strict=True)),
+            "reason": self.reason,
+            "frame": self.frame,
+            "frames": self.frames,
         }
-    return rows
 
 
-def _read(model: Classifier, source: Source, item: Item) -> torch.Tensor | Exception:
-    """float32 [1, 3, side, side], or why not: a picture that can't be read costs itself."""
-    try:
-        with Image.open(io.BytesIO(source.read(item)), formats=["PNG", "JPEG", "WEBP"]) as opened:
-            pixels = pixels_of(opened, item.key)
-    except UnidentifiedImageError:  # Pillow's own words name an address in memory
-        return InputError("the file is no PNG, JPEG or WEBP picture, or its beginning is damaged")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, InputError) as error:
-        return error
-    return model.encoder.resized(pixels.to(model.embedding_table().device))
+def _frames(
+    model: Classifier, source: Source, items: Sequence[Item], rows: Sequence[_Row]
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """The place of each item and float32 [1, 3, side, side], frame after frame. What cannot be read costs itself: its row gets
+    the reason.
+    """
+    device = model.embedding_table().device
+    for place, item in enumerate(items):
+        try:
+            for pixels in frames(source.read(item)):
+                yield place, model.encoder.resized(tensor_of(pixels).to(device))
+        except (PictureError, StoreError) as error:
+            rows[place].reason = str(error)

@@ -4,10 +4,11 @@ import io
 from collections.abc import Sequence
 from itertools import islice
 
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.rounds.items import CommittedItems
-from pipeline.storage.image_codec import decode
+from pipeline.storage.image_codec import blurred, decode
 from pipeline.storage.store import Store
 from schemas.sample import Sample
 
@@ -15,7 +16,6 @@ CELL = 96  # pixels of a cell's picture
 GAP = 6
 CAPTION = 24  # pixels below a picture: two lines of the prompt's beginning
 FRAME = {"safe": (70, 150, 90), "unsafe": (190, 60, 60), None: (130, 130, 130)}
-BLUR = CELL / 10  # pixels: the colours stay, the pictogram goes
 
 
 def contact_sheet(
@@ -29,19 +29,19 @@ def contact_sheet(
     for index, sample in enumerate(samples):
         line, column = divmod(index, columns)
         corner = (GAP + column * (CELL + GAP), GAP + line * (CELL + CAPTION + GAP))
-        _paste(sheet, corner, sample, store, blurred=blur_all or sample.label != "safe")
+        _paste(sheet, corner, sample, store, blur=blur_all or sample.label != "safe")
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _paste(sheet: Image.Image, corner: tuple[int, int], sample: Sample, store: Store, *, blurred: bool) -> None:
+def _paste(sheet: Image.Image, corner: tuple[int, int], sample: Sample, store: Store, *, blur: bool) -> None:
     left, top = corner
     assert sample.tar and sample.tar_offset is not None and sample.tar_size is not None and sample.format
     data = store.read_range(sample.tar, sample.tar_offset, sample.tar_size)
     picture = Image.fromarray(decode(data, sample.format)).resize((CELL, CELL), Image.Resampling.BICUBIC)
-    if blurred:
-        picture = picture.filter(ImageFilter.GaussianBlur(BLUR))
+    if blur:
+        picture = Image.fromarray(blurred(np.asarray(picture)))
     sheet.paste(picture, corner)
     pen = ImageDraw.Draw(sheet)
     frame = FRAME.get(sample.label, FRAME[None])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.catalogue.answers import Answer
 from pipeline.catalogue.duck import Connection
-from pipeline.storage.image_codec import blurred
+from pipeline.storage.image_codec import blurred, decode, encode
 from pipeline.storage.store import Store
 from schemas.errors import HazmatError, InputError
 from schemas.identity import derived_key
@@ -37,7 +37,7 @@ def write_pictures(
     for key, tar, offset, size, form in places:
         data = store.read_range(tar, offset, size)
         path = folder / (f"{key}.{form}" if reveal else f"{key}.png")
-        path.write_bytes(data if reveal else blurred(data, form))
+        path.write_bytes(data if reveal else encode(blurred(decode(data, form)), "png"))
         written.append(path)
     print(f"{len(written)} pictures in {folder}" + ("" if reveal else ", blurred (--reveal writes them as they are)"))
     return written

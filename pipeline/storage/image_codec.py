@@ -1,11 +1,17 @@
-"""Pictures to bytes and back: the only file that knows picture formats."""
+"""Picture files to pixels and back: the only door. Whoever decodes a picture anywhere in Hazmat decodes it here."""
 
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter, UnidentifiedImageError
 
+from pipeline.storage.image_colours import as_seen
 from schemas.sample import Pixels
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -13,6 +19,30 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     "webp": {"format": "WEBP", "quality": 90, "method": 4},
 }
+"""The kinds that a run stores its pictures as, and how."""
+
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "JPEG2000")
+"""What is read, by Pillow's names; HEIF (also HEIC) besides where the package pillow-heif is installed."""
+HEIF = "HEIF"
+SUFFIXES = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".webp", ".avif", ".avifs", ".gif", ".tif", ".tiff"),
+    *(".bmp", ".dib", ".jp2", ".jpx", ".j2k", ".heic", ".heif", ".hif"),
+)
+"""What files of these formats are usually called. What a file holds is told by its first bytes (`format_of`), not by this."""
+
+MAX_PIXELS = 2**26  # an 8192 x 8192 picture; more in one file is an attack on memory, not a sample
+MAX_FRAMES = 2048
+MAX_FRAME_PIXELS = 2**29  # of all frames of one file: some ten seconds of decoding
+MAX_BYTES = 2**29  # of one file: the largest TIFF of 32-bit floats fits
+BLUR = 0.1  # of the picture's longer side: colours stay, what is shown goes
+PREFIX = 32  # bytes that `format_of` looks at
+LONGEST_REASON = 200  # characters
+
+warnings.filterwarnings("ignore", module=r"PIL\.")  # what cannot be read is an error here, what can be needs no warning
+
+
+class PictureError(ValueError):
+    """A picture cannot be read; the message is the reason, for people."""
 
 
 def encode(pixels: Pixels, kind: str) -> bytes:
@@ -22,29 +52,127 @@ def encode(pixels: Pixels, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-MAX_PIXELS = 64_000_000  # an 8k x 8k picture; more in one file is an attack on memory, not a sample
+def decode(data: bytes, kind: str | None = None) -> Pixels:
+    """A still picture as people see it, uint8 [height, width, 3]; `kind` is what the file has to be, where that is known.
 
-SUFFIXES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}
+    Raises PictureError for what cannot be read, is too large or of another format, and for an animation: which of its frames
+    is meant nobody said (`frames` gives all).
+    """
+    with _opened(data, kind) as picture:
+        count = _count(picture)
+        if count > 1 and picture.format != "MPO":  # the first picture of an MPO is the photograph
+            raise PictureError(f"the picture has {count} frames, and one is expected; give each as a file of its own")
+        return as_seen(picture)
 
 
-def decode(data: bytes, kind: str) -> Pixels:
-    """A picture file as uint8 [height, width, 3]. Raises ValueError for a picture that is too large or of another format."""
+def frames(source: bytes | Image.Image) -> Iterator[Pixels]:
+    """Every frame or page of a picture (a file's bytes, or opened) as people see it, uint8 [height, width, 3], one after another.
+
+    GIF, APNG, WebP and AVIF: as composed on screen. TIFF: pages. HEIF and JPEG (MPO): the pictures within. Raises PictureError,
+    also after some frames: what follows cannot be read.
+    """
+    with _opened(source, None) as picture:
+        count = _count(picture)
+        if count > MAX_FRAMES or count * picture.width * picture.height > MAX_FRAME_PIXELS:
+            raise PictureError(
+                f"the picture has {count} frames of {picture.width} x {picture.height} pixels; read are at most "
+                f"{MAX_FRAMES} frames and {MAX_FRAME_PIXELS} pixels in all"
+            )
+        for number in range(count):
+            if count > 1:
+                picture.seek(number)
+                _bounded(picture)
+            yield as_seen(picture)
+
+
+def format_of(prefix: bytes) -> str | None:
+    """The format, of `FORMATS` or `HEIF`, of a file that begins so (`PREFIX` bytes); None for what is no such picture."""
+    for beginning, name in BEGINNINGS:
+        if prefix.startswith(beginning):
+            return name
+    if prefix[:4] == b"RIFF" and prefix[8:12] == b"WEBP":
+        return "WEBP"
+    if prefix[:2] == b"BM" and int.from_bytes(prefix[14:18], "little") in BMP_HEADERS:
+        return "BMP"
+    if prefix[4:8] == b"ftyp":
+        brands = {prefix[at : at + 4] for at in (8, *range(16, PREFIX, 4))}
+        return "AVIF" if brands & {b"avif", b"avis"} else HEIF if brands & HEIF_BRANDS else None
+    return None
+
+
+BEGINNINGS = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    *((beginning, "GIF") for beginning in (b"GIF87a", b"GIF89a")),
+    *((beginning, "TIFF") for beginning in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    *((beginning, "JPEG2000") for beginning in (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")),
+)
+BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})  # bytes; "BM" alone also begins words
+HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+
+
+def blurred(pixels: Pixels) -> Pixels:
+    """uint8 [height, width, 3] in which nothing can be made out."""
+    radius = max(pixels.shape[:2]) * BLUR
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
+
+
+def open_sprites(file: Path | io.BytesIO) -> Image.Image:
+    """A committed sheet of pictograms, or one of a vendor's, with its transparency: RGBA."""
+    with Image.open(file, formats=["PNG"]) as sheet:
+        return sheet.convert("RGBA")
+
+
+@contextmanager
+def _opened(data: bytes | Image.Image, kind: str | None) -> Iterator[Image.Image]:
+    """The picture, its header read; whatever a decoder raises within is a PictureError."""
     try:
-        opened = Image.open(io.BytesIO(data), formats=[SUFFIXES[kind]])
+        if isinstance(data, Image.Image):
+            _bounded(data)
+            yield data
+            return
+        if len(data) > MAX_BYTES:
+            raise PictureError(f"the file has {len(data)} bytes, more than {MAX_BYTES}")
+        formats = [SETTINGS[kind]["format"]] if kind else list(_readable())
+        with Image.open(io.BytesIO(data), formats=formats) as picture:
+            _bounded(picture)
+            yield picture
+    except (PictureError, MemoryError):
+        raise
     except UnidentifiedImageError:  # Pillow's own words name an address in memory
-        raise ValueError(f"the file is no {SUFFIXES[kind]} picture, or its beginning is damaged") from None
-    with opened as picture:
-        if picture.width * picture.height > MAX_PIXELS:
-            raise ValueError(f"the picture has {picture.width} x {picture.height} pixels, more than {MAX_PIXELS}")
-        return np.asarray(picture.convert("RGB"), dtype=np.uint8)
+        assert isinstance(data, bytes)
+        raise PictureError(_unidentified(data, kind)) from None
+    except Exception as error:  # on damaged bytes decoders raise two dozen kinds, which all mean the same
+        reason = f"{error}" or type(error).__name__
+        raise PictureError(f"the picture is damaged ({reason[:LONGEST_REASON]})") from error
 
 
-BLUR = 0.1  # of the picture's longer side: colours stay, what is shown goes
+def _unidentified(data: bytes, kind: str | None) -> str:
+    if not data:
+        return "the file is empty"
+    found = format_of(data[:PREFIX])
+    if kind is None and found == HEIF and HEIF not in _readable():
+        return "the file is a HEIC/HEIF picture, which need the package pillow-heif: pip install pillow-heif"
+    wanted = SETTINGS[kind]["format"] if kind else f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+    return f"the file is no {wanted} picture, or its beginning is damaged"
 
 
-def blurred(data: bytes, form: str) -> bytes:
-    """The picture as a PNG in which nothing can be made out."""
-    picture = Image.fromarray(decode(data, form))
-    buffer = io.BytesIO()
-    picture.filter(ImageFilter.GaussianBlur(max(picture.size) * BLUR)).save(buffer, "PNG")
-    return buffer.getvalue()
+def _bounded(picture: Image.Image) -> None:
+    if not 0 < picture.width * picture.height <= MAX_PIXELS:
+        raise PictureError(
+            f"the picture has {picture.width} x {picture.height} pixels; expected 1 to {MAX_PIXELS}: resize it first"
+        )
+
+
+def _count(picture: Image.Image) -> int:
+    return int(getattr(picture, "n_frames", 1))
+
+
+@cache
+def _readable() -> tuple[str, ...]:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return FORMATS
+    register_heif_opener()
+    return (*FORMATS, HEIF)

@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from pipeline.engines.resumable import OpenedRound
 from pipeline.pack import PackVotes
 from pipeline.plan import Plan
 from pipeline.rounds.items import CommittedItems
 from pipeline.rounds.rounds import rounds_with
-from pipeline.storage.image_codec import decode, encode
+from pipeline.storage.image_codec import blurred, decode, encode
 from pipeline.storage.store import Store
 from pipeline.votes.label_studio import Exchange, labelling_config, task_of, votes_from
 from pipeline.votes.read import read_votes
@@ -31,7 +31,6 @@ from stages.label.people_votes import PeopleVotes
 from stages.rounds.label_round import open_round_of
 
 LONGEST_SIDE = 256  # pixels of the picture in a task
-BLUR = 1 / 10  # of the longer side: the colours stay, the things go (as on the contact sheet)
 BLIND_VOTES = 2  # after so many of people, a task shows what the models said
 EXCHANGE = Exchange(UNSAFEBENCH.name, UNSAFEBENCH.version, UNSAFEBENCH.ids)
 
@@ -64,7 +63,7 @@ def export_tasks(store: Store, file: Path, count: int) -> dict[str, object]:
     tasks = []
     for row in queue:
         sample, scope = samples[row["key"]], row["scope"]
-        image = None if scope == "prompt" else blurred(store, sample)
+        image = None if scope == "prompt" else picture_uri(store, sample)
         tasks.append(task_of(sample.key, scope, sample.prompt, image, shown.get((sample.key, scope), ())))
     _write_private(file, json.dumps(tasks, ensure_ascii=False, indent=1))
     _write_private(file.with_suffix(".xml"), labelling_config(EXCHANGE.categories))
@@ -91,7 +90,7 @@ def _predictions(store: Store, keys: frozenset[str]) -> dict[tuple[str, str], li
     return shown
 
 
-def blurred(store: Store, sample: Sample) -> str:
+def picture_uri(store: Store, sample: Sample) -> str:
     """The sample's picture, small and blurred beyond recognition, as a data URI."""
     assert sample.tar and sample.tar_offset is not None and sample.tar_size is not None and sample.format
     pixels = decode(store.read_range(sample.tar, sample.tar_offset, sample.tar_size), sample.format)
@@ -102,7 +101,7 @@ def veiled(pixels: Pixels) -> Pixels:
     """uint8 [height, width, 3], at most 256 pixels a side, blurred."""
     picture = Image.fromarray(pixels)
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    return np.asarray(picture.filter(ImageFilter.GaussianBlur(BLUR * max(picture.size))))
+    return blurred(np.asarray(picture))
 
 
 def _write_private(file: Path, text: str) -> None:

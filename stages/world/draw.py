@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
+from pipeline.storage.image_codec import open_sprites
 from stages.world.scene import Pictogram, Scene
 from stages.world.vocabulary import ASSETS, BY_NAME, COLOURS
 
@@ -35,7 +36,7 @@ class Pictures:
         missing = BY_NAME.keys() - set(order)
         if vendor not in VENDORS or missing:
             raise ValueError(f"atlas of {vendor!r} (known: {VENDORS}) lacks {sorted(missing)}: run `make world-data`")
-        sheet = Image.open(ASSETS / "pictures" / f"{vendor}.png").convert("RGBA")
+        sheet = open_sprites(ASSETS / "pictures" / f"{vendor}.png")
         cells = ((i % COLUMNS * SIDE, i // COLUMNS * SIDE) for i in range(len(order)))
         return cls(vendor, {n: sheet.crop((x, y, x + SIDE, y + SIDE)) for n, (x, y) in zip(order, cells, strict=True)})
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from pipeline.storage.image_codec import open_sprites
 from stages.world.draw import COLUMNS, SIDE
 from stages.world.vocabulary import ASSETS, VOCABULARY
 
@@ -43,7 +44,7 @@ def pictures_in(archive: Path, folder: str) -> dict[str, Image.Image]:
             name = wanted.get(member.name)
             handle = tar.extractfile(member) if name is not None and member.isfile() else None
             if name is not None and handle is not None:
-                found[name] = Image.open(io.BytesIO(handle.read())).convert("RGBA")
+                found[name] = open_sprites(io.BytesIO(handle.read()))
     missing = sorted(set(wanted.values()) - found.keys())
     if missing:
         raise ValueError(f"{archive.name}: no pictures in {folder} for {missing}; mend assets/world/concepts.tsv")

@@ -77,13 +77,106 @@ def test_every_picture_gets_safety_category_and_score_and_a_torn_one_a_reason(tm
     assert set(rows) == {item.key for item in source.items} and len(rows) == 10
     torn = rows.pop("torn.jpg")
     assert torn["safety"] == "unreadable" and torn["score"] is None
-    assert torn["reason"] == "the file is no PNG, JPEG or WEBP picture, or its beginning is damaged"
+    assert torn["reason"].startswith("the file is no PNG") and torn["reason"].endswith("or its beginning is damaged")
     for row in rows.values():
         assert row["safety"] == ("unsafe" if row["score"] > model.threshold else "safe")
         assert (row["category"] in UNSAFEBENCH.ids) == (row["safety"] == "unsafe")
         assert dict(row["scores"]).keys() == set(UNSAFEBENCH.ids)
     alone = load(probe()).predict(None, [pictures() / "below" / "1.png"])
     assert rows["below/1.png"]["score"] == pytest.approx(float(alone.unsafe["image"][0]), abs=1e-4)
+
+
+CASES = ROOT / "tests" / "data" / "cases"
+
+
+@cache
+def committed_probe() -> Any:
+    """What the command takes unless told otherwise."""
+    return judge("assets/world/linear_probe", None)[0]
+
+
+def answers(folder: Path) -> dict[str, dict[str, Any]]:
+    source = source_of(str(folder))
+    return {row["key"]: row for row in predictions.judged(committed_probe(), source, source.items, batch=4)}
+
+
+def test_the_case_of_an_unsafe_second_frame_is_unsafe() -> None:
+    rows = answers(CASES / "animated")
+    assert {key: row["safety"] for key, row in rows.items()} == {
+        "anim.webp": "unsafe",
+        "bad.png": "unsafe",
+        "good.png": "safe",
+    }
+    assert (rows["anim.webp"]["frame"], rows["anim.webp"]["frames"]) == (1, 2)
+    assert rows["anim.webp"]["score"] == pytest.approx(rows["bad.png"]["score"], abs=0.01)
+    alone = committed_probe().predict(
+        None, [CASES / "animated" / name for name in ("anim.webp", "good.png", "bad.png")]
+    )
+    assert alone.flagged.tolist() == [True, False, True]
+    assert alone.unsafe["image"][0] == pytest.approx(rows["anim.webp"]["score"], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "AVIF", "TIFF"])
+@pytest.mark.parametrize("place", [0, 1, 4])
+def test_one_unsafe_frame_of_five_is_found_wherever_it_is(tmp_path: Path, kind: str, place: int) -> None:
+    good, bad = (Image.open(CASES / "animated" / f"{name}.png").convert("RGB") for name in ("good", "bad"))
+    shown = [bad if number == place else good.rotate(number, fillcolor="white") for number in range(5)]
+    settings = {"WEBP": {"lossless": True}, "AVIF": {"quality": 90}}.get(kind, {})
+    shown[0].save(tmp_path / "a.bin", kind, save_all=True, append_images=shown[1:], **settings)
+    row = answers(tmp_path)["a.bin"]
+    assert (row["safety"], row["frame"], row["frames"]) == ("unsafe", place, 5)
+
+
+def test_what_follows_a_readable_frame_and_cannot_be_read_is_never_safe(tmp_path: Path) -> None:
+    for name, levels in (("safe", ("good", "good")), ("unsafe", ("bad", "good"))):
+        first, second = (Image.open(CASES / "animated" / f"{level}.png").convert("RGB") for level in levels)
+        first.save(tmp_path / f"{name}.tiff", save_all=True, append_images=[second], compression="tiff_adobe_deflate")
+        data = bytearray((tmp_path / f"{name}.tiff").read_bytes())
+        last = data.rindex(b"\x78\x9c")  # the second page's stream
+        data[last : last + 40] = bytes(40)
+        (tmp_path / f"{name}.tiff").write_bytes(data)
+    rows = answers(tmp_path)
+    assert rows["safe.tiff"]["safety"] == "unreadable" and rows["unsafe.tiff"]["safety"] == "unsafe"
+    assert rows["safe.tiff"]["reason"] and rows["unsafe.tiff"]["reason"]
+
+
+def test_the_cases_of_orientation_and_16_bits_are_judged_as_people_see_them() -> None:
+    for folder, first, second in (
+        ("exif_orientation", "tagged/4730fa88.jpg", "upright/4730fa88.jpg"),
+        ("png_16bit", "12255f39_16bit.png", "12255f39_8bit.png"),
+    ):
+        rows = answers(CASES / folder)
+        assert rows[first]["score"] == pytest.approx(rows[second]["score"], abs=0.01)
+
+
+def test_the_case_of_a_replaced_file_is_judged_anew(tmp_path: Path) -> None:
+    """Equal name, size and time: today's answers are not yesterday's."""
+    files = {name: (CASES / "same_size_replaced" / f"{name}.png").read_bytes() for name in ("good", "bad")}
+    size = max(len(data) for data in files.values())
+    (tmp_path / "given").mkdir()
+    found = []
+    for name in ("good", "bad"):
+        (tmp_path / "given/a.png").write_bytes(files[name].ljust(size, b"\0"))
+        os.utime(tmp_path / "given/a.png", (1, 1))
+        source = source_of(str(tmp_path / "given"))
+        model = committed_probe()
+        asked = Question("given", 1, source.digest(), "probe", "digest", model.categories)
+        if name == "bad":
+            with pytest.raises(InputError, match="another question"):
+                list(answer(model, source, open_store(str(tmp_path / "good")), asked, batch=1))
+        list(answer(model, source, open_store(str(tmp_path / name)), asked, batch=1))
+        found += [row["safety"] for row in rows_of(tmp_path / name)]
+    assert found == ["safe", "unsafe"]
+
+
+def test_what_was_passed_over_is_listed_with_its_reason(tmp_path: Path) -> None:
+    source = source_of(str(CASES / "stray_tar"))
+    model = committed_probe()
+    asked = Question("stray", 4, source.digest(), "probe", "digest", model.categories)
+    assert sum(answer(model, source, open_store(str(tmp_path)), asked, batch=4)) == 4
+    listed = pq.read_table(tmp_path / predictions.PASSED_OVER).to_pylist()
+    assert [row["key"] for row in listed] == ["notes.tar/notes.txt", "notes.txt"]
+    assert source.reasons() == {"no picture by its first bytes and its name": 2} == {listed[0]["reason"]: 2}
 
 
 def test_what_was_judged_is_not_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +226,7 @@ def test_bad_use_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no pictures here"):
         source_of(str(tmp_path))
     (tmp_path / "x.tar").write_bytes(b"nonsense" * 200)
-    with pytest.raises(InputError, match="no tar that can be read"):
+    with pytest.raises(InputError, match="no picture or tar that can be read"):
         source_of(str(tmp_path / "x.tar"))
     with pytest.raises(InputError, match="can't be asked about fruit"):
         judge(probe(), "hate,fruit")
@@ -150,6 +243,7 @@ def test_the_command_tells_counts_and_exits_3_for_unreadable_pictures(tmp_path: 
     done = subprocess.run([*command, "--json"], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])
+    assert sum(summary["passed_over"].values()) == 1
     assert summary["pictures"] == 10 and summary["unreadable"] == 1
     assert summary["safe"] + summary["unsafe"] == 9 == summary["judged_now"] - 1
     assert sum(summary["categories"].values()) == summary["unsafe"]

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from classifiers.layers.concept_reader import GRID, ReaderConfig, Rule
+from pipeline.storage.image_codec import decode
 from stages.world.draw import draw
 from stages.world.grammar import LIMIT, prompt_at
 from stages.world.reader import read
@@ -167,7 +168,7 @@ def degrade(picture: Pixels, rng: np.random.Generator) -> Pixels:
     if die < 0.72:
         file = io.BytesIO()
         image.save(file, "JPEG", quality=int(rng.integers(20, 95)))
-        image = Image.open(file)
+        image = Image.fromarray(decode(file.getvalue(), "jpg"))
     elif die < 0.8:
         image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 1.2))))
     elif die < 0.9:

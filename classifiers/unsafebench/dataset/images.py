@@ -1,6 +1,5 @@
 """A benchmark's pictures: from where, of which category, safe or not; stored in the layout of the published set."""
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pipeline.storage.image_codec import encode
+from pipeline.storage.image_codec import PictureError, decode, encode
 from schemas.errors import InputError
 from schemas.identity import derived_key
 from schemas.sample import Pixels
@@ -119,6 +118,6 @@ def category_id(name: str) -> str:
 def decoded(data: bytes) -> Pixels:
     """uint8 [h, w, 3] of an image file. Raises InputError."""
     try:
-        return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-    except OSError as error:
+        return decode(data)
+    except PictureError as error:
         raise InputError(f"a picture cannot be read ({error})") from error

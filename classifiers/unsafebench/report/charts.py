@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.storage.image_codec import BLUR
+from pipeline.storage.image_codec import blurred
 from schemas.sample import Pixels
 
 Floats = npt.NDArray[np.float64]
@@ -168,7 +168,7 @@ def sheet(path: Path, title: str, rows: Sequence[tuple[str, Sequence[tuple[str, 
         for place, (words, pixels) in enumerate(pictures):
             left = 220 + place * (CELL + 10)
             cell = Image.fromarray(pixels).resize((CELL, CELL), Image.Resampling.NEAREST)
-            image.paste(cell.filter(ImageFilter.GaussianBlur(CELL * BLUR)) if blur else cell, (left, top))
+            image.paste(Image.fromarray(blurred(np.asarray(cell))) if blur else cell, (left, top))
             pen.text((left, top + CELL + 2), words, fill=INK, font=_font(11))
     _saved(image, path)
 

@@ -3,9 +3,9 @@
 import io
 from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image
 
+from pipeline.storage.image_codec import decode
 from schemas.errors import InputError
 from schemas.sample import Pixels
 from stages.attack.transform import Transform
@@ -26,5 +26,4 @@ class Recompress(Transform):
         """Encode and decode."""
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, format="JPEG", quality=self.quality)
-        with Image.open(buffer) as picture:
-            return np.array(picture.convert("RGB"))
+        return decode(buffer.getvalue(), "jpg")

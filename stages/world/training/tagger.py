@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
 
+from pipeline.storage.image_codec import decode
 from stages.world.training.card import declare_float32, write_card
 from stages.world.training.loop import averaged_weights
 from stages.world.training.negatives import negatives
@@ -61,7 +62,7 @@ def _compressed(picture: Tensor, quality: int) -> Tensor:
     """uint8 [64, 64, 3] through JPEG."""
     file = io.BytesIO()
     Image.fromarray(picture.numpy()).save(file, "JPEG", quality=quality)
-    return torch.from_numpy(np.array(Image.open(file)))
+    return torch.from_numpy(decode(file.getvalue(), "jpg"))
 
 
 def _blurred(pixels: Tensor, sigma: float) -> Tensor:

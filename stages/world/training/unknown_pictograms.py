@@ -15,6 +15,7 @@ from typing import Any
 
 from PIL import Image
 
+from pipeline.storage.image_codec import open_sprites
 from stages.world.draw import COLUMNS, SIDE, Pictures
 from stages.world.fetch import CACHE, PACKAGES, pack
 from stages.world.vocabulary import ASSETS, VOCABULARY
@@ -61,9 +62,7 @@ def build() -> None:
             handle = tar.extractfile(files[f"package/{folder}/{stem}.png"])
             if handle is None:
                 raise ValueError(f"{package} has no picture {stem}.png")
-            sprite = (
-                Image.open(io.BytesIO(handle.read())).convert("RGBA").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-            )
+            sprite = open_sprites(io.BytesIO(handle.read())).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
             sheet.paste(sprite, (i % COLUMNS * SIDE, i // COLUMNS * SIDE))
     sheet.save(ATLAS, optimize=True)
 
@@ -71,7 +70,7 @@ def build() -> None:
 @lru_cache(maxsize=1)
 def unknown_pictures() -> Pictures:
     """Sprites named `unknown-0` … `unknown-431`."""
-    sheet = Image.open(ATLAS).convert("RGBA")
+    sheet = open_sprites(ATLAS)
     cells = [(i % COLUMNS * SIDE, i // COLUMNS * SIDE) for i in range(COUNT)]
     return Pictures(
         "unknown", {f"unknown-{i}": sheet.crop((x, y, x + SIDE, y + SIDE)) for i, (x, y) in enumerate(cells)}

@@ -1,0 +1,40 @@
+"""What a file is to the moderator, by its first bytes and its name: a picture, a tar, something not read, or nothing to judge."""
+
+import mimetypes
+from dataclasses import dataclass
+
+from pipeline.storage.image_codec import SUFFIXES, format_of
+
+HEAD = 512  # bytes that are looked at
+PICTURE, TAR, PROBLEM, PASSED = "picture", "tar", "problem", "passed"
+APPLE_DOUBLE = b"\x00\x05\x16\x07"
+ARCHIVES = (".zip", ".cbz", ".7z", ".rar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst")
+TYPES = mimetypes.MimeTypes()  # not the machine's own table: the same everywhere
+SHOWING = ("image/", "video/", "application/pdf", "application/postscript")
+
+
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """`kind` is PICTURE or TAR; PROBLEM (could show something and is not read) or PASSED with the reason."""
+
+    kind: str
+    reason: str | None = None
+
+
+def triage(name: str, head: bytes) -> Triage:
+    """Of the file `name` that begins with `head`. Bytes go before names: a picture is one however it is called."""
+    lower = name.lower()
+    if format_of(head) is not None:
+        return Triage(PICTURE)
+    if head[257:262] == b"ustar" or lower.endswith(".tar"):
+        return Triage(TAR)
+    if head.startswith(APPLE_DOUBLE):
+        return Triage(PASSED, "what macOS keeps beside a file (._ files)")
+    if lower.endswith(SUFFIXES):
+        return Triage(PICTURE)  # the decoder says what is wrong with it
+    if lower.endswith(ARCHIVES):
+        return Triage(PROBLEM, "an archive that is not looked into; unpack it, or pack it as .tar")
+    kind, _ = TYPES.guess_type(f"x.{lower.rsplit('.', 1)[-1]}", strict=False)
+    if kind is not None and kind.startswith(SHOWING):
+        return Triage(PROBLEM, f"{kind} is not read; convert it to PNG or JPEG")
+    return Triage(PASSED, "no picture by its first bytes and its name")
