@@ -36,6 +36,7 @@ from jobs.recipes.named import RECIPES
 from jobs.recipes.prompts import roots
 from jobs.recipes.sharding import pictogram
 from pipeline.engines.engine import EngineOptions, run_units
+from pipeline.rounds.existing_run import write_facts
 from pipeline.rounds.round import open_round, pending
 from pipeline.storage.open_store import open_store
 from pipeline.storage.store import Store
@@ -124,7 +125,7 @@ def generated(folder: Path, recipe: str, count: int, seed: int) -> tuple[Store, 
     store = open_store(str(folder))
     plan = RECIPES[recipe](config, roots(config))
     round_ = open_round(store, "rounds/000-generate", plan)
-    store.write("run.json", config.to_json({}))
+    write_facts(store, config, {})
     list(run_units("local", None, plan, round_, pending(round_)))
     return store, config
 

@@ -17,6 +17,7 @@ from classifiers.targets import targets_of
 from jobs.command import DONE, QUARANTINED, positive, resolve_out, run_command
 from pipeline.engines.resumable import OpenedRound
 from pipeline.rounds.existing_run import existing_run, open_run
+from pipeline.rounds.ledger import root_digest
 from pipeline.rounds.round import pending, run_digest
 from stages.attack.by_name import attacks_of
 from stages.rounds.attack_round import open_attack_round
@@ -34,8 +35,10 @@ def main() -> int:
         opened = open_attack_round(store, config, family, some, targets=targets, aim=given.aim)
         rounds.append(carry_out(opened, given.engine, given.workers))
         print("  ".join(f"{name} {value}" for name, value in rounds[-1].items()))
+    root = root_digest(store)
+    print(f"root {root}")
     if given.json:
-        print(json.dumps({"run": store.url, "rounds": rounds}))
+        print(json.dumps({"run": store.url, "rounds": rounds, "root": root}))
     return QUARANTINED if any(round_["quarantined"] for round_ in rounds) else DONE
 
 

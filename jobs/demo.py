@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jobs.command import DONE, QUARANTINED, run_command
 from pipeline.catalogue.contact_sheet import contact_sheet
+from pipeline.rounds.ledger import recorded
 from pipeline.storage.open_store import open_store
 from schemas.errors import HazmatError
 
@@ -61,7 +62,8 @@ def main() -> int:
         "16,8",
     )
     store = open_store(out)
-    store.write("contact_sheet.png", contact_sheet(store, ["rounds/000-generate"]))
+    with recorded(store, "contact_sheet.png", by="jobs/demo.py"):
+        store.write("contact_sheet.png", contact_sheet(store, ["rounds/000-generate"]))
     print(f"\npairs           {out}/rounds/000-generate/raw/unit-*.tar, .parquet")
     print(f"shards          {out}/shards/train, val, test; {out}/shards/manifest.json")
     print(f"catalogue       {out}/catalog.sql")

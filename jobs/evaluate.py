@@ -30,6 +30,7 @@ from classifiers.targets import targets_of
 from jobs.command import DONE, positive, resolve_out, run_command
 from jobs.recipes.sharding import SHARDING, recipe_of
 from pipeline.rounds.existing_run import existing_run, open_run
+from pipeline.rounds.ledger import recorded, root_digest, unrecorded
 from schemas.catalogue import SPLITS
 from schemas.run import RunConfig
 
@@ -43,8 +44,11 @@ def main() -> int:
     cases = cases_of(asked.store, asked.data)
     tasks = tasks_of(asked, cases)
     print(f"{len(cases)} rows, {len(tasks)} chunks of (scorer, attack)", file=sys.stderr)
-    for task in carry_out_all(asked.store, tasks, given.workers):
-        print(f"  {task.chunk.name}: {len(task.keys)} rows", file=sys.stderr)
+    left = [task.chunk.name for task in tasks if not task.chunk.done(asked.store)]
+    with recorded(asked.store, *left, by="jobs/evaluate.py") as written:
+        for task in carry_out_all(asked.store, tasks, given.workers):
+            print(f"  {task.chunk.name}: {len(task.keys)} rows", file=sys.stderr)
+        written += unrecorded(asked.store, f"{FOLDER}/{asked.dataset}")
     found = summary(asked, cases, sanity=given.adaptive)
     if given.latency:
         found["latency"] = [
@@ -52,9 +56,11 @@ def main() -> int:
             for saved, coverage in asked.scorers
         ]
     name = f"{FOLDER}/{asked.dataset}/summary-{'-'.join(given.classifiers.split(','))}.json"
-    asked.store.write(name, json.dumps(found, indent=1).encode())
+    with recorded(asked.store, name, by="jobs/evaluate.py"):
+        asked.store.write(name, json.dumps(found, indent=1).encode())
     print(printed(found))
     print(f"rows {asked.store.url}/{FOLDER}/{asked.dataset}, figures {asked.store.url}/{name}")
+    print(f"root {root_digest(asked.store)}")
     if given.json:
         print(json.dumps(found))
     return DONE

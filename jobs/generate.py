@@ -20,6 +20,8 @@ from jobs.recipes.restricted import check_restricted
 from pipeline.engines.engine import run_units
 from pipeline.engines.estimate import print_estimate
 from pipeline.engines.progress import watched
+from pipeline.rounds.existing_run import write_facts
+from pipeline.rounds.ledger import root_digest
 from pipeline.rounds.round import Round, environment, open_round, pending, run_digest
 from pipeline.rounds.truncated import truncated_samples
 from pipeline.storage.open_store import open_store
@@ -65,7 +67,7 @@ def main() -> int:
     store = open_store(config.out, private=config.restricted)
     started = time.monotonic()
     round_ = open_round(store, ROUND, plan)
-    store.write("run.json", config.to_json(environment()))
+    write_facts(store, config, environment())
     if items.left_out:
         print(f"prompts left out: {items.left_out_line()}")
     left = pending(round_)
@@ -89,6 +91,7 @@ def summarise(round_: Round, made: int, left_out: dict[str, int], seconds: float
         "images_per_second": round(made / seconds, 2),
         "truncated": truncated_samples(round_.store, round_.folder),
         "digest": run_digest(receipts),
+        "root": root_digest(round_.store),
     }
     print(
         f"{summary['samples']} pairs in {summary['units']} units at {summary['out']} "
@@ -101,6 +104,7 @@ def summarise(round_: Round, made: int, left_out: dict[str, int], seconds: float
         )
     if quarantined:
         print(f"see {round_.store.url}/{round_.folder}/quarantine/*.parquet for the samples and the reasons")
+    print(f"root {summary['root']}")
     if as_json:
         print(json.dumps(summary))
     return QUARANTINED if quarantined else DONE

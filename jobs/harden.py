@@ -30,6 +30,7 @@ from classifiers.training.train import train
 from jobs.command import positive
 from pipeline.engines.engine import EngineOptions
 from pipeline.rounds.existing_run import existing_run, open_run
+from pipeline.rounds.ledger import recorded, root_digest
 from pipeline.storage.store import Store
 
 ATTACKS = {"image": "pgd", "prompt": "token_substitution,homoglyphs,typos"}
@@ -56,6 +57,7 @@ def main() -> int:
     rounds = harden(store, settings, adding, given.rounds, given.workers)
     for number, done in enumerate(rounds, 1):
         print(f"round {number}: {sum(done['variants'].values())} variants, {done['model']}, test {done['test']}")
+    print(f"root {root_digest(store)}")
     if given.json:
         summary = {"run": store.url, "model": rounds[-1]["model"], "rounds": rounds}
         print(json.dumps({**summary, "seconds": round(time.monotonic() - started, 2)}))
@@ -88,7 +90,8 @@ def harden(
                 "val": metrics["val"],
                 "test": metrics["test"],
             }
-            store.write(f"models/{name}/hardening.json", json.dumps(found, indent=1).encode())
+            with recorded(store, f"models/{name}/hardening.json", by="jobs/harden.py"):
+                store.write(f"models/{name}/hardening.json", json.dumps(found, indent=1).encode())
         done.append(found)
         current = f"models/{name}"
     return done

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from jobs.command import DONE, QUARANTINED, resolve_out, run_command
 from pipeline.rounds.existing_run import open_run
+from pipeline.rounds.ledger import root_digest
 from pipeline.rounds.round import pending, run_digest
 from pipeline.storage.store import Store
 from pipeline.votes.aggregate import aggregate
@@ -57,6 +58,7 @@ def main() -> int:
         summary = export_tasks(store, given.export, given.for_review)
     else:
         summary = import_votes(store, given.import_)
+    summary["root"] = root_digest(store)
     for name, value in summary.items():
         print(f"{name:<16}{value}")
     if given.json:

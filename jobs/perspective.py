@@ -35,6 +35,7 @@ from classifiers.saved import kind_of
 from classifiers.vlm.llava import Llava
 from jobs.command import DONE, positive, resolve_out, run_command
 from pipeline.rounds.existing_run import existing_run
+from pipeline.rounds.ledger import recorded, root_digest
 from pipeline.storage.store import OBJECT_SCHEMES
 from pipeline.storage.weights import base_folder, model_directory
 from schemas.errors import InputError
@@ -92,10 +93,17 @@ def main() -> int:
         raise InputError(f"{store.url}: models are written to a folder; copy the shards to a disk first")
     pictures = Pictures.of(store, "train", without=held_out(given), at_most=given.at_most)
     folder = given.out or Path(store.url) / "models" / given.method
-    made = tune_model(given, pictures, folder) if given.method == "vision_language" else fit(given, pictures, folder)
-    summary = {"model": str(folder), "pictures": len(pictures), **made, "seconds": round(time.monotonic() - started, 1)}
-    (folder / "metrics.json").write_text(json.dumps(summary, indent=1) + "\n")
+    inside = Path(folder).absolute().is_relative_to(store.url)
+    owned = [f"{Path(folder).absolute().relative_to(store.url).as_posix()}/"] if inside else []
+    with recorded(store, *owned, by="jobs/perspective.py"):
+        made = (
+            tune_model(given, pictures, folder) if given.method == "vision_language" else fit(given, pictures, folder)
+        )
+        seconds = round(time.monotonic() - started, 1)
+        summary = {"model": str(folder), "pictures": len(pictures), **made, "seconds": seconds}
+        (folder / "metrics.json").write_text(json.dumps(summary, indent=1) + "\n")
     print(f"{given.method} at {folder}, trained on {len(pictures)} pictures, loss {made['loss']:.3f}")
+    print(f"root {root_digest(store)}")
     if given.json:
         print(json.dumps(summary))
     return DONE

@@ -14,11 +14,13 @@ from typing import Any
 
 from jobs.command import DONE, resolve_out, run_command
 from jobs.recipes.sharding import recipe_of
+from pipeline.catalogue.gather import REVOKED
 from pipeline.catalogue.views import refresh
-from pipeline.dataset.revocation import enter, remove, with_descendants
-from pipeline.dataset.shards import MANIFEST
+from pipeline.dataset.revocation import enter, may_change, remove, with_descendants
+from pipeline.dataset.shards import MANIFEST, read_manifest
 from pipeline.engines.engine import EngineOptions
 from pipeline.rounds.existing_run import existing_run
+from pipeline.rounds.ledger import recorded, root_digest
 from schemas.errors import InputError
 from stages.rounds.shards_round import write_shards
 
@@ -34,12 +36,13 @@ def main() -> int:
     keys = read_keys(given.keys)
     store, config = existing_run(resolve_out(given.run))
     gone = with_descendants(store, keys)
-    entered = enter(store, gone, given.reason)
-    removal = remove(store, entered["key"].to_pylist())
+    with recorded(store, *may_change(store), by="jobs/revoke.py") as written:
+        entered = enter(store, gone, given.reason)
+        removal = remove(store, entered["key"].to_pylist())
+        written[:] = [REVOKED, *(name for name in removal.files if name in may_change(store))]
     rewritten = 0
-    manifest = store.read(MANIFEST)
-    if manifest is not None:
-        before = json.loads(manifest)
+    if store.size(MANIFEST) is not None:
+        before = read_manifest(store)
         figures = _without(before["made_from"], gone) | {"revoked": len(entered)}
         now = write_shards(store, config, recipe_of(config, store.url), EngineOptions("local"), figures)
         known = [shard["files"] for shard in before["shards"]]
@@ -49,6 +52,7 @@ def main() -> int:
         f"{len(gone)} samples revoked ({len(keys)} asked for); {removal.units} units and {rewritten} shards written again"
     )
     print(f"the ledger {store.url}/revoked.parquet holds {len(entered)}; models trained before still know them")
+    print(f"root {root_digest(store)}")
     if given.json:
         print(json.dumps({"revoked": len(gone), "units": removal.units, "shards": rewritten, "ledger": len(entered)}))
     return DONE

@@ -20,6 +20,7 @@ from pipeline.dataset.shards import (
 )
 from pipeline.engines.engine import EngineOptions
 from pipeline.rounds.existing_run import existing_run
+from pipeline.rounds.ledger import root_digest
 from pipeline.storage.store import Store
 from stages.rounds.shards_round import make_shards
 
@@ -53,8 +54,11 @@ def summarise(store: Store, manifest: dict[str, Any], seconds: float, as_json: b
     print("  left out: " + (", ".join(f"{count} {why}" for why, count in made["left_out"].items()) or "nothing"))
     print(f"  {made['groups']} groups; the largest holds {biggest['size']} ({biggest['share']:.2%})", end="")
     print(f", glued by {glue['kind']} {glue['a']}–{glue['b']} at {glue['distance']}" if glue["kind"] else "")
+    root = root_digest(store)
+    print(f"root {root}")
     if as_json:
         summary = {
+            "root": root,
             "run": store.url,
             "seconds": round(seconds, 2),
             "quarantined": quarantined,

@@ -25,6 +25,8 @@ from classifiers.training.config import CLASS_WEIGHTS, CLIP, Settings
 from classifiers.training.process_group import Group
 from classifiers.training.train import train
 from jobs.command import positive
+from pipeline.rounds.ledger import root_digest
+from pipeline.storage.open_store import open_store
 
 EPOCHS, EPOCHS_ANEW = 30, 5  # where features are kept, and where every epoch runs the encoders
 
@@ -40,6 +42,7 @@ def main() -> int:
 
         metrics = train_on_ray(url, settings, given.workers)
     summarise(metrics)
+    print(f"root {root_digest(open_store(url))}")
     if given.json:
         print(json.dumps(metrics))
     return DONE

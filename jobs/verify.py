@@ -4,7 +4,9 @@
     jobs/verify.py runs/mine
     jobs/verify.py s3://bucket/runs/mine --json
 
-The digest is the same wherever and however often the run was made (one hardware and software; DESIGN 3.3).
+The digest is of the data: the same wherever and however often the run was made (one hardware and software; DESIGN 3.3). The root
+is of every byte of this very run, times and models included: kept elsewhere, `--expect ROOT` proves later that nothing changed.
+What was begun and not finished is a note, not a problem.
 Exit 0 all is well, 1 something is wrong, 2 bad use or input.
 """
 
@@ -15,7 +17,7 @@ import time
 from jobs.command import DONE, FAILED, resolve_out, run_command
 from jobs.recipes.sharding import recipe_of
 from pipeline.dataset.audit import Audit
-from pipeline.dataset.verify import verify_run
+from pipeline.dataset.verify import check_expected, verify_run
 from pipeline.rounds.existing_run import existing_run
 
 
@@ -23,11 +25,16 @@ def main() -> int:
     """Check everything; say what is wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", metavar="RUN", help="a run's folder or object-store url")
+    parser.add_argument(
+        "--expect", metavar="DIGEST", help="the root digest that the run had; anything else is a problem"
+    )
     parser.add_argument("--json", action="store_true", help="print one summary object as the last line")
     given = parser.parse_args()
     started = time.monotonic()
     store, config = existing_run(resolve_out(given.run))
     audit = verify_run(store, recipe_of(config, store.url).rules.groups)
+    if given.expect is not None:
+        check_expected(audit, given.expect)
     return report(audit, time.monotonic() - started, given.json)
 
 
@@ -35,14 +42,19 @@ def report(audit: Audit, seconds: float, as_json: bool) -> int:
     """Print the problems and the digest."""
     for problem in audit.problems:
         print(f"problem: {problem}")
+    for note in audit.notes:
+        print(f"note: {note}")
     verdict = "all is well" if not audit.problems else f"{len(audit.problems)} problems"
     print(
         f"{audit.samples} pairs, {audit.files} files, {audit.bytes / 1e6:.1f} MB hashed in {seconds:.1f} s: {verdict}"
     )
     print(f"digest {audit.digest()}")
+    print(f"root {audit.root or 'none: no command that writes one was at this run yet'}")
     if as_json:
-        summary = {"run": audit.store.url, "samples": audit.samples, "files": audit.files, "bytes": audit.bytes}
-        print(json.dumps(summary | {"ok": not audit.problems, "problems": audit.problems, "digest": audit.digest()}))
+        counts = {"samples": audit.samples, "files": audit.files, "bytes": audit.bytes}
+        found = {"ok": not audit.problems, "problems": audit.problems, "notes": audit.notes}
+        digests = {"digest": audit.digest(), "root": audit.root}
+        print(json.dumps({"run": audit.store.url, **counts, **found, **digests}))
     return FAILED if audit.problems else DONE
 
 

@@ -1,8 +1,30 @@
 """The receipt: the small JSON written last for a unit. A unit is done when its receipt is there, and only then."""
 
-import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Self
+from typing import Any, Self
+
+from schemas.control_file import Kinds, check_fields, control_json, damaged, inside, read_control
+
+MEND = "the command that made it commits the unit again"
+_NEEDS: Kinds = {
+    "unit": int,
+    "fingerprint": str,
+    "files": list,
+    "stages": list,
+    "samples": int,
+    "dropped": int,
+    "quarantined": int,
+}
+_FILE: Kinds = {"name": str, "size": int, "sha256": str}
+_STAGE: Kinds = {
+    "stage": str,
+    "taken": int,
+    "given": int,
+    "dropped": int,
+    "quarantined": int,
+    "seconds": (int, float),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +63,30 @@ class Receipt:
     level: str = "L1"  # L2: a batch was halved for memory, so bytes may differ from another run's
 
     def to_json(self) -> bytes:
-        """Canonical JSON."""
-        return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
+        """A control file."""
+        return control_json(asdict(self))
 
     @classmethod
-    def from_json(cls, data: bytes) -> Self:
-        """Inverse of `to_json`. Raises ValueError or KeyError on anything else."""
-        raw = json.loads(data)
-        raw["files"] = tuple(FileEntry(**entry) for entry in raw["files"])
-        raw["stages"] = tuple(StageCount(**count) for count in raw["stages"])
-        return cls(**raw)
+    def from_json(cls, data: bytes | None, name: str = "the receipt") -> Self:
+        """Inverse of `to_json`; `name` is said in the error. Raises ControlFileError for anything else."""
+        raw = read_control(data, name, MEND, _NEEDS)
+        files, stages = _parts(raw, "files", _FILE, name), _parts(raw, "stages", _STAGE, name)
+        for entry in files:
+            if not inside(entry["name"]):
+                raise damaged(name, f"names a file outside of its round, {entry['name'][:80]!r}", MEND)
+        environment, level = raw.get("environment", {}), raw.get("level", "L1")
+        check_fields({"environment": environment, "level": level}, {"environment": dict, "level": str}, name, MEND)
+        return cls(
+            **{key: raw[key] for key in _NEEDS if key not in ("files", "stages")},
+            files=tuple(FileEntry(**{key: entry[key] for key in _FILE}) for entry in files),
+            stages=tuple(StageCount(**{key: count[key] for key in _STAGE}) for count in stages),
+            environment=environment,
+            level=level,
+        )
+
+
+def _parts(raw: Mapping[str, Any], what: str, needs: Kinds, name: str) -> list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = raw[what]
+    for part in parts:
+        check_fields(part, needs, name, MEND)
+    return parts

@@ -1,9 +1,13 @@
 """What one run was asked to do: the handful of facts of the command line, written to run.json."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Self
+from types import UnionType
+from typing import Any, Self, get_args, get_origin
+
+from schemas.control_file import Kinds, check_fields, control_json, read_control
+
+MEND = "the command that made the run, given again, writes it anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,19 @@ class RunConfig:
 
     def to_json(self, environment: Mapping[str, str]) -> bytes:
         """What run.json holds: these facts, and the `environment` (versions, hardware) of the machine that last drove the run."""
-        return json.dumps({**asdict(self), "environment": dict(environment)}, indent=1, sort_keys=True).encode()
+        return control_json({**asdict(self), "environment": dict(environment)})
 
     @classmethod
-    def from_json(cls, data: bytes) -> Self:
-        """The facts of a run.json; what an older one does not say is as it was then."""
-        raw = json.loads(data)
-        return cls(**{field.name: raw[field.name] for field in fields(cls) if field.name in raw})
+    def from_json(cls, data: bytes | None, name: str = "run.json") -> Self:
+        """The facts of a run.json; `name` is said in the error. Raises ControlFileError for anything else."""
+        raw = read_control(data, name, MEND, {"out": str})
+        known: dict[str, Any] = {field.name: raw[field.name] for field in fields(cls) if field.name in raw}
+        kinds: Kinds = {field.name: _plain(field.type) for field in fields(cls) if field.name in known}
+        check_fields(known, kinds, name, MEND)
+        return cls(**known)
+
+
+def _plain(annotation: Any) -> tuple[type, ...]:
+    """A field's annotation as `isinstance` takes it."""
+    each = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return tuple(get_origin(one) or one for one in each)

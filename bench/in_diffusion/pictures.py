@@ -13,6 +13,7 @@ from bench.world.figures import Figure, resampled
 from jobs.recipes.in_diffusion import in_diffusion
 from pipeline.engines.engine import run_units
 from pipeline.rounds.captures import CaptureReader
+from pipeline.rounds.existing_run import write_facts
 from pipeline.rounds.items import CommittedItems
 from pipeline.rounds.round import open_round, pending
 from pipeline.storage.store import Store
@@ -93,7 +94,7 @@ def draw(store: Store, folder: str, items: Iterable[Sample], seeds: int) -> None
     """Carry the recipe out on `items` as a round of the run, or what is left of it."""
     config = RunConfig(out=store.url, recipe="in_diffusion", images_per_prompt=seeds, engine="local", seed=SEED)
     if store.read("run.json") is None:
-        store.write("run.json", config.to_json({}))
+        write_facts(store, config, {})
     plan = replace(in_diffusion(config, items), unit_size=32)
     round_ = open_round(store, folder, plan)
     for receipt in run_units("local", None, plan, round_, pending(round_)):

@@ -18,6 +18,7 @@ from jobs.recipes.sharding import pictogram
 from pipeline.dataset.shards import FOLDER
 from pipeline.engines.engine import EngineOptions, run_units
 from pipeline.plan import Plan
+from pipeline.rounds.existing_run import write_facts
 from pipeline.rounds.round import environment, open_round, pending
 from pipeline.storage.open_store import open_store
 from pipeline.storage.store import Store
@@ -38,7 +39,7 @@ def write_over_tarwriter(folder: Path, count: int) -> dict[str, Any]:
     store = open_store(str(folder))
     plan = RECIPES["render"](config, roots(config))
     round_ = open_round(store, "rounds/000-generate", plan)
-    store.write("run.json", config.to_json(environment()))
+    write_facts(store, config, environment())
     for _ in run_units("local", 1, plan, round_, pending(round_)):
         pass
     made = pictogram(store.url)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.pack import digest, parquet_bytes
+from pipeline.rounds.existing_run import write_facts
 from pipeline.storage.store import Store
 from schemas.attack import ATTACK_TYPE
 from schemas.manifest import FileEntry, Receipt, StageCount
@@ -55,7 +56,7 @@ def write_synthetic_run(store: Store, rows: int, seed: int = 0) -> None:
             "seed": seed,
         }
         store.write(f"rounds/{folder}/round.json", json.dumps(card).encode())
-    store.write("run.json", RunConfig(out=store.url, recipe="render").to_json({}))
+    write_facts(store, RunConfig(out=store.url, recipe="render"), {})
 
 
 def _real_rows(count: int) -> pa.Table:

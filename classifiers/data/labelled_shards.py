@@ -11,9 +11,10 @@ from typing import Any
 
 import webdataset
 
-from pipeline.dataset.shards import MANIFEST
+from pipeline.dataset.shards import read_manifest
 from pipeline.storage.image_codec import SETTINGS, decode
 from pipeline.storage.store import Store
+from schemas.control_file import ControlFileError
 from schemas.errors import InputError
 from schemas.sample import Pixels
 
@@ -102,12 +103,11 @@ KNOWN = ("safe", "unsafe")
 
 
 def manifest_of(store: Store) -> dict[str, Any]:
-    """The shards' manifest. Raises InputError where there is none, or a torn one."""
+    """The shards' manifest. Raises InputError where there is none, or a damaged one."""
     try:
-        manifest: dict[str, Any] = json.loads(store.read(MANIFEST) or b"")
-    except ValueError as error:
-        raise InputError(f"{store.url} has no whole {MANIFEST}; run jobs/shards.py {store.url} first") from error
-    return manifest
+        return read_manifest(store)
+    except ControlFileError as error:
+        raise InputError(str(error)) from error
 
 
 def shard_names(store: Store, split: str, ending: str) -> list[str]:

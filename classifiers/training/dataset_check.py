@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -14,7 +13,6 @@ from pipeline.storage.store import Store
 from schemas.errors import InputError
 from schemas.protocols import Coverage
 
-PIECE = 1 << 22  # bytes hashed at a time
 LARGEST_WEIGHT = 5.0
 """Of a row. The shards' weights make every class count alike; a class of one row would count a hundredfold and lead alone."""
 
@@ -50,19 +48,11 @@ def check_shards(store: Store, splits: tuple[str, ...]) -> None:
     for shard in manifest_of(store)["shards"]:
         for file in shard["files"] if shard["split"] in splits else ():
             name = f"shards/{file['name']}"
-            if store.size(name) != file["size"] or _sha256(store, name) != file["sha256"]:
+            if store.size(name) != file["size"] or store.digest(name) != file["sha256"]:
                 raise InputError(
                     f"{store.url}/{name} is missing or damaged: it is not what {MANIFEST} says. "
                     f"Delete it and run jobs/shards.py {store.url}"
                 )
-
-
-def _sha256(store: Store, name: str) -> str:
-    hasher = sha256()
-    with store.open(name) as file:
-        while piece := file.read(PIECE):
-            hasher.update(piece)
-    return hasher.hexdigest()
 
 
 def survey(store: Store, split: str, coverage: Coverage) -> Survey:

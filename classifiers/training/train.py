@@ -21,6 +21,7 @@ from classifiers.training.loop import Fit, as_it_is, encoders_of
 from classifiers.training.process_group import Group
 from classifiers.training.thresholds import calibrate, measures
 from pipeline.rounds.existing_run import existing_run
+from pipeline.rounds.ledger import recorded
 from pipeline.storage.store import OBJECT_SCHEMES, Store
 from pipeline.storage.weights import model_directory, weights_digest
 from schemas.errors import InputError
@@ -42,6 +43,15 @@ def train(url: str, settings: Settings, group: Group | None = None) -> dict[str,
     )
     if done := _finished(store, settings, fingerprint):
         return done
+    if not group.is_main_process:
+        return _trained(store, config, settings, group=group, fingerprint=fingerprint, started=started)
+    with recorded(store, f"models/{settings.name}/", by=f"jobs/train.py RUN --classifier {settings.classifier}"):
+        return _trained(store, config, settings, group=group, fingerprint=fingerprint, started=started)
+
+
+def _trained(
+    store: Store, config: RunConfig, settings: Settings, *, group: Group, fingerprint: str, started: float
+) -> dict[str, Any]:
     checkpoint = Checkpoint(store, f"models/{settings.name}/training/checkpoint.pt", fingerprint)
     checkpoint.restore_threads()
     torch.manual_seed(settings.seed)
@@ -106,10 +116,10 @@ def _begun(store: Store, settings: Settings) -> Classifier:
 def _finished(store: Store, settings: Settings, fingerprint: str) -> dict[str, Any] | None:
     """The metrics of this very training, if it is done."""
     try:
-        found: dict[str, Any] = json.loads(store.read(f"models/{settings.name}/metrics.json") or b"")
-    except ValueError:
+        found = json.loads(store.read(f"models/{settings.name}/metrics.json") or b"")
+    except (ValueError, RecursionError):
         return None
-    return found if found.get("fingerprint") == fingerprint else None
+    return found if isinstance(found, dict) and found.get("fingerprint") == fingerprint else None
 
 
 def _source(store: Store, seen: Survey, model: Classifier, settings: Settings, group: Group) -> Source:

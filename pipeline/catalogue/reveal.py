@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.catalogue.answers import Answer
 from pipeline.catalogue.duck import Connection
+from pipeline.rounds.ledger import recorded
 from pipeline.storage.image_codec import blurred, decode, encode
 from pipeline.storage.store import Store
 from schemas.errors import HazmatError, InputError
@@ -48,5 +49,6 @@ def _record(store: Store, keys: list[str], question: str) -> None:
     now = datetime.now(UTC)
     text = json.dumps({"time": now.isoformat(), "who": getpass.getuser(), "question": question, "keys": keys}, indent=1)
     name = f"{REVEALS}/{now:%Y%m%dT%H%M%S.%fZ}-{derived_key(text)[:8]}.json"
-    if not store.create(name, text.encode()):
-        raise HazmatError(f"{store.url}/{name} is there already, so this reveal could not be recorded; ask again")
+    with recorded(store, name, by="jobs/query.py RUN SQL --images DIR --reveal"):
+        if not store.create(name, text.encode()):
+            raise HazmatError(f"{store.url}/{name} is there already, so this reveal could not be recorded; ask again")

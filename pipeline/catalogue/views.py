@@ -13,6 +13,8 @@ from pipeline.catalogue.duck import Connection, as_it_is, parquet, quoted, reach
 from pipeline.catalogue.gather import GROUPS, KEEP, committed, derived
 from pipeline.catalogue.labels import LABELS, labels_wide
 from pipeline.pack import digest, write_table
+from pipeline.rounds.control_files import read_receipt
+from pipeline.rounds.ledger import recorded
 from pipeline.rounds.rounds import all_rounds
 from pipeline.storage.store import Store
 from schemas.catalogue import GROUPS_SCHEMA, KEEP_SCHEMA
@@ -81,6 +83,12 @@ def refresh(store: Store) -> bool:
     state = _state(store)
     if store.read(STATE) == state:
         return False
+    with recorded(store, f"{FOLDER}/", "catalog.sql", by="jobs/query.py"):
+        _write(store, state)
+    return True
+
+
+def _write(store: Store, state: bytes) -> None:
     with scratch_database() as con:
         reach(con, store)
         for name, sql, order in _sources(store):
@@ -90,7 +98,6 @@ def refresh(store: Store) -> bool:
     _write_receipts(store)
     store.write("catalog.sql", catalog_sql().encode())
     store.write(STATE, state)
-    return True
 
 
 def open_views(con: Connection, store: Store) -> None:
@@ -181,7 +188,7 @@ def _write_receipts(store: Store) -> None:
     rows: list[dict[str, object]] = []
     for folder in [*all_rounds(store), "shards"]:
         for name in store.names(f"{folder}/receipts"):
-            receipt = Receipt.from_json(store.read(name) or b"")
+            receipt = read_receipt(store, name)
             rows += _Unit(folder.removeprefix("rounds/"), receipt).rows()
     table = pa.Table.from_pylist(rows, schema=RECEIPTS_SCHEMA)
     write_table(store, f"{FOLDER}/receipts.parquet", RECEIPTS_SCHEMA, iter([table]))

@@ -1,24 +1,20 @@
 """Doubt a run: hash every committed file again, and check that rows, lineage, splits and shards say the same."""
 
 import io
-import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.catalogue.gather import GROUPS, KEEP
 from pipeline.dataset.shards import FOLDER as SHARDS
-from pipeline.dataset.shards import MANIFEST, keep_rows
 from pipeline.pack import digest
-from pipeline.rounds.rounds import all_rounds, card
-from pipeline.storage.store import Store
+from pipeline.storage.store import Store, StoreError
 from schemas.errors import HazmatError
-from schemas.manifest import FileEntry, Receipt
+from schemas.manifest import MEND, FileEntry, Receipt
 
 READERS = 4
 """Files hashed at a time: sha256 leaves Python's lock, and an object store answers several at once."""
@@ -26,47 +22,89 @@ NOT_IN_DIGEST = ("quarantine/", "votes/")
 """Error texts are the machine's, and votes carry the time; both are re-hashed and neither is the data's identity."""
 
 
+UNREADABLE = (
+    HazmatError,
+    pa.ArrowException,
+    tarfile.TarError,
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+)
+"""What reading a file raises that somebody else wrote."""
+
+
 @dataclass(slots=True)
 class Audit:
-    """What was looked at, what is wrong, and the hashes that the digest is made of."""
+    """What was looked at, what is wrong, what is only unfinished, and the hashes that the digest is made of."""
 
     store: Store
     files: int = 0
     bytes: int = 0
     samples: int = 0
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     hashes: list[str] = field(default_factory=list)
+    owned: set[str] = field(default_factory=set)  # names that a check looks after
+    root: str | None = None  # the root digest; None for a run of an older layout
 
     def digest(self) -> str:
         """One hash over the names and contents of all data of the run."""
         return digest("\n".join(sorted(self.hashes)).encode())
 
+    def add(self, other: "Audit") -> None:
+        """What another one found, too."""
+        self.problems += other.problems
+        self.notes += other.notes
+        self.hashes += other.hashes
+        self.owned |= other.owned
+        self.files, self.bytes = self.files + other.files, self.bytes + other.bytes
+        self.samples += other.samples
 
-def check_rounds(audit: Audit) -> None:
-    """Every round and the shards: receipts are of their plan, complete, and name files that still hash to what they say."""
-    folders = [*all_rounds(audit.store), *([SHARDS] if audit.store.size(f"{SHARDS}/round.json") is not None else [])]
+
+@dataclass(frozen=True)
+class Expected:
+    """What a round's receipts have to be: of its plan, and those that were sealed (None: never sealed, or being written)."""
+
+    fingerprint: str | None
+    seal: Mapping[str, str] | None
+
+
+def check_units(audit: Audit, folder: str, expected: Expected) -> None:
+    """The receipts of a round or of the shards are of its plan, and name files that still hash to what they say."""
+    names = list(audit.store.names(f"{folder}/receipts"))
     with ThreadPoolExecutor(READERS) as pool:
-        for folder in folders:
-            known = card(audit.store, folder)
-            names = list(audit.store.names(f"{folder}/receipts"))
-            if len(names) != known["units"]:
-                audit.problems.append(f"{folder}: {len(names)} of {known['units']} units are committed")
-            for found in pool.map(partial(_check_unit, audit.store, folder, str(known["fingerprint"])), names):
-                audit.problems += found.problems
-                audit.hashes += found.hashes
-                audit.files, audit.bytes = audit.files + found.files, audit.bytes + found.bytes
-                audit.samples += found.samples
+        for found in pool.map(partial(_check_unit, audit.store, folder, expected), names):
+            audit.add(found)
 
 
-def _check_unit(store: Store, folder: str, fingerprint: str, name: str) -> Audit:
-    audit = Audit(store)
+def _check_unit(store: Store, folder: str, expected: Expected, name: str) -> Audit:
+    audit = Audit(store, owned={name})
     try:
-        receipt = Receipt.from_json(store.read(name) or b"")
-    except (ValueError, KeyError, TypeError) as error:
-        audit.problems.append(f"{name}: not a receipt ({error})")
+        data = store.read(name)
+        receipt = Receipt.from_json(data, name)
+    except HazmatError as error:
+        audit.problems.append(str(error))
         return audit
-    if receipt.fingerprint != fingerprint:
-        audit.problems.append(f"{name}: belongs to plan {receipt.fingerprint}, the round's is {fingerprint}")
+    audit.owned |= {f"{folder}/{entry.name}" for entry in receipt.files}
+    if expected.fingerprint not in (None, receipt.fingerprint):
+        audit.problems.append(f"{name}: belongs to plan {receipt.fingerprint}, the round's is {expected.fingerprint}")
+    if expected.seal is not None and expected.seal.get(name.removeprefix(f"{folder}/")) != digest(data or b""):
+        audit.problems.append(f"{name}: is not the receipt that was sealed when its unit was committed")
+    try:
+        _check_contents(audit, folder, receipt)
+    except UNREADABLE as error:
+        audit.problems.append(f"{name}: its files cannot be read ({said(error)}); {MEND}")
+    return audit
+
+
+def said(error: Exception) -> str:
+    """The first line of an error, and no more than a line's length of it."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _check_contents(audit: Audit, folder: str, receipt: Receipt) -> None:
     contents = {entry.name: _check_file(audit, folder, entry) for entry in receipt.files}
     tables = [n for n in contents if n.endswith(".parquet") and n.removesuffix(".parquet") + ".tar" in contents]
     for table in tables:
@@ -74,13 +112,16 @@ def _check_unit(store: Store, folder: str, fingerprint: str, name: str) -> Audit
         if data is not None and tar is not None:
             audit.problems += [f"{folder}/{table}: {problem}" for problem in check_pictures(data, tar, receipt.samples)]
             audit.samples += receipt.samples if folder != SHARDS else 0
-    return audit
 
 
 def _check_file(audit: Audit, folder: str, entry: FileEntry) -> bytes | None:
     """The file's bytes, or None with a problem noted."""
     name = f"{folder}/{entry.name}"
-    data = audit.store.read(name)
+    try:
+        data = audit.store.read(name)
+    except StoreError as error:
+        audit.problems.append(f"{name} cannot be read ({said(error)}); {MEND}")
+        return None
     if data is None:
         audit.problems.append(f"{name}: the receipt names it, and it is not there")
         return None
@@ -111,41 +152,3 @@ def check_pictures(table: bytes, tar: bytes, samples: int) -> Iterator[str]:
             yield f"{row['key']}: the tar does not hold it where the row says"
         elif digest(tar[start : start + size]) != row["image_sha256"]:
             yield f"{row['key']}: its picture is not the one its row describes"
-
-
-def check_shards(audit: Audit) -> None:
-    """Manifest, keep-list and shards name the same files and the same samples."""
-    store = audit.store
-    for name in (GROUPS, KEEP):
-        data = store.read(name)
-        if data is not None:
-            audit.hashes.append(f"{name} {digest(data)}")
-    text = store.read(MANIFEST)
-    if text is None:
-        if store.size(f"{SHARDS}/round.json") is not None:
-            audit.problems.append(f"{MANIFEST} is not there: the shards are unfinished")
-        return
-    try:
-        manifest: dict[str, Any] = json.loads(text)
-    except ValueError as error:
-        raise HazmatError(f"{store.url}/{MANIFEST} is torn: {error}") from error
-    if manifest["keep"] != digest(store.read(KEEP) or b""):
-        audit.problems.append(f"{MANIFEST}: made from another {KEEP}; run jobs/shards.py again")
-        return
-    receipts = {entry.name: entry.sha256 for entry in _shard_entries(store)}
-    for unit, shard in enumerate(manifest["shards"]):
-        for entry in shard["files"]:
-            if receipts.get(entry["name"]) != entry["sha256"]:
-                audit.problems.append(f"{MANIFEST}: {entry['name']} has another sha256 in its receipt")
-        name = f"{SHARDS}/{shard['split']}/{shard['shard']:06d}.parquet"
-        if store.size(name) is None:  # said already, by its receipt
-            continue
-        with store.open(name) as file:
-            found = pq.ParquetFile(file).read(columns=["key", "split", "group"])
-        if not found.equals(keep_rows(store, unit).select(["key", "split", "group"]).replace_schema_metadata(None)):
-            audit.problems.append(f"{name}: does not hold the samples that {KEEP} wants in it")
-
-
-def _shard_entries(store: Store) -> Iterator[FileEntry]:
-    for name in store.names(f"{SHARDS}/receipts"):
-        yield from Receipt.from_json(store.read(name) or b"").files

@@ -15,8 +15,12 @@ from pipeline.catalogue.duck import parquet, reach, scratch_database
 from pipeline.catalogue.gather import GROUPS, KEEP, REVOKED, REVOKED_SCHEMA
 from pipeline.catalogue.labels import LABELS
 from pipeline.pack import add_member, digest, end_tar, padded, parquet_bytes, write_table
+from pipeline.rounds.control_files import card, read_receipt
 from pipeline.rounds.rounds import all_rounds, planned_and_committed
+from pipeline.rounds.seal import NAME as SEAL
+from pipeline.rounds.seal import seal_round
 from pipeline.storage.store import Store
+from schemas.control_file import control_json
 from schemas.errors import InputError
 from schemas.manifest import FileEntry, Receipt
 from schemas.sample import SAMPLE_SCHEMA, upgraded
@@ -31,6 +35,7 @@ class Removal:
     keys: int = 0
     units: int = 0
     files: list[str] = field(default_factory=list)
+    again: dict[str, set[str]] = field(default_factory=dict)  # by round: what its seal owns and was written again
 
 
 def with_descendants(store: Store, keys: Collection[str]) -> set[str]:
@@ -86,19 +91,34 @@ def remove(store: Store, keys: Collection[str]) -> Removal:
     removal = Removal(keys=len(keys))
     moved: dict[str, Offsets] = {}  # by tar
     for folder in all_rounds(store):
+        removal.again[folder] = set()
         for name in list(store.names(f"{folder}/receipts")):
-            receipt = Receipt.from_json(store.read(name) or b"")
+            receipt = read_receipt(store, name)
             changed = _changed_files(store, folder, receipt, gone, moved)
             if changed:
                 _commit_again(store, folder, name, receipt, changed)
+                removal.again[folder].add(name.removeprefix(f"{folder}/"))
                 removal.units += 1
                 removal.files += [f"{folder}/{entry}" for entry in changed]
     for folder in all_rounds(store):
-        _scrub_plan(store, f"{folder}/plan.parquet", gone, moved, removal)
-    for name in (GROUPS, KEEP, LABELS, *(name for name in store.names("results") if name.endswith(".parquet"))):
+        _scrub_plan(store, folder, gone, moved, removal)
+    for folder, again in removal.again.items():
+        if again and store.size(f"{folder}/{SEAL}") is not None:
+            seal_round(store, folder, again)
+            removal.files.append(f"{folder}/{SEAL}")
+    for name in _with_keys(store):
         if store.size(name) is not None:
             _scrub_derived(store, name, gone, removal)
     return removal
+
+
+def _with_keys(store: Store) -> list[str]:
+    return [GROUPS, KEEP, LABELS, *(name for name in store.names("results") if name.endswith(".parquet"))]
+
+
+def may_change(store: Store) -> list[str]:
+    """What of the run's ledger a revocation may write again."""
+    return [REVOKED, *_with_keys(store), *(f"{folder}/{SEAL}" for folder in all_rounds(store))]
 
 
 def _without(table: pa.Table, gone: pa.Array) -> pa.Table:
@@ -171,14 +191,17 @@ def _commit_again(store: Store, folder: str, name: str, receipt: Receipt, change
     store.write(name, replace(receipt, files=tuple(files), samples=samples).to_json())
 
 
-def _scrub_plan(store: Store, name: str, gone: pa.Array, moved: dict[str, Offsets], removal: Removal) -> None:
+def _scrub_plan(store: Store, folder: str, gone: pa.Array, moved: dict[str, Offsets], removal: Removal) -> None:
     """Take rows out of a plan and correct where pictures lie. A unit stays a row group, be it an empty one."""
+    name = f"{folder}/plan.parquet"
     with store.open(name) as file:
         plan = pq.ParquetFile(file)
         groups = [upgraded(plan.read_row_group(unit)) for unit in range(plan.num_row_groups)]
     new = [_placed(_without(table, gone), moved) if len(table) else table for table in groups]
     if any(not old.equals(table) for old, table in zip(groups, new, strict=True)):
         write_table(store, name, SAMPLE_SCHEMA, iter(new))
+        store.write(f"{folder}/round.json", control_json({**card(store, folder), "plan_sha256": store.digest(name)}))
+        removal.again[folder].add("round.json")
         removal.files.append(name)
 
 

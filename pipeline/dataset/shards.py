@@ -5,7 +5,7 @@ number), the layout that img2dataset made the habit; open_clip reads picture and
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, ClassVar
@@ -18,11 +18,13 @@ from pipeline.catalogue.gather import KEEP, committed
 from pipeline.dataset.indexes import write_indexes
 from pipeline.pack import BLOCK, Members, Pack, digest, pack_tar, parquet_bytes
 from pipeline.plan import Plan
+from pipeline.rounds.control_files import read_receipt
 from pipeline.rounds.round import Round
 from pipeline.selection.keep import SPLIT_ORDER
 from pipeline.storage.open_store import open_store
 from pipeline.storage.store import Store
 from schemas.catalogue import CLASSES, KEEP_SCHEMA, UNLABELLED
+from schemas.control_file import ControlFileError, Kinds, check_fields, control_json, damaged, inside, read_control
 from schemas.manifest import Receipt
 from schemas.sample import LOCATION, SAMPLE_SCHEMA, STORED, Sample, from_table, to_row, to_table
 
@@ -33,6 +35,16 @@ LABEL_FACTS = tuple(name for name in FACTS if name.endswith(("_label", "_categor
 IN_JSON = ("key", "root", "clean", "prompt", "generation_prompt", "source")
 PROVENANCE = tuple(name for name in STORED if name not in (*IN_JSON, *LOCATION))
 SHARD_SCHEMA = pa.schema([*SAMPLE_SCHEMA, *(KEEP_SCHEMA.field(name) for name in FACTS)])
+_MANIFEST: Kinds = {
+    "fingerprint": str,
+    "digest": str,
+    "samples": int,
+    "keep": str,
+    "made_from": dict,
+    "shards": list,
+}
+_SHARD: Kinds = {"split": str, "shard": int, "samples": int, "files": list}
+_FILE: Kinds = {"name": str, "size": int, "sha256": str}
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
@@ -151,7 +163,7 @@ class ShardPlan(Plan):
 
 def keep_digest(store: Store) -> str:
     """sha256 of the keep-list's bytes."""
-    return digest(store.read(KEEP) or b"")
+    return store.digest(KEEP) or ""
 
 
 def adopt_unchanged(store: Store, now: Round) -> int:
@@ -163,7 +175,11 @@ def adopt_unchanged(store: Store, now: Round) -> int:
     units = {slot.name: unit for unit, slot in enumerate(now.pack.slots)}
     adopted = {}
     for name in list(store.names(f"{FOLDER}/receipts")):
-        receipt = Receipt.from_json(store.read(name) or b"")
+        try:
+            receipt = read_receipt(store, name)
+        except ControlFileError:  # its shard is written again
+            store.delete(name)
+            continue
         unit = units.get(receipt.files[0].name.removesuffix(".tar"))
         if receipt.fingerprint == now.fingerprint and unit == receipt.unit:
             continue
@@ -205,18 +221,44 @@ def write_manifest(store: Store, round_: Round, figures: dict[str, Any]) -> dict
     for slot, receipt in zip(round_.pack.slots, round_.receipts(), strict=True):
         files = [{"name": e.name, "size": e.size, "sha256": e.sha256} for e in receipt.files if slot.name in e.name]
         shards.append({"split": slot.split, "shard": slot.shard, "samples": receipt.samples, "files": files})
-    lines = sorted(f"{entry['name']} {entry['sha256']}" for shard in shards for entry in shard["files"])
     manifest = {
         "fingerprint": round_.fingerprint,
-        "digest": digest("\n".join(lines).encode()),
+        "digest": shards_digest(shards),
         "samples": sum(shard["samples"] for shard in shards),
         "keep": round_.pack.keep,
         "made_from": figures,
         "shards": shards,
         "indexes": write_indexes(store, FOLDER, shards),
     }
-    store.write(MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
+    store.write(MANIFEST, control_json(manifest))
     return manifest
+
+
+def read_manifest(store: Store) -> dict[str, Any]:
+    """`shards/manifest.json`. Raises ControlFileError if it is missing, damaged or changed by hand."""
+    name, mend = f"{store.url}/{MANIFEST}", f"run jobs/shards.py {store.url}"
+    manifest = read_control(store.read(MANIFEST), name, mend, _MANIFEST)
+    for shard in manifest["shards"]:
+        check_fields(shard, _SHARD, name, mend)
+        for entry in shard["files"]:
+            check_fields(entry, _FILE, name, mend)
+            if not inside(entry["name"]):
+                raise damaged(name, f"names a file outside of the shards, {entry['name'][:80]!r}", mend)
+    return manifest
+
+
+def shards_digest(shards: Iterable[Mapping[str, Any]]) -> str:
+    """One hash over the names and contents of all shards of a manifest."""
+    lines = sorted(f"{entry['name']} {entry['sha256']}" for shard in shards for entry in shard["files"])
+    return digest("\n".join(lines).encode())
+
+
+def beside_shards(store: Store, manifest: Mapping[str, Any]) -> list[str]:
+    """Files of the folder that neither a receipt nor the round's seal owns: the manifest, and what helps readers."""
+    theirs = {f"{FOLDER}/{entry['name']}" for shard in manifest["shards"] for entry in shard["files"]}
+    theirs |= {f"{FOLDER}/{name}" for name in ("round.json", "plan.parquet", "seal.json")}
+    by_unit = tuple(f"{FOLDER}/{folder}/" for folder in ("receipts", "quarantine", "attempts"))
+    return [name for name in store.names(FOLDER) if name not in theirs and not name.startswith(by_unit)]
 
 
 def remove_stale(store: Store, slots: Iterable[Slot]) -> int:

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from pipeline.engines.progress import watched
 from pipeline.plan import Plan
 from pipeline.rounds.round import Round, pending
+from pipeline.rounds.seal import sealing
 from schemas.manifest import Receipt
 
 
 def run_units(engine: str, workers: int | None, plan: Plan, round_: Round, units: Sequence[int]) -> Iterator[Receipt]:
-    """Carry out `units` of the round under `engine` ("local" or "ray"); nothing is started for no units."""
+    """Carry out `units` of the round under `engine` ("local" or "ray"), then seal it; nothing is started for no units."""
+    return sealing(round_, units, _receipts(engine, workers, plan, round_, units))
+
+
+def _receipts(engine: str, workers: int | None, plan: Plan, round_: Round, units: Sequence[int]) -> Iterator[Receipt]:
     if not units:
         return iter(())
     if engine == "local":

@@ -9,13 +9,13 @@ from pipeline.catalogue.duck import Connection
 from pipeline.engines.attempts import Attempts
 from pipeline.engines.unit import OpenStage, run_stage
 from pipeline.pack import PackPictures
+from pipeline.rounds.control_files import card, read_receipt
 from pipeline.rounds.round import environment
-from pipeline.rounds.rounds import card, reopen_round
+from pipeline.rounds.rounds import reopen_round
 from pipeline.stage import Stage
 from pipeline.storage.local_store import LocalStore
 from pipeline.storage.store import Store
 from schemas.errors import HazmatError, InputError
-from schemas.manifest import Receipt
 from schemas.run import RunConfig
 
 GENERATE = "000-generate"
@@ -75,7 +75,7 @@ def _refuse_changed(store: Store, folder: str, stages: tuple[Stage, ...]) -> Non
 
 def _explain(store: Store, folder: str, unit: int) -> None:
     """Say what bytes may depend on beyond the plan, where it differs from the machine that committed the unit."""
-    receipt = Receipt.from_json(store.read(f"{folder}/receipts/unit-{unit:06d}.json") or b"")
+    receipt = read_receipt(store, f"{folder}/receipts/unit-{unit:06d}.json")
     here = environment()
     unlike = [
         f"{name} {was}, here {here.get(name)}" for name, was in receipt.environment.items() if here.get(name) != was

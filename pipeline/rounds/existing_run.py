@@ -1,7 +1,9 @@
 """Find a run that is there already: what reads a run must not make an empty one out of a misspelt path."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from pipeline.rounds.ledger import recorded
 from pipeline.storage.open_store import open_store
 from pipeline.storage.store import OBJECT_SCHEMES, Store
 from schemas.errors import InputError
@@ -16,13 +18,14 @@ def existing_run(url: str) -> tuple[Store, RunConfig]:
     data = store.read("run.json")
     if data is None:
         raise InputError(f"{store.url}: there is no run.json, so it is no run; give the --out of jobs/generate.py")
-    try:
-        config = RunConfig.from_json(data)
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{store.url}/run.json is torn ({error!r}); give the command that made the run again"
-        ) from error
+    config = RunConfig.from_json(data, f"{store.url}/run.json")
     return (open_store(url, private=True) if config.restricted else store), config
+
+
+def write_facts(store: Store, config: RunConfig, environment: Mapping[str, str]) -> None:
+    """`run.json`: that this is a run, and what it was asked to be."""
+    with recorded(store, "run.json", by="jobs/generate.py"):
+        store.write("run.json", config.to_json(environment))
 
 
 def open_run(url: str) -> Store:

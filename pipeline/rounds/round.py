@@ -1,28 +1,29 @@
 """A round: one plan carried out into a run. Its files say what is planned and what is done; there is no other state."""
 
-import json
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.pack import Pack, digest, parquet_bytes
 from pipeline.plan import Plan
+from pipeline.rounds.control_files import card, read_receipt
+from pipeline.rounds.plan_file import REVOKED, TornPlanError, check_plan, plan_digest, put_back, write_plan
 from pipeline.rounds.unit_state import UnitState
 from pipeline.storage.store import Store
+from schemas.control_file import ControlFileError, control_json
 from schemas.errors import InputError
 from schemas.manifest import FileEntry, Receipt
 from schemas.quarantine import quarantine_table
-from schemas.sample import SAMPLE_SCHEMA, from_table, to_table
+from schemas.sample import from_table
 
 
 class AnotherPlanError(InputError):
@@ -80,7 +81,7 @@ class Round:
             return None
         try:
             receipt = Receipt.from_json(data)
-        except (ValueError, KeyError, TypeError):
+        except ControlFileError:
             return None
         whole = all(self.store.size(f"{self.folder}/{entry.name}") == entry.size for entry in receipt.files)
         return receipt if whole and receipt.fingerprint == self.fingerprint else None
@@ -114,16 +115,17 @@ def _processor() -> str:
 
 
 def open_round(store: Store, folder: str, plan: Plan) -> Round:
-    """Write the plan, or find that the very same plan is there already.
+    """Write the plan, or find that the very same plan is there already; a plan or card that was lost is written again.
 
-    Raises AnotherPlanError if the round belongs to another plan, InputError if the plan holds no items.
+    Raises AnotherPlanError if the round belongs to another plan, InputError if the plan holds no items, ControlFileError if
+    somebody put another round's plan in this one's place.
     """
     with TemporaryDirectory(prefix="hazmat-plan-") as scratch:
         path = Path(scratch) / "plan.parquet"
-        items, units, items_digest = _write_plan(plan, path)
+        items, units, items_digest = write_plan(plan, path)
         if items == 0:
             raise InputError("no prompts are left to plan: every row was empty, refused or a duplicate")
-        card = {
+        wanted = {
             "fingerprint": plan.fingerprint(items_digest),
             "units": units,
             "items": items,
@@ -131,42 +133,62 @@ def open_round(store: Store, folder: str, plan: Plan) -> Round:
             "seed": plan.seed,
             "items_digest": items_digest,
             "stages": plan.describe(),
+            "plan_sha256": plan_digest(path),
         }
-        text = json.dumps(card, indent=1, sort_keys=True).encode()
-        existing = store.read(f"{folder}/round.json")
+        existing = _card_on_disk(store, folder, str(wanted["fingerprint"]))
         if existing is None:
             store.write_file(f"{folder}/plan.parquet", path)
-            existing = text if store.create(f"{folder}/round.json", text) else store.read(f"{folder}/round.json")
-        _refuse_another(json.loads(existing or b"{}"), card, f"{store.url}/{folder}")
-    return Round(store, folder, str(card["fingerprint"]), units, items, plan.pack)
+            text = control_json(wanted)
+            if not store.create(f"{folder}/round.json", text):
+                existing = _card_on_disk(store, folder, str(wanted["fingerprint"]))
+        existing = existing or wanted
+        _refuse_another(existing, wanted, f"{store.url}/{folder}")
+        _mend_plan(store, folder, existing, path)
+    return Round(store, folder, str(wanted["fingerprint"]), units, items, plan.pack)
 
 
-def _write_plan(plan: Plan, path: Path) -> tuple[int, int, str]:
-    """Stream the items to `path`, a row group a unit. Returns items, units and the digest of all item columns."""
-    hasher = blake2b(digest_size=16)
-    items = units = 0
-    with pq.ParquetWriter(path, SAMPLE_SCHEMA, compression="zstd", compression_level=3) as writer:
-        for unit in plan.units():
-            table = to_table(unit)
-            writer.write_table(table, row_group_size=len(unit))
-            hasher.update(_ipc_bytes(table))
-            items, units = items + len(unit), units + 1
-    return items, units, hasher.hexdigest()
+def _card_on_disk(store: Store, folder: str, fingerprint: str) -> dict[str, Any] | None:
+    """`round.json`, or None. A damaged one goes if the round's receipts are of the plan `fingerprint`, or there are none."""
+    try:
+        return card(store, folder)
+    except ControlFileError:
+        if store.size(f"{folder}/round.json") is None:
+            return None
+        others = [
+            name for name in store.names(f"{folder}/receipts") if _plan_of(store, name) not in (None, fingerprint)
+        ]
+        if others:
+            raise
+        store.delete(f"{folder}/round.json")
+        return None
 
 
-def _ipc_bytes(table: pa.Table) -> pa.Buffer:
-    """The table's columns in Arrow's own stable form, to be hashed (Parquet's would carry the writer's version)."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table.combine_chunks())
-    return sink.getvalue()
+def _plan_of(store: Store, receipt: str) -> str | None:
+    with suppress(ControlFileError):
+        return read_receipt(store, receipt).fingerprint
+    return None
 
 
-def _refuse_another(found: dict[str, object], wanted: dict[str, object], where: str) -> None:
+def _mend_plan(store: Store, folder: str, known: Mapping[str, Any], made: Path) -> None:
+    """Put a lost or torn plan back from `made`, which is of the same items; refuse one of other items."""
+    name = f"{folder}/plan.parquet"
+    if store.size(name) is None:
+        put_back(store, name, made)
+        return
+    if "plan_sha256" not in known and store.size(REVOKED) is not None:
+        return  # a round of before; a revocation may have made its plan shorter
+    try:
+        check_plan(store, folder, known)
+    except TornPlanError:
+        put_back(store, name, made)
+
+
+def _refuse_another(found: Mapping[str, Any], wanted: Mapping[str, Any], where: str) -> None:
     if found.get("fingerprint") == wanted["fingerprint"]:
         return
     names = {"items_digest": "the prompts", "stages": "the stages, their settings or their weights"}
-    changed = [names.get(key, key) for key in wanted if key != "fingerprint" and found.get(key) != wanted[key]]
+    form = ("fingerprint", "plan_sha256")
+    changed = [names.get(key, key) for key in wanted if key not in form and found.get(key) != wanted[key]]
     raise AnotherPlanError(
         f"{where} was made by another plan; what differs: {', '.join(changed) or 'its form'}. "
         "Give the command that made it, or another --out."

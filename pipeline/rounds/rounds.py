@@ -1,13 +1,11 @@
 """The rounds of a run: which there are, which is next, and how one is opened again."""
 
-import json
 from collections.abc import Iterator
 
 from pipeline.pack import Pack
+from pipeline.rounds.control_files import card, read_receipt
 from pipeline.rounds.round import Round
 from pipeline.storage.store import Store
-from schemas.errors import HazmatError
-from schemas.manifest import Receipt
 
 
 def rounds_with(store: Store, kind: str) -> list[str]:
@@ -28,20 +26,10 @@ def further_round(store: Store, suffix: str) -> str:
     return f"rounds/{max(numbers, default=-1) + 1:03d}{suffix}"
 
 
-def card(store: Store, folder: str) -> dict[str, object]:
-    """A round's `round.json`. Raises HazmatError if it is not there or no JSON."""
-    data = store.read(f"{folder}/round.json")
-    try:
-        found: dict[str, object] = json.loads(data or b"")
-    except ValueError as error:
-        raise HazmatError(f"{store.url}/{folder}/round.json is missing or torn: {error}") from error
-    return found
-
-
 def reopen_round(store: Store, folder: str, pack: Pack) -> Round:
     """A round as it was planned, without planning it again."""
     known = card(store, folder)
-    return Round(store, folder, str(known["fingerprint"]), int(str(known["units"])), int(str(known["items"])), pack)
+    return Round(store, folder, known["fingerprint"], known["units"], known["items"], pack)
 
 
 def planned_and_committed(store: Store) -> tuple[list[str], list[str]]:
@@ -54,7 +42,7 @@ def planned_and_committed(store: Store) -> tuple[list[str], list[str]]:
 def committed_files(store: Store, folder: str, start: str, end: str) -> Iterator[str]:
     """Names within the run of the files of a round's committed units that start and end so, by unit; others do not count."""
     for name in store.names(f"{folder}/receipts"):
-        receipt = Receipt.from_json(store.read(name) or b"{}")
+        receipt = read_receipt(store, name)
         yield from (f"{folder}/{e.name}" for e in receipt.files if e.name.startswith(start) and e.name.endswith(end))
 
 

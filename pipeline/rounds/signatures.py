@@ -8,9 +8,11 @@ import pyarrow.parquet as pq
 
 from pipeline.pack import Pack, parquet_bytes
 from pipeline.plan import Plan
+from pipeline.rounds.control_files import card
 from pipeline.rounds.items import PlannedItems
+from pipeline.rounds.plan_file import check_plan
 from pipeline.rounds.round import Round, pending
-from pipeline.rounds.rounds import all_rounds, card, committed_files, reopen_round
+from pipeline.rounds.rounds import all_rounds, committed_files, reopen_round
 from pipeline.stage import Stage
 from pipeline.storage.store import Store
 from schemas.sample import Sample
@@ -56,5 +58,6 @@ def signed_keys(store: Store, rounds: Sequence[Round]) -> frozenset[str]:
 def resumed(round_: Round, stages: Sequence[Stage]) -> Plan:
     """The plan of a round that is already on disk."""
     known = card(round_.store, round_.folder)
+    check_plan(round_.store, round_.folder, known)
     items = PlannedItems(round_.store, round_.folder)
-    return Plan(tuple(stages), items, int(str(known["unit_size"])), int(str(known["seed"])), pack=round_.pack)
+    return Plan(tuple(stages), items, known["unit_size"], known["seed"], pack=round_.pack)

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
@@ -31,8 +32,13 @@ class LocalStore(Store):
     def path(self, name: str) -> Path:
         """The file of `name`. Raises StoreError if it would lie outside the root."""
         path = self.root / name
-        if ".." in Path(name).parts or Path(name).is_absolute():
+        if ".." in Path(name).parts or Path(name).is_absolute() or "\0" in name:
             raise StoreError(f"{name!r} points outside of {self.root}")
+        real, root = os.path.realpath(path), _real(self.root)
+        if real != root and not real.startswith(root.rstrip(os.sep) + os.sep):
+            raise StoreError(
+                f"{path} is a link to {real}, out of the run; put the file itself there, or delete the link"
+            )
         return path
 
     def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
@@ -127,6 +133,14 @@ class LocalStore(Store):
         with suppress(FileNotFoundError):
             self.path(name).unlink()
 
+    def links(self) -> Iterator[str]:
+        """Symbolic links; no command makes any."""
+        for folder, folders, files in os.walk(self.root):
+            for name in sorted([*folders, *files]):
+                path = Path(folder) / name
+                if path.is_symlink():
+                    yield path.relative_to(self.root).as_posix()
+
     def _temporary(self, path: Path, source: BinaryIO, durable: bool) -> Path:
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if self.private else 0o777)
@@ -143,6 +157,11 @@ class LocalStore(Store):
             Path(name).unlink(missing_ok=True)
             raise
         return Path(name)
+
+
+@lru_cache
+def _real(root: Path) -> str:
+    return os.path.realpath(root)
 
 
 def _umask() -> int:

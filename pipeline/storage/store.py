@@ -5,12 +5,14 @@ Every write is whole or absent: a temporary name and an atomic rename on disk, a
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
 from schemas.errors import HazmatError
 
 OBJECT_SCHEMES = ("s3://", "gs://", "az://")
+PIECE = 1 << 22  # bytes hashed at a time
 
 
 Extent = tuple[str, int, int]
@@ -64,6 +66,20 @@ class Store(ABC):
     @abstractmethod
     def names(self, prefix: str) -> Iterator[str]:
         """All names that begin with the folder `prefix`, sorted."""
+
+    def digest(self, name: str) -> str | None:
+        """sha256 of the bytes under `name`, read in pieces, or None where nothing is."""
+        if self.size(name) is None:
+            return None
+        hasher = sha256()
+        with self.open(name) as file:
+            while piece := file.read(PIECE):
+                hasher.update(piece)
+        return hasher.hexdigest()
+
+    def links(self) -> Iterator[str]:
+        """Names that are links to somewhere else; an object store has none."""
+        return iter(())
 
     @abstractmethod
     def delete(self, name: str) -> None:

@@ -1,6 +1,7 @@
 """Labels derived from all votes of a run."""
 
 from pipeline.pack import parquet_bytes
+from pipeline.rounds.ledger import recorded
 from pipeline.storage.store import Store
 from pipeline.votes.agreement import agreement_table
 from pipeline.votes.labels import Policy, labels_of
@@ -16,10 +17,11 @@ def aggregate(store: Store, method: str) -> dict[str, object]:
         raise InputError(f"{store.url} holds no votes; run jobs/label.py {store.url} --labellers A,B first")
     policy = Policy(UNSAFEBENCH.name, UNSAFEBENCH.version, UNSAFEBENCH.ids)
     labels = labels_of(votes, method, policy, digest)
-    store.write("labels.parquet", parquet_bytes(labels))
     agreement = agreement_table(votes, sources_of(store), policy.categories)
-    if agreement.num_rows:
-        store.write("agreement.parquet", parquet_bytes(agreement))
+    with recorded(store, "labels.parquet", "agreement.parquet", by="jobs/label.py RUN --aggregate METHOD"):
+        store.write("labels.parquet", parquet_bytes(labels))
+        if agreement.num_rows:
+            store.write("agreement.parquet", parquet_bytes(agreement))
     counts = labels.group_by(["scope", "label"]).aggregate([([], "count_all")]).to_pylist()
     return {
         "labels": f"{store.url}/labels.parquet",

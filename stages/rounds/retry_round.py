@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import pyarrow.parquet as pq
 
 from pipeline.plan import Plan
-from pipeline.rounds.rounds import committed_files
+from pipeline.rounds.ledger import forgotten
+from pipeline.rounds.rounds import all_rounds, committed_files
 from pipeline.storage.store import Store
 from schemas.sample import Sample
 from stages.rounds.only import Only
@@ -20,6 +21,18 @@ class Chosen:
 
     def __iter__(self) -> Iterator[Sample]:
         return iter(self.items)
+
+
+def undo_empty_retries(store: Store) -> list[str]:
+    """Delete the rounds of retries of which no unit was committed, so that nothing is lost; returns their folders."""
+    empty = []
+    for folder in all_rounds(store):
+        if "-retry-" in folder and not any(True for _ in store.names(f"{folder}/receipts")):
+            with forgotten(store, folder):
+                for name in list(store.names(folder)):
+                    store.delete(name)
+            empty.append(folder)
+    return empty
 
 
 def retry_plans(store: Store, folder: str, plan: Plan) -> Iterator[tuple[str, Plan]]:

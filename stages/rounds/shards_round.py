@@ -3,13 +3,16 @@
 from typing import Any
 
 from pipeline.catalogue.duck import scratch_database
+from pipeline.catalogue.gather import GROUPS, KEEP
 from pipeline.catalogue.views import refresh
 from pipeline.dataset.shards import (
     FOLDER,
+    MANIFEST,
     KeptItems,
     PackShard,
     ShardPlan,
     adopt_unchanged,
+    beside_shards,
     keep_digest,
     remove_stale,
     slots_of,
@@ -19,8 +22,10 @@ from pipeline.engines.engine import EngineOptions
 from pipeline.plan import Plan
 from pipeline.recipe import SIGNATURES_A_UNIT, ShardRecipe
 from pipeline.rounds.items import CommittedItems, MissingSignatures
+from pipeline.rounds.ledger import recorded
 from pipeline.rounds.round import open_round
 from pipeline.rounds.rounds import further_round, rounds_with
+from pipeline.rounds.seal import NAME as SEAL
 from pipeline.rounds.signatures import SUFFIX, PackSignatures, resumed, signature_rounds, signed_keys, unfinished
 from pipeline.selection.keep import make_keep_list
 from pipeline.storage.store import Store
@@ -31,7 +36,7 @@ from stages.image_io.fetch_bytes import FetchBytes
 def make_shards(store: Store, config: RunConfig, recipe: ShardRecipe, means: EngineOptions) -> dict[str, Any]:
     """Bring the run's shards up to date; returns the manifest."""
     compute_signatures(store, recipe, means)
-    with scratch_database() as con:
+    with recorded(store, GROUPS, KEEP, by="jobs/shards.py"), scratch_database() as con:
         figures = make_keep_list(con, store, recipe.rules)
     return write_shards(store, config, recipe, means, figures)
 
@@ -44,12 +49,15 @@ def write_shards(
     pack = PackShard(slots, keep_digest(store), store.url)
     plan = ShardPlan((FetchBytes(url=store.url),), KeptItems(store), recipe.rules.per_shard, config.seed, pack=pack)
     # Shards are derived: another plan takes the place of the last one, and keeps what it leaves as it is.
-    store.delete(f"{FOLDER}/round.json")
-    round_ = open_round(store, FOLDER, plan)
-    adopt_unchanged(store, round_)
-    means.carry_out(plan, round_, "writing shards")
-    remove_stale(store, slots)
-    manifest = write_manifest(store, round_, figures)
+    with recorded(store, MANIFEST, f"{FOLDER}/{SEAL}", by="jobs/shards.py") as written:
+        store.delete(f"{FOLDER}/{SEAL}")
+        store.delete(f"{FOLDER}/round.json")
+        round_ = open_round(store, FOLDER, plan)
+        adopt_unchanged(store, round_)
+        means.carry_out(plan, round_, "writing shards")
+        remove_stale(store, slots)
+        manifest = write_manifest(store, round_, figures)
+        written += beside_shards(store, manifest)
     refresh(store)
     return manifest
 

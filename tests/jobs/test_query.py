@@ -22,7 +22,7 @@ from pipeline.catalogue.question import asked, confined
 from pipeline.catalogue.views import VIEWS, open_views, refresh
 from pipeline.engines.engine import EngineOptions
 from pipeline.pack import parquet_bytes
-from pipeline.rounds.existing_run import existing_run
+from pipeline.rounds.existing_run import existing_run, write_facts
 from pipeline.storage.local_store import LocalStore
 from schemas.errors import InputError
 from stages.rounds.shards_round import make_shards
@@ -44,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         call(patch, generate, "--out", str(folder), "--recipe", "render", "--count", "40", "--engine", "local")
     store, config = existing_run(str(folder))
     plant(str(folder), [variant(pair(number)) for number in range(2)], folder.parent / "files")
-    store.write("run.json", config.to_json({}))
+    write_facts(store, config, {})
     make_shards(store, config, recipe_of(config, store.url), EngineOptions())
     return folder
 

@@ -1,8 +1,8 @@
 """`verify` sees what was changed behind the run's back."""
 
 import io
-import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from pipeline.dataset.leaks import check_splits
 from pipeline.dataset.verify import verify_run
 from pipeline.selection.edges import GroupRules
 from pipeline.storage.local_store import LocalStore
+from schemas.manifest import Receipt
 from tests.support.planted import pair, picture, plant, shards, variant
 
 
@@ -64,8 +65,8 @@ def test_a_missing_file_a_missing_receipt_and_a_foreign_receipt_are_found(store:
     (store.root / "shards/val/000000.tar").unlink()
     (store.root / "rounds/000-planted/receipts/unit-000001.json").unlink()
     name = "rounds/000-planted/receipts/unit-000000.json"
-    receipt = json.loads(store.read(name) or b"")
-    store.write(name, json.dumps(receipt | {"fingerprint": "other"}).encode())
+    receipt = Receipt.from_json(store.read(name))
+    store.write(name, replace(receipt, fingerprint="other").to_json())
     problems = "\n".join(audit(store).problems)
     assert "shards/val/000000.tar: the receipt names it" in problems
     assert "3 of 4 units" in problems

@@ -12,6 +12,7 @@ from jobs.recipes.named import RECIPES
 from jobs.recipes.prompts import roots
 from jobs.recipes.sharding import pictogram
 from pipeline.engines.engine import EngineOptions, run_units
+from pipeline.rounds.existing_run import write_facts
 from pipeline.rounds.round import open_round, pending
 from pipeline.storage.open_store import open_store
 from pipeline.storage.store import Store
@@ -28,7 +29,7 @@ def labelled_run(count: int = 160) -> Store:
     store = open_store(folder)
     plan = RECIPES["render"](config, roots(config))
     round_ = open_round(store, "rounds/000-generate", plan)
-    store.write("run.json", config.to_json({}))
+    write_facts(store, config, {})
     list(run_units("local", None, plan, round_, pending(round_)))
     label(store, "scene_truth,prompt_truth", "local")
     aggregate(store, "majority")

@@ -27,7 +27,7 @@ class Paint(Stage):
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             for sample in batch:
                 time.sleep(self.delay)
-                rng = np.random.default_rng(seed_of(sample.key, f"paint {sample.slot}"))
+                rng = np.random.default_rng(seed_of(sample.key, f"paint {sample.batch_row}"))
                 yield sample.with_(pixels=rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
 
         return step

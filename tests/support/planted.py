@@ -14,7 +14,7 @@ from jobs.recipes.sharding import pictogram
 from pipeline.engines.engine import EngineOptions, run_units
 from pipeline.plan import Plan
 from pipeline.recipe import ShardRecipe
-from pipeline.rounds.existing_run import existing_run
+from pipeline.rounds.existing_run import existing_run, write_facts
 from pipeline.rounds.items import CommittedItems
 from pipeline.rounds.round import open_round, pending
 from pipeline.rounds.rounds import further_round
@@ -104,7 +104,7 @@ def plant(url: str, pairs: Sequence[Pair], files: Path, unit_size: int = 16, eng
     for one in pairs:
         (files / f"{one.sample.key}.{one.format}").write_bytes(encode(one.pixels, one.format))
     store = open_store(url)
-    store.write("run.json", RunConfig(out=url, recipe="render").to_json({}))
+    write_facts(store, RunConfig(out=url, recipe="render"), {})
     plan = Plan((Planted(folder=str(files)),), [one.sample for one in pairs], unit_size, seed=0)
     round_ = open_round(store, further_round(store, "-planted"), plan)
     for _ in run_units(engine, 1, plan, round_, pending(round_)):

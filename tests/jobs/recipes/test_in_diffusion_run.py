@@ -33,6 +33,7 @@ from pipeline.catalogue.duck import scratch_database
 from pipeline.catalogue.views import open_views, refresh
 from pipeline.engines.engine import EngineOptions, run_units
 from pipeline.rounds.captures import CaptureReader
+from pipeline.rounds.existing_run import write_facts
 from pipeline.rounds.round import open_round, pending
 from pipeline.storage.open_store import open_store
 from pipeline.storage.store import Store
@@ -58,7 +59,7 @@ def kept_run() -> Store:
     store = open_store(folder)
     plan = RECIPES["in_diffusion"](config, roots(config))
     round_ = open_round(store, "rounds/000-generate", plan)
-    store.write("run.json", config.to_json({}))
+    write_facts(store, config, {})
     list(run_units("local", None, plan, round_, pending(round_)))
     label(store, "tagger_truth,prompt_truth", "local")
     aggregate(store, "majority")

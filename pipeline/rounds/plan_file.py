@@ -1,0 +1,98 @@
+"""`plan.parquet`: the items of a round, a row group a unit. It belongs to its round by digest."""
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b, file_digest
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.pack import write_table
+from pipeline.plan import Plan
+from pipeline.storage.store import Store
+from schemas.control_file import ControlFileError
+from schemas.sample import SAMPLE_SCHEMA, to_table
+
+REVOKED = "revoked.parquet"
+"""The ledger of keys that were taken out of the run: no plan may bring their prompts back."""
+
+
+class TornPlanError(ControlFileError):
+    """The plan cannot be read at all."""
+
+
+def write_plan(plan: Plan, path: Path) -> tuple[int, int, str]:
+    """Stream the items to `path`. Returns items, units and the digest of all item columns."""
+    hasher = blake2b(digest_size=16)
+    items = units = 0
+    with pq.ParquetWriter(path, SAMPLE_SCHEMA, compression="zstd", compression_level=3) as writer:
+        for unit in plan.units():
+            table = to_table(unit)
+            writer.write_table(table, row_group_size=len(unit))
+            hasher.update(_ipc_bytes(table))
+            items, units = items + len(unit), units + 1
+    return items, units, hasher.hexdigest()
+
+
+def plan_digest(path: Path) -> str:
+    """sha256 of the file's bytes."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def put_back(store: Store, name: str, made: Path) -> None:
+    """Write a plan that was lost under its name, without what was revoked since."""
+    if store.size(REVOKED) is None:
+        store.write_file(name, made)
+        return
+    with store.open(REVOKED) as file:
+        revoked = pq.read_table(file, columns=["key"])["key"].combine_chunks()
+    plan = pq.ParquetFile(made)
+    parts = (plan.read_row_group(unit) for unit in range(plan.num_row_groups))
+    left = (part.filter(pc.invert(pc.is_in(part["key"], value_set=revoked))) for part in parts)
+    write_table(store, name, SAMPLE_SCHEMA, left)
+
+
+def check_plan(store: Store, folder: str, card: Mapping[str, Any]) -> None:
+    """Whether the round's plan is the one that its `round.json` names: by its bytes, or else by its items.
+
+    Raises TornPlanError if it cannot be read, ControlFileError if it is of other items.
+    """
+    name = f"{folder}/plan.parquet"
+    where = f"{store.url}/{name}"
+    bytes_ = store.digest(name)
+    if bytes_ is None:
+        raise TornPlanError(f"{where} is not there; {_mend(where)}")
+    if bytes_ == card.get("plan_sha256"):
+        return
+    try:
+        with store.open(name) as file:
+            plan = pq.ParquetFile(file)
+            found = _items_digest(plan.read_row_group(unit) for unit in range(plan.num_row_groups))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise TornPlanError(f"{where} is torn ({str(error).splitlines()[0][:120]}); {_mend(where)}") from error
+    if found != card.get("items_digest"):
+        raise ControlFileError(
+            f"{where} is damaged, or the plan of another round: its items are others; {_mend(where)}"
+        )
+
+
+def _mend(where: str) -> str:
+    return f"delete {where}, if it is there, and the command that made this round, given again, writes it anew"
+
+
+def _items_digest(tables: Iterable[pa.Table]) -> str:
+    hasher = blake2b(digest_size=16)
+    for table in tables:
+        hasher.update(_ipc_bytes(table))
+    return hasher.hexdigest()
+
+
+def _ipc_bytes(table: pa.Table) -> pa.Buffer:
+    """The table's columns in Arrow's own stable form, to be hashed (Parquet's would carry the writer's version)."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table.combine_chunks())
+    return sink.getvalue()
