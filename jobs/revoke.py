@@ -16,8 +16,9 @@ from jobs.command import DONE, resolve_out, run_command
 from jobs.recipes.sharding import recipe_of
 from pipeline.catalogue.gather import REVOKED
 from pipeline.catalogue.views import refresh
+from pipeline.dataset.manifest import read_manifest
 from pipeline.dataset.revocation import enter, may_change, remove, with_descendants
-from pipeline.dataset.shards import MANIFEST, read_manifest
+from pipeline.dataset.shards import MANIFEST
 from pipeline.engines.engine import EngineOptions
 from pipeline.rounds.existing_run import existing_run
 from pipeline.rounds.ledger import recorded, root_digest

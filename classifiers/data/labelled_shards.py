@@ -11,7 +11,7 @@ from typing import Any
 
 import webdataset
 
-from pipeline.dataset.shards import read_manifest
+from pipeline.dataset.manifest import read_manifest
 from pipeline.storage.image_codec import SETTINGS, decode
 from pipeline.storage.store import Store
 from schemas.control_file import ControlFileError

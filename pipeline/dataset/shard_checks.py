@@ -4,8 +4,9 @@ import pyarrow.parquet as pq
 
 from pipeline.catalogue.gather import GROUPS, KEEP
 from pipeline.dataset.audit import Audit
+from pipeline.dataset.manifest import read_manifest, shards_digest
 from pipeline.dataset.shards import FOLDER as SHARDS
-from pipeline.dataset.shards import MANIFEST, keep_digest, keep_rows, read_manifest, shards_digest, slots_of
+from pipeline.dataset.shards import MANIFEST, keep_digest, keep_rows, slots_of
 from pipeline.rounds.control_files import card, read_receipt
 from pipeline.rounds.ledger import Ledger
 from schemas.manifest import Receipt

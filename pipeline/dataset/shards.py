@@ -5,7 +5,7 @@ number), the layout that img2dataset made the habit; open_clip reads picture and
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, ClassVar
@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline.catalogue.duck import parquet, quoted, reach, scratch_database
 from pipeline.catalogue.gather import KEEP, committed
-from pipeline.dataset.indexes import write_indexes
-from pipeline.pack import BLOCK, Members, Pack, digest, pack_tar, parquet_bytes
+from pipeline.pack import BLOCK, Members, Pack, pack_tar, parquet_bytes
 from pipeline.plan import Plan
 from pipeline.rounds.control_files import read_receipt
 from pipeline.rounds.round import Round
@@ -24,7 +23,7 @@ from pipeline.selection.keep import SPLIT_ORDER
 from pipeline.storage.open_store import open_store
 from pipeline.storage.store import Store
 from schemas.catalogue import CLASSES, KEEP_SCHEMA, UNLABELLED
-from schemas.control_file import ControlFileError, Kinds, check_fields, control_json, damaged, inside, read_control
+from schemas.control_file import ControlFileError
 from schemas.manifest import Receipt
 from schemas.sample import LOCATION, SAMPLE_SCHEMA, STORED, Sample, from_table, to_row, to_table
 
@@ -35,16 +34,6 @@ LABEL_FACTS = tuple(name for name in FACTS if name.endswith(("_label", "_categor
 IN_JSON = ("key", "root", "clean", "prompt", "generation_prompt", "source")
 PROVENANCE = tuple(name for name in STORED if name not in (*IN_JSON, *LOCATION))
 SHARD_SCHEMA = pa.schema([*SAMPLE_SCHEMA, *(KEEP_SCHEMA.field(name) for name in FACTS)])
-_MANIFEST: Kinds = {
-    "fingerprint": str,
-    "digest": str,
-    "samples": int,
-    "keep": str,
-    "made_from": dict,
-    "shards": list,
-}
-_SHARD: Kinds = {"split": str, "shard": int, "samples": int, "files": list}
-_FILE: Kinds = {"name": str, "size": int, "sha256": str}
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
@@ -212,53 +201,6 @@ def _same_shard(store: Store, receipt: Receipt, now: Round, unit: int) -> bool:
 def _of_this_layout(header: bytes) -> bool:
     """Whether a tar begins as those of today do: `KEY.cls` is the first of a sample's members."""
     return header[:100].rstrip(b"\0").endswith(b".cls")
-
-
-def write_manifest(store: Store, round_: Round, figures: dict[str, Any]) -> dict[str, Any]:
-    """`shards/manifest.json`, written last: every shard with counts, sizes and sha256, and how the keep-list came about."""
-    assert isinstance(round_.pack, PackShard)
-    shards: list[dict[str, Any]] = []
-    for slot, receipt in zip(round_.pack.slots, round_.receipts(), strict=True):
-        files = [{"name": e.name, "size": e.size, "sha256": e.sha256} for e in receipt.files if slot.name in e.name]
-        shards.append({"split": slot.split, "shard": slot.shard, "samples": receipt.samples, "files": files})
-    manifest = {
-        "fingerprint": round_.fingerprint,
-        "digest": shards_digest(shards),
-        "samples": sum(shard["samples"] for shard in shards),
-        "keep": round_.pack.keep,
-        "made_from": figures,
-        "shards": shards,
-        "indexes": write_indexes(store, FOLDER, shards),
-    }
-    store.write(MANIFEST, control_json(manifest))
-    return manifest
-
-
-def read_manifest(store: Store) -> dict[str, Any]:
-    """`shards/manifest.json`. Raises ControlFileError if it is missing, damaged or changed by hand."""
-    name, mend = f"{store.url}/{MANIFEST}", f"run jobs/shards.py {store.url}"
-    manifest = read_control(store.read(MANIFEST), name, mend, _MANIFEST)
-    for shard in manifest["shards"]:
-        check_fields(shard, _SHARD, name, mend)
-        for entry in shard["files"]:
-            check_fields(entry, _FILE, name, mend)
-            if not inside(entry["name"]):
-                raise damaged(name, f"names a file outside of the shards, {entry['name'][:80]!r}", mend)
-    return manifest
-
-
-def shards_digest(shards: Iterable[Mapping[str, Any]]) -> str:
-    """One hash over the names and contents of all shards of a manifest."""
-    lines = sorted(f"{entry['name']} {entry['sha256']}" for shard in shards for entry in shard["files"])
-    return digest("\n".join(lines).encode())
-
-
-def beside_shards(store: Store, manifest: Mapping[str, Any]) -> list[str]:
-    """Files of the folder that neither a receipt nor the round's seal owns: the manifest, and what helps readers."""
-    theirs = {f"{FOLDER}/{entry['name']}" for shard in manifest["shards"] for entry in shard["files"]}
-    theirs |= {f"{FOLDER}/{name}" for name in ("round.json", "plan.parquet", "seal.json")}
-    by_unit = tuple(f"{FOLDER}/{folder}/" for folder in ("receipts", "quarantine", "attempts"))
-    return [name for name in store.names(FOLDER) if name not in theirs and not name.startswith(by_unit)]
 
 
 def remove_stale(store: Store, slots: Iterable[Slot]) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 from pipeline.catalogue.duck import scratch_database
 from pipeline.catalogue.gather import GROUPS, KEEP
 from pipeline.catalogue.views import refresh
+from pipeline.dataset.manifest import beside_shards, write_manifest
 from pipeline.dataset.shards import (
     FOLDER,
     MANIFEST,
@@ -12,11 +13,9 @@ from pipeline.dataset.shards import (
     PackShard,
     ShardPlan,
     adopt_unchanged,
-    beside_shards,
     keep_digest,
     remove_stale,
     slots_of,
-    write_manifest,
 )
 from pipeline.engines.engine import EngineOptions
 from pipeline.plan import Plan
