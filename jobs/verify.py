@@ -3,6 +3,9 @@
 
     jobs/verify.py runs/mine
     jobs/verify.py s3://bucket/runs/mine --json
+    jobs/verify.py runs/mine --expect ROOT          nothing at all changed since a command printed that root digest
+    jobs/verify.py runs/mine --deep                 labels, catalogue and figures are made again, and compared
+    jobs/verify.py runs/mine --repair               labels, catalogue, seals and ledger are made again where they are damaged
 
 The digest is of the data: the same wherever and however often the run was made (one hardware and software; DESIGN 3.3). The root
 is of every byte of this very run, times and models included: kept elsewhere, `--expect ROOT` proves later that nothing changed.
@@ -14,11 +17,14 @@ import argparse
 import json
 import time
 
+from classifiers.evaluation.summary_checks import check_summaries
 from jobs.command import DONE, FAILED, resolve_out, run_command
 from jobs.recipes.sharding import recipe_of
 from pipeline.dataset.audit import Audit
+from pipeline.dataset.derived_checks import check_derived
+from pipeline.dataset.repair import repair
 from pipeline.dataset.verify import check_expected, verify_run
-from pipeline.rounds.existing_run import existing_run
+from pipeline.rounds.existing_run import existing_run, open_run
 
 
 def main() -> int:
@@ -29,10 +35,18 @@ def main() -> int:
         "--expect", metavar="DIGEST", help="the root digest that the run had; anything else is a problem"
     )
     parser.add_argument("--json", action="store_true", help="print one summary object as the last line")
+    parser.add_argument("--deep", action="store_true", help="make what is derived again too, and compare")
+    parser.add_argument("--repair", action="store_true", help="first make again what can be made of what is there")
     given = parser.parse_args()
     started = time.monotonic()
     store, config = existing_run(resolve_out(given.run))
+    if given.repair:
+        for line in repair(open_run(store.url)):
+            print(f"made again: {line}")
     audit = verify_run(store, recipe_of(config, store.url).rules.groups)
+    if given.deep:
+        check_derived(audit)
+        check_summaries(audit)
     if given.expect is not None:
         check_expected(audit, given.expect)
     return report(audit, time.monotonic() - started, given.json)

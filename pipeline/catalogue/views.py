@@ -80,7 +80,7 @@ def catalog_sql() -> str:
 
 def refresh(store: Store) -> bool:
     """Bring the catalogue up to date; whether there was anything to do."""
-    state = _state(store)
+    state = state_of(store)
     if store.read(STATE) == state:
         return False
     with recorded(store, f"{FOLDER}/", "catalog.sql", by="jobs/query.py"):
@@ -91,11 +91,11 @@ def refresh(store: Store) -> bool:
 def _write(store: Store, state: bytes) -> None:
     with scratch_database() as con:
         reach(con, store)
-        for name, sql, order in _sources(store):
+        for name, sql, order in sources(store):
             relation = con.sql(f"SELECT * FROM ({sql}) ORDER BY {order}")
             reader = relation.to_arrow_reader(122_880)  # DuckDB's own row-group size
             write_table(store, f"{FOLDER}/{name}.parquet", reader.schema, (pa.Table.from_batches([b]) for b in reader))
-    _write_receipts(store)
+    write_table(store, f"{FOLDER}/receipts.parquet", RECEIPTS_SCHEMA, iter([receipts_table(store)]))
     store.write("catalog.sql", catalog_sql().encode())
     store.write(STATE, state)
 
@@ -109,7 +109,7 @@ def open_views(con: Connection, store: Store) -> None:
             con.execute(statement)
 
 
-def _state(store: Store) -> bytes:
+def state_of(store: Store) -> bytes:
     """What the catalogue depends on: which units are committed, and the derived files' sizes."""
     receipts = [name for name in store.names("rounds") if "/receipts/" in name]
     receipts += [name for name in store.names("shards") if "/receipts/" in name]
@@ -124,7 +124,7 @@ def _results(store: Store) -> list[str]:
     return [name for name in store.names("results") if name.endswith(".parquet")]
 
 
-def _sources(store: Store) -> list[tuple[str, str, str]]:
+def sources(store: Store) -> list[tuple[str, str, str]]:
     """Each view but receipts as (name, SQL, order)."""
     raw = parquet(store, committed(store, "raw"), SAMPLE_SCHEMA)
     signatures = parquet(store, committed(store, "signatures"), SIGNATURE_SCHEMA)
@@ -183,12 +183,11 @@ class _Unit:
         return [shared | {name: getattr(count, name) for name in fields} for count in self.receipt.stages]
 
 
-def _write_receipts(store: Store) -> None:
+def receipts_table(store: Store) -> pa.Table:
     """The receipts, a row a stage of a unit."""
     rows: list[dict[str, object]] = []
     for folder in [*all_rounds(store), "shards"]:
         for name in store.names(f"{folder}/receipts"):
             receipt = read_receipt(store, name)
             rows += _Unit(folder.removeprefix("rounds/"), receipt).rows()
-    table = pa.Table.from_pylist(rows, schema=RECEIPTS_SCHEMA)
-    write_table(store, f"{FOLDER}/receipts.parquet", RECEIPTS_SCHEMA, iter([table]))
+    return pa.Table.from_pylist(rows, schema=RECEIPTS_SCHEMA)

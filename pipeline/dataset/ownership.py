@@ -1,8 +1,9 @@
 """Is every file of a run what its owner says? The ledger owns the seals, a seal its round's card and receipts, a card its plan."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from pipeline.dataset.audit import READERS, Audit, Expected
 from pipeline.dataset.shards import FOLDER as SHARDS
@@ -15,6 +16,7 @@ from pipeline.rounds.seal import NAME as SEAL
 from pipeline.storage.store import Store
 from schemas.errors import HazmatError
 
+Found = TypeVar("Found")
 SHOWN = 5  # names of files without an owner
 PASSING = ("attempts/",)  # notes of batches in work, within a round
 
@@ -82,30 +84,38 @@ def check_round_files(audit: Audit, owners: Owners, folder: str) -> Expected:
     """The round's card, plan and seal; and what its receipts have to be."""
     store, by = audit.store, owners.ledger.writer(f"{folder}/{SEAL}")
     audit.owned |= {f"{folder}/{name}" for name in (*ALONE, SEAL, "plan.parquet")}
-    receipts = sum(1 for _ in store.names(f"{folder}/receipts"))
-    fingerprint, seal = None, None
-    try:
-        seal = read_seal(store, folder)
-        known = card(store, folder)
-        fingerprint = known["fingerprint"]
-        if "plan_sha256" in known or store.size(REVOKED) is None:
-            check_plan(store, folder, known)
-        if owners.layout is False and "plan_sha256" in known:
-            audit.problems.append(
-                f"{LEDGER} is gone: {folder} was made with one; jobs/verify.py RUN --repair makes another"
-            )
-        _count(audit, folder, receipts, known["units"], seal is not None and by is None)
-    except HazmatError as error:
-        audit.problems.append(str(error))
+    seal, known = _read(audit, lambda: read_seal(store, folder)), _read(audit, lambda: card(store, folder))
+    if known is not None:
+        _check_plan(audit, owners, folder, known)
+        _count(audit, folder, known["units"], seal is not None and by is None)
+    fingerprint = known["fingerprint"] if known is not None else None
     if by is not None:
         return Expected(fingerprint if folder != SHARDS else None, None)
-    if seal is None and owners.ledger.files and receipts:
+    if seal is None and owners.ledger.files and any(True for _ in store.names(f"{folder}/receipts")):
         audit.notes.append(f"{folder} has no seal: it is of an older layout; jobs/verify.py RUN --repair gives it one")
     _check_sealed(audit, folder, seal or {})
     return Expected(fingerprint, seal)
 
 
-def _count(audit: Audit, folder: str, receipts: int, units: int, sealed: bool) -> None:
+def _read(audit: Audit, read: Callable[[], Found]) -> Found | None:
+    try:
+        return read()
+    except HazmatError as error:
+        audit.problems.append(str(error))
+        return None
+
+
+def _check_plan(audit: Audit, owners: Owners, folder: str, known: Mapping[str, Any]) -> None:
+    """The plan is the card's. A card that names its digest was made with a ledger."""
+    gone = f"{LEDGER} is gone, and this run was made with one; jobs/verify.py RUN --repair makes another"
+    if not owners.layout and "plan_sha256" in known and gone not in audit.problems:
+        audit.problems.append(gone)
+    if "plan_sha256" in known or audit.store.size(REVOKED) is None:
+        _read(audit, lambda: check_plan(audit.store, folder, known))
+
+
+def _count(audit: Audit, folder: str, units: int, sealed: bool) -> None:
+    receipts = sum(1 for _ in audit.store.names(f"{folder}/receipts"))
     if receipts == units:
         return
     said = f"{folder}: {receipts} of {units} units are committed"
@@ -143,13 +153,12 @@ def check_unowned(audit: Audit, owners: Owners) -> None:
 
 
 def _unowned(audit: Audit, ledger: Ledger) -> Iterator[str]:
-    for name in audit.store.names(""):
-        inner = name.split("/", 2)[-1] if name.startswith("rounds/") else name.removeprefix(f"{SHARDS}/")
-        if name not in audit.owned and not inner.startswith(PASSING) and not _in_work(name, ledger):
-            yield name
+    return (name for name in audit.store.names("") if name not in audit.owned and not is_in_work(name, ledger))
 
 
-def _in_work(name: str, ledger: Ledger) -> bool:
-    """Whether a command that did not end was writing it: itself, or its round."""
+def is_in_work(name: str, ledger: Ledger) -> bool:
+    """Whether it is a note of a batch in work, or a command that did not end was writing it or its round."""
+    inner = name.split("/", 2)[-1] if name.startswith("rounds/") else name.removeprefix(f"{SHARDS}/")
     round_ = SHARDS if name.startswith(f"{SHARDS}/") else "/".join(name.split("/")[:2])
-    return ledger.writer(name) is not None or ledger.writer(f"{round_}/{SEAL}") is not None
+    writing = ledger.writer(name) or ledger.writer(f"{round_}/{SEAL}")
+    return inner.startswith(PASSING) or writing is not None

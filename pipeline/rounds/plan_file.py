@@ -1,6 +1,6 @@
 """`plan.parquet`: the items of a round, a row group a unit. It belongs to its round by digest."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
@@ -55,25 +55,26 @@ def put_back(store: Store, name: str, made: Path) -> None:
     write_table(store, name, SAMPLE_SCHEMA, left)
 
 
-def check_plan(store: Store, folder: str, card: Mapping[str, Any]) -> None:
-    """Whether the round's plan is the one that its `round.json` names: by its bytes, or else by its items.
+def check_plan(store: Store, folder: str, card: Mapping[str, Any], made: Path | None = None) -> None:
+    """Whether the round's plan is the one that its `round.json` names.
 
+    A card of before names no digest: then by how many items and units it holds, and by their keys, where the plan was `made` again.
     Raises TornPlanError if it cannot be read, ControlFileError if it is of other items.
     """
-    name = f"{folder}/plan.parquet"
-    where = f"{store.url}/{name}"
-    bytes_ = store.digest(name)
-    if bytes_ is None:
+    where = f"{store.url}/{folder}/plan.parquet"
+    found = store.digest(f"{folder}/plan.parquet")
+    if found is None:
         raise TornPlanError(f"{where} is not there; {_mend(where)}")
-    if bytes_ == card.get("plan_sha256"):
+    if found == card.get("plan_sha256"):
         return
     try:
-        with store.open(name) as file:
+        with store.open(f"{folder}/plan.parquet") as file:
             plan = pq.ParquetFile(file)
-            found = _items_digest(plan.read_row_group(unit) for unit in range(plan.num_row_groups))
+            keys = plan.read(columns=["key"])
+            same = "plan_sha256" not in card and (plan.num_row_groups, len(keys)) == (card["units"], card["items"])
     except (pa.ArrowException, OSError, ValueError) as error:
         raise TornPlanError(f"{where} is torn ({str(error).splitlines()[0][:120]}); {_mend(where)}") from error
-    if found != card.get("items_digest"):
+    if not same or (made is not None and not keys.equals(pq.read_table(made, columns=["key"]))):
         raise ControlFileError(
             f"{where} is damaged, or the plan of another round: its items are others; {_mend(where)}"
         )
@@ -81,13 +82,6 @@ def check_plan(store: Store, folder: str, card: Mapping[str, Any]) -> None:
 
 def _mend(where: str) -> str:
     return f"delete {where}, if it is there, and the command that made this round, given again, writes it anew"
-
-
-def _items_digest(tables: Iterable[pa.Table]) -> str:
-    hasher = blake2b(digest_size=16)
-    for table in tables:
-        hasher.update(_ipc_bytes(table))
-    return hasher.hexdigest()
 
 
 def _ipc_bytes(table: pa.Table) -> pa.Buffer:

@@ -178,7 +178,7 @@ def _mend_plan(store: Store, folder: str, known: Mapping[str, Any], made: Path) 
     if "plan_sha256" not in known and store.size(REVOKED) is not None:
         return  # a round of before; a revocation may have made its plan shorter
     try:
-        check_plan(store, folder, known)
+        check_plan(store, folder, known, made)
     except TornPlanError:
         put_back(store, name, made)
 

@@ -1,5 +1,7 @@
 """Labels derived from all votes of a run."""
 
+import pyarrow as pa
+
 from pipeline.pack import parquet_bytes
 from pipeline.rounds.ledger import recorded
 from pipeline.storage.store import Store
@@ -10,14 +12,18 @@ from schemas.errors import InputError
 from schemas.taxonomy import UNSAFEBENCH
 
 
+def derive(votes: pa.Table, method: str, votes_digest: str) -> pa.Table:
+    """The labels that the votes give under the taxonomy. Raises InputError for an unknown method."""
+    return labels_of(votes, method, Policy(UNSAFEBENCH.name, UNSAFEBENCH.version, UNSAFEBENCH.ids), votes_digest)
+
+
 def aggregate(store: Store, method: str) -> dict[str, object]:
     """Derive labels.parquet, and agreement.parquet if people voted."""
     votes, digest = read_votes(store)
     if votes.num_rows == 0:
         raise InputError(f"{store.url} holds no votes; run jobs/label.py {store.url} --labellers A,B first")
-    policy = Policy(UNSAFEBENCH.name, UNSAFEBENCH.version, UNSAFEBENCH.ids)
-    labels = labels_of(votes, method, policy, digest)
-    agreement = agreement_table(votes, sources_of(store), policy.categories)
+    labels = derive(votes, method, digest)
+    agreement = agreement_table(votes, sources_of(store), UNSAFEBENCH.ids)
     with recorded(store, "labels.parquet", "agreement.parquet", by="jobs/label.py RUN --aggregate METHOD"):
         store.write("labels.parquet", parquet_bytes(labels))
         if agreement.num_rows:
