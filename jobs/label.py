@@ -5,6 +5,7 @@
     jobs/label.py RUN --aggregate dawid_skene                     all votes → RUN/labels.parquet
     jobs/label.py RUN --export tasks.json --for-review 200        what a person should see first, as Label Studio tasks
     jobs/label.py RUN --import tasks.json                         people's votes back from Label Studio
+    jobs/label.py RUN --withdraw rounds/004-label-people-1a2b3c4d an import taken back
 
 Exit 0 done, 2 bad use or input, 3 done with quarantined samples.
 """
@@ -22,7 +23,7 @@ from pipeline.storage.store import Store
 from pipeline.votes.aggregate import aggregate
 from pipeline.votes.labels import METHODS
 from stages.label.by_name import labellers_of
-from stages.rounds.human_votes import export_tasks, import_votes
+from stages.rounds.human_votes import export_tasks, import_votes, withdraw_votes
 from stages.rounds.label_round import open_label_round
 
 
@@ -35,6 +36,10 @@ def parse() -> argparse.Namespace:
     action.add_argument("--aggregate", metavar="METHOD", help=f"one of {', '.join(METHODS)}")
     action.add_argument("--export", metavar="FILE", type=Path, help="write Label Studio tasks; with --for-review")
     action.add_argument("--import", metavar="FILE", type=Path, dest="import_", help="read Label Studio annotations")
+    action.add_argument(
+        "--withdraw", metavar="ROUND", help="take back the votes that an --import committed in this round"
+    )
+    parser.add_argument("--reveal", action="store_true", help="with --export: pictures as they are, kept on record")
     parser.add_argument("--for-review", metavar="N", type=int, help="how many samples to export")
     parser.add_argument(
         "--engine", choices=("local", "ray"), default="ray", help="for --labellers (default: %(default)s)"
@@ -43,6 +48,8 @@ def parse() -> argparse.Namespace:
     given = parser.parse_args()
     if (given.export is None) != (given.for_review is None) or (given.for_review or 1) < 1:
         parser.error("--export FILE and --for-review N go together, and N is at least 1")
+    if given.reveal and given.export is None:
+        parser.error("--reveal goes with --export")
     return given
 
 
@@ -55,7 +62,9 @@ def main() -> int:
     elif given.aggregate is not None:
         summary = aggregate(store, given.aggregate)
     elif given.export is not None:
-        summary = export_tasks(store, given.export, given.for_review)
+        summary = export_tasks(store, given.export, given.for_review, reveal=given.reveal)
+    elif given.withdraw is not None:
+        summary = withdraw_votes(store, given.withdraw)
     else:
         summary = import_votes(store, given.import_)
     summary["root"] = root_digest(store)

@@ -33,7 +33,7 @@ def write_pictures(
         raise InputError(f"{len(keys) - len(places)} of the answer's {len(keys)} keys are no sample's with a picture")
     folder.mkdir(parents=True, exist_ok=True)
     if reveal:
-        _record(store, keys, question)
+        record_reveal(store, keys, question)
     written = []
     for key, tar, offset, size, form in places:
         data = store.read_range(tar, offset, size)
@@ -44,7 +44,7 @@ def write_pictures(
     return written
 
 
-def _record(store: Store, keys: list[str], question: str) -> None:
+def record_reveal(store: Store, keys: list[str], question: str) -> None:
     """Say who is about to see what, before it can be seen: one file a reveal, which is never written over."""
     now = datetime.now(UTC)
     text = json.dumps({"time": now.isoformat(), "who": getpass.getuser(), "question": question, "keys": keys}, indent=1)

@@ -26,6 +26,10 @@ AGREEMENT_SCHEMA = pa.schema(
         ("scope", pa.string()),
         ("by", pa.string()),  # all | source | category
         ("value", pa.string()),  # of that
+        (
+            "votes",
+            pa.string(),
+        ),  # first: as cast blind; last: with people's corrections, which is what labels are made of
         ("na", pa.string()),  # class: a label of its own; removed: items with an `na` are left out
         ("items", pa.int64()),
         *(
@@ -104,13 +108,16 @@ def measures(counts: Ints) -> dict[str, float]:
 
 
 def agreement_table(votes: pa.Table, sources: pa.Table, categories: Sequence[str]) -> pa.Table:
-    """A table of `AGREEMENT_SCHEMA` over people's first two blind votes on each item that has two; empty where none has.
+    """A table of `AGREEMENT_SCHEMA` over the votes of the first two people who judged an item blind; empty where no two did.
+
+    Each figure twice: over their `first` votes, which nobody has talked them out of, and over their `last`, after corrections.
+    A vote that was withdrawn is in neither.
 
     By category: whether both name it, over items that either puts into a category.
     """
     source_of = dict(zip(sources["key"].to_pylist(), sources["source"].to_pylist(), strict=True))
     rows: list[dict[str, object]] = []
-    for scope, pairs in _blind_pairs(votes).items():
+    for (scope, which), pairs in _blind_pairs(votes).items():
         labels = np.array([[COUNTED.index(vote.label) for vote in pair] for pair in pairs])
         counts = np.stack([(labels == code).sum(axis=1) for code in range(len(COUNTED))], axis=1)
         decided = counts[:, COUNTED.index("na")] == 0
@@ -121,7 +128,7 @@ def agreement_table(votes: pa.Table, sources: pa.Table, categories: Sequence[str
         slices += [(by, value, "removed", counts[mask & decided][:, :2]) for by, value, mask in groups]
         slices += [("category", name, "class", part) for name, part in _named(pairs, categories)]
         rows += [
-            {"scope": scope, "by": by, "value": value, "na": na, "items": len(part), **measures(part)}
+            {"scope": scope, "by": by, "value": value, "votes": which, "na": na, "items": len(part), **measures(part)}
             for by, value, na, part in slices
             if len(part)
         ]
@@ -137,17 +144,24 @@ def _named(pairs: Sequence[Sequence[Vote]], categories: Sequence[str]) -> Iterat
             yield category, np.column_stack([BLIND_VOTES - names, names])
 
 
-def _blind_pairs(votes: pa.Table) -> dict[str, list[list[Vote]]]:
-    """By scope: the first two blind votes of different people on each item, where there are two."""
-    mine = pc.and_(pc.equal(votes["annotator_type"], "human"), votes["blind"])
-    mine = pc.and_(mine, pc.is_in(votes["label"], pa.array(COUNTED)))
-    order = [(name, "ascending") for name in ("scope", "key", "time", "annotator")]
-    items: dict[tuple[str, str], dict[str, Vote]] = {}
-    for vote in votes_of(votes.filter(mine).sort_by(order)):
+def _blind_pairs(votes: pa.Table) -> dict[tuple[str, str], list[list[Vote]]]:
+    """By scope and `first` or `last`: a vote each of the first two people on an item, where two voted and did not withdraw."""
+    people = votes.filter(pc.equal(votes["annotator_type"], "human"))
+    order = [(name, "ascending") for name in ("scope", "key", "time", "round", "annotator")]
+    items: dict[tuple[str, str], dict[str, list[Vote]]] = {}
+    for vote in votes_of(people.sort_by(order)):
         if not vote.gold:
-            items.setdefault((vote.scope, vote.key), {}).setdefault(vote.annotator, vote)
-    pairs: dict[str, list[list[Vote]]] = {}
+            items.setdefault((vote.scope, vote.key), {}).setdefault(vote.annotator, []).append(vote)
+    pairs: dict[tuple[str, str], list[list[Vote]]] = {}
     for (scope, _), cast in items.items():
-        if len(cast) >= BLIND_VOTES:
-            pairs.setdefault(scope, []).append(list(cast.values())[:BLIND_VOTES])
+        blind = [own for own in map(_in_force, cast.values()) if own is not None][:BLIND_VOTES]
+        if len(blind) == BLIND_VOTES:
+            for at, which in enumerate(("first", "last")):
+                pairs.setdefault((scope, which), []).append([own[at] for own in blind])
     return pairs
+
+
+def _in_force(own: Sequence[Vote]) -> tuple[Vote, Vote] | None:
+    """A person's first blind vote on an item and the last one; None where the last is withdrawn or none was blind."""
+    first = next((vote for vote in own if vote.blind and vote.label in COUNTED), None)
+    return None if first is None or own[-1].label not in COUNTED else (first, own[-1])

@@ -20,7 +20,8 @@ FIRST_CATEGORY = 3
 
 @dataclass(frozen=True)
 class Ballots:
-    """The votes on one scope: those that count (safe, unsafe, na; each judge's last on an item), sorted by item.
+    """The votes on one scope: those that count (safe, unsafe, na), sorted by item. Of each judge on an item only the last vote is
+    in force: who passes or withdraws later has no vote.
 
     An item is a sample. V counted votes, A annotators, C categories, K = C + 3 classes.
     """
@@ -65,8 +66,8 @@ class Ballots:
 def ballots_of(votes: pa.Table, categories: Sequence[str]) -> Ballots:
     """The votes on one scope, from a table of `VOTE_SCHEMA`; categories not among `categories` are passed over."""
     samples = votes["key"].combine_chunks().dictionary_encode()
-    votes = votes.append_column("item", samples.indices)
-    table = _last_of_each(votes.filter(pc.is_in(votes["label"], pa.array(COUNTED)))).sort_by("item")
+    votes = last_of_each(votes.append_column("item", samples.indices))
+    table = votes.filter(pc.is_in(votes["label"], pa.array(COUNTED))).sort_by("item")
     people = table["annotator"].combine_chunks().dictionary_encode()
     annotator = _ints(people.indices)
     named, predominant = _categories(table["categories"].combine_chunks(), categories)
@@ -94,8 +95,8 @@ def ballots_of(votes: pa.Table, categories: Sequence[str]) -> Ballots:
     )
 
 
-def _last_of_each(votes: pa.Table) -> pa.Table:
-    """One vote of each annotator on each item: the last by time, then round, then as written."""
+def last_of_each(votes: pa.Table) -> pa.Table:
+    """One vote of each annotator on each `item` (a column of numbers): the last by time, then round, then as written."""
     annotators = _codes(votes["annotator"])
     who = _ints(votes["item"]) * (annotators.max(initial=0) + 1) + annotators
     if len(np.unique(who)) == len(who):  # the rule: nobody voted twice

@@ -4,13 +4,13 @@ The protocol (Qu et al. 2024, section 3): two people vote blind; a third is aske
 what is unsafe. JSON files, because Label Studio's own library pins half of ours.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.votes.exports import tasks_of
 from schemas.errors import InputError
 from schemas.vote import SCOPES, Vote
 
@@ -63,7 +63,7 @@ def labelling_config(categories: Sequence[str]) -> str:
   <Image name="image" value="$image"/>
   <Text name="text" value="$text"/>
   <Choices name="label" toName="text" choice="single" required="true" showInline="true">{labels}</Choices>
-  <Choices name="category" toName="text" choice="multiple" {unsafe}>{names}</Choices>
+  <Choices name="category" toName="text" choice="multiple" required="true" {unsafe}>{names}</Choices>
   <Rating name="severity" toName="text" maxRating="3" {unsafe}/>
   <TextArea name="reason" toName="text" placeholder="for escalate: why" maxSubmissions="1"/>
 </View>
@@ -72,27 +72,33 @@ def labelling_config(categories: Sequence[str]) -> str:
 
 def votes_from(text: str, exchange: Exchange) -> Imported:
     """The votes of an exported file. Raises InputError naming the task for what is no such file or breaks the protocol."""
-    try:
-        tasks = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"the file is not JSON: {error}") from error
-    if not isinstance(tasks, list):
-        raise InputError("expected a list of tasks: export from Label Studio as JSON, not JSON-MIN")
     imported = Imported()
     seen: set[tuple[str, str]] = set()
-    for number, task in enumerate(tasks, 1):
+    for number, task in enumerate(tasks_of(text), 1):
         where = f"task {number}"
-        data = task.get("data", {}) if isinstance(task, dict) else {}
-        key, scope = data.get("key"), data.get("scope")
-        if not isinstance(key, str) or scope not in SCOPES:
+        data = task.get("data")
+        key, scope = (data.get("key"), data.get("scope")) if isinstance(data, dict) else (None, None)
+        if not isinstance(key, str) or not isinstance(scope, str) or scope not in SCOPES:
             raise InputError(f"{where}: its data has no key and scope, so it is none of the tasks that --export wrote")
         if (key, scope) in seen:
             raise InputError(f"{where}: {scope} of {key} is there twice; merge the annotations into one task")
         seen.add((key, scope))
-        votes = [_vote(key, scope, one, exchange, where) for one in task.get("annotations", [])]
-        votes.sort(key=lambda vote: (vote.time or datetime.min.replace(tzinfo=UTC), vote.annotator))
-        imported.votes += _by_protocol(votes, where, imported.items)
+        cast = [
+            (_time(one, "created_at", where), _vote(key, scope, one, exchange, where))
+            for one in _objects(task.get("annotations"), f"{where}: its annotations")
+        ]
+        cast.sort(key=lambda one: (one[0], one[1].annotator))  # by when they were cast, not by when they were corrected
+        imported.votes += _by_protocol([vote for _, vote in cast], where, imported.items)
     return imported
+
+
+def _objects(found: Any, what: str) -> list[dict[str, Any]]:
+    """A list of JSON objects; null is an empty one. Raises InputError for anything else."""
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise InputError(f"{what}: expected a list of objects, and it is {str(found)[:60]!r}")
+    return found
 
 
 def _by_protocol(votes: Sequence[Vote], where: str, items: Counter[str]) -> list[Vote]:
@@ -103,7 +109,8 @@ def _by_protocol(votes: Sequence[Vote], where: str, items: Counter[str]) -> list
         raise InputError(f"{where}: {twice[0]} voted twice; an item's votes are of different people")
     if len(cast) > MOST:
         raise InputError(f"{where}: {len(cast)} votes; the protocol has two, and a third where they disagree")
-    if len(cast) == MOST and cast[0].label == cast[1].label:
+    corrected = [vote for vote in cast[:BLIND] if vote.time and cast[-1].time and vote.time > cast[-1].time]
+    if len(cast) == MOST and cast[0].label == cast[1].label and not corrected:
         raise InputError(
             f"{where}: a third vote, but the first two agree ({cast[0].label}); a third is asked only if not"
         )
@@ -120,24 +127,28 @@ def _state(cast: Sequence[Vote]) -> str:
     labels = Counter(vote.label for vote in cast).most_common()
     if labels[0][1] == 1:
         return "waiting for a third vote" if len(cast) < MOST else "undecided by three"
-    if labels[0][0] == "unsafe" and not any(vote.categories for vote in cast):
-        return "waiting for a category"
     return "decided"
 
 
 def _vote(key: str, scope: str, annotation: dict[str, Any], exchange: Exchange, where: str) -> Vote:
-    answers = {part.get("from_name"): part.get("value", {}) for part in annotation.get("result", [])}
-    reason = " ".join(answers.get("reason", {}).get("text", [])) or None
-    label = next(iter(answers.get("label", {}).get("choices", [])), None)
-    if annotation.get("was_cancelled"):
-        label, reason = "skip", reason or "the annotator passed"
+    said = _answers(annotation, where)
+    label, reason = next(iter(said["label"]), None), " ".join(said["reason"]) or None
+    withdrawn = _withdrawn(annotation, where)
+    if withdrawn:
+        label, reason = "skip", reason or withdrawn
     if label not in (*CHOICES, "skip"):
         raise InputError(f"{where}: an annotation's label is {label!r}; expected one of {', '.join(CHOICES)}")
-    categories = tuple(answers.get("category", {}).get("choices", [])) if label == "unsafe" else ()
+    categories = tuple(said["category"]) if label == "unsafe" else ()
     unknown = set(categories) - set(exchange.categories)
     if unknown:
         raise InputError(f"{where}: {', '.join(sorted(unknown))} is no category of {exchange.policy}")
-    seconds = annotation.get("lead_time")
+    gold = bool(annotation.get("ground_truth"))
+    if label == "unsafe" and not categories and not gold:
+        raise InputError(
+            f"{where}: an annotation says unsafe and no category; choose one of {', '.join(exchange.categories)}"
+        )
+    seconds = _number(annotation.get("lead_time"), f"{where}: lead_time")
+    severity = _number(said["severity"], f"{where}: severity")
     return Vote(
         key=key,
         scope=scope,
@@ -145,28 +156,63 @@ def _vote(key: str, scope: str, annotation: dict[str, Any], exchange: Exchange, 
         annotator_type="human",
         label=label,
         categories=categories,
-        severity=answers.get("severity", {}).get("rating") if label == "unsafe" else None,
+        severity=None if label != "unsafe" or severity is None else round(min(max(severity, 1), 3)),
         covers=exchange.categories,
         policy=exchange.policy,
         policy_version=exchange.policy_version,
         reason=(reason or "no reason given") if label in ("skip", "escalate") else reason,
-        gold=bool(annotation.get("ground_truth")),
+        gold=gold,
         view_ms=None if seconds is None else round(1000 * seconds),
-        time=_time(annotation.get("created_at"), where),
+        time=_time(annotation, "updated_at" if annotation.get("updated_at") else "created_at", where),
     )
+
+
+def _withdrawn(annotation: dict[str, Any], where: str) -> str | None:
+    """Why an annotation is no vote (any more): it was skipped or cancelled, or its last review rejected it."""
+    if annotation.get("was_cancelled"):
+        return "the annotator passed"
+    reviews = sorted(
+        _objects(annotation.get("reviews"), f"{where}: reviews"), key=lambda one: str(one.get("created_at"))
+    )
+    return "rejected in review" if reviews and reviews[-1].get("accepted") is False else None
+
+
+def _answers(annotation: dict[str, Any], where: str) -> dict[str, Any]:
+    """The parts of an annotation's result: choices and texts as lists of str, the severity as it is."""
+    said: dict[str, Any] = {"label": [], "category": [], "reason": [], "severity": None}
+    for part in _objects(annotation.get("result"), f"{where}: an annotation's result"):
+        name, value = part.get("from_name"), part.get("value")
+        if name == "severity" and isinstance(value, dict):
+            said[name] = value.get("rating")
+        elif isinstance(name, str) and name in said:
+            texts = value.get("text" if name == "reason" else "choices") if isinstance(value, dict) else None
+            texts = [texts] if isinstance(texts, str) else texts
+            if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+                raise InputError(f"{where}: an annotation's {name} is {str(value)[:60]!r}, expected choices or text")
+            said[name] = texts
+    return said
+
+
+def _number(value: Any, what: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
+        raise InputError(f"{what} is {str(value)[:60]!r}, expected a number")
+    return float(value)
 
 
 def _pseudonym(completed_by: Any, where: str) -> str:
     """Label Studio's number of the person; names and addresses are never taken over."""
     number = completed_by.get("id") if isinstance(completed_by, dict) else completed_by
-    if not isinstance(number, int):
+    if not isinstance(number, int) or isinstance(number, bool):
         raise InputError(f"{where}: an annotation does not say who made it (completed_by)")
     return f"person-{number}"
 
 
-def _time(text: Any, where: str) -> datetime:
+def _time(annotation: dict[str, Any], name: str, where: str) -> datetime:
+    text = annotation.get(name)
     try:
         time = datetime.fromisoformat(str(text))
-    except ValueError as error:
-        raise InputError(f"{where}: an annotation's created_at is {text!r}, expected a time") from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{where}: an annotation's {name} is {str(text)[:60]!r}, expected a time") from error

@@ -30,7 +30,7 @@ LABELS_SCHEMA = pa.schema(
         ("p_na", pa.float32()),
         ("entropy", pa.float32()),  # bits, of the three
         ("agreement", pa.float32()),  # share of the deciding votes that say the label
-        ("decided_by", pa.string()),  # gold | human | machine | nobody
+        ("decided_by", pa.string()),  # gold | human | waiting (people disagree) | machine | nobody
         ("human_votes", pa.int16()),
         ("machine_votes", pa.int16()),
         ("na_votes", pa.int16()),
@@ -72,7 +72,8 @@ def labels_of(votes: pa.Table, method: str, policy: Policy, votes_digest: str = 
 
     People dominate: where a person voted, only people's votes decide, and what all of them say is the label; so does a gold vote.
     `safe` is said only where the deciding judges cover every category between them, `unsafe` only where one of them says so;
-    otherwise it is `na`.
+    otherwise it is `na`. Where as many people say one thing as another, nobody is believed more: it is `na` and `waiting` for a
+    further vote, whatever the method.
     """
     if method not in METHODS:
         raise InputError(f"--aggregate {method}: expected one of {', '.join(METHODS)}")
@@ -96,7 +97,10 @@ def _scope_labels(votes: pa.Table, method: str, policy: Policy, scope: str) -> p
     posterior, how = METHODS[method](ballots, deciding)
     posterior = posterior * voted[:, None]
     three = np.column_stack([posterior[:, SAFE], posterior[:, UNSAFE:].sum(axis=1), posterior[:, NA]])
-    label = _decide(three, deciding, people | gold)
+    shares = _shares(deciding)
+    waiting = people & ~gold & (np.sort(shares, axis=1)[:, 1] == shares.max(axis=1))
+    three[waiting] = shares[waiting]
+    label = np.where(waiting, 2, _decide(three, deciding, people | gold))
     columns = {
         "key": ballots.keys,
         "scope": pa.array([scope] * ballots.items, pa.string()),
@@ -109,7 +113,9 @@ def _scope_labels(votes: pa.Table, method: str, policy: Policy, scope: str) -> p
         "p_na": three[:, 2],
         "entropy": np.abs((three * np.log2(np.maximum(three, 1e-12))).sum(axis=1)),
         "agreement": _agreement(deciding, label),
-        "decided_by": pa.array(np.select([gold, people, voted], ["gold", "human", "machine"], "nobody")),
+        "decided_by": pa.array(
+            np.select([gold, waiting, people, voted], ["gold", "waiting", "human", "machine"], "nobody")
+        ),
         "human_votes": ballots.per_item(ballots.human),
         "machine_votes": ballots.per_item(~ballots.human),
         "na_votes": ballots.per_item(ballots.answer == NA),
@@ -117,6 +123,14 @@ def _scope_labels(votes: pa.Table, method: str, policy: Policy, scope: str) -> p
         "escalated": ballots.escalated,
     }
     return pa.table(columns).sort_by("key")
+
+
+def _shares(ballots: Ballots) -> Floats:
+    """[items, 3] shares of the votes that say safe, unsafe, na; 0 throughout without a vote."""
+    said = (ballots.answer == SAFE, ballots.answer >= UNSAFE, ballots.answer == NA)
+    counts = np.column_stack([ballots.per_item(np.asarray(mask)) for mask in said]).astype(np.float64)
+    shares: Floats = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return shares
 
 
 def _heard(ballots: Ballots) -> Bools:

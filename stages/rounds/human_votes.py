@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
+from pipeline.catalogue.reveal import record_reveal
 from pipeline.engines.resumable import OpenedRound
 from pipeline.pack import PackVotes
 from pipeline.plan import Plan
@@ -21,16 +22,16 @@ from pipeline.rounds.rounds import rounds_with
 from pipeline.storage.image_codec import blurred, decode, encode
 from pipeline.storage.store import Store
 from pipeline.votes.label_studio import Exchange, labelling_config, task_of, votes_from
-from pipeline.votes.read import read_votes
+from pipeline.votes.read import read_votes, votes_in
 from pipeline.votes.review import for_review
 from schemas.errors import InputError
 from schemas.sample import Pixels, Sample
 from schemas.taxonomy import UNSAFEBENCH
 from schemas.vote import Vote, votes_of
-from stages.label.people_votes import PeopleVotes
+from stages.label.people_votes import PeopleVotes, WithdrawnVotes
 from stages.rounds.label_round import open_round_of
 
-LONGEST_SIDE = 256  # pixels of the picture in a task
+LEAST_SIDE, LONGEST_SIDE = 384, 768  # pixels of the longer side in a task: what people can see, and what a page holds
 BLIND_VOTES = 2  # after so many of people, a task shows what the models said
 EXCHANGE = Exchange(UNSAFEBENCH.name, UNSAFEBENCH.version, UNSAFEBENCH.ids)
 
@@ -51,8 +52,11 @@ def committed(store: Store, keys: frozenset[str]) -> Chosen:
     return Chosen(CommittedItems(store, rounds_with(store, "raw")), keys)
 
 
-def export_tasks(store: Store, file: Path, count: int) -> dict[str, object]:
-    """Write the `count` items that a person should see first as tasks, and the labelling interface beside them."""
+def export_tasks(store: Store, file: Path, count: int, *, reveal: bool = False) -> dict[str, object]:
+    """Write the `count` items that a person should see first as tasks, and the labelling interface beside them.
+
+    Pictures are blurred beyond recognition unless `reveal`, which the run keeps on record (`reveals/`).
+    """
     data = store.read("labels.parquet")
     if data is None:
         raise InputError(f"{store.url} has no labels yet; run jobs/label.py {store.url} --aggregate dawid_skene first")
@@ -60,10 +64,12 @@ def export_tasks(store: Store, file: Path, count: int) -> dict[str, object]:
     keys = frozenset(row["key"] for row in queue)
     samples = {sample.key: sample for sample in committed(store, keys)}
     shown = _predictions(store, keys)
+    if reveal:
+        record_reveal(store, sorted(keys), f"jobs/label.py --export {file.name} --for-review {count} --reveal")
     tasks = []
     for row in queue:
         sample, scope = samples[row["key"]], row["scope"]
-        image = None if scope == "prompt" else picture_uri(store, sample)
+        image = None if scope == "prompt" else picture_uri(store, sample, reveal=reveal)
         tasks.append(task_of(sample.key, scope, sample.prompt, image, shown.get((sample.key, scope), ())))
     _write_private(file, json.dumps(tasks, ensure_ascii=False, indent=1))
     _write_private(file.with_suffix(".xml"), labelling_config(EXCHANGE.categories))
@@ -90,18 +96,37 @@ def _predictions(store: Store, keys: frozenset[str]) -> dict[tuple[str, str], li
     return shown
 
 
-def picture_uri(store: Store, sample: Sample) -> str:
-    """The sample's picture, small and blurred beyond recognition, as a data URI."""
+def picture_uri(store: Store, sample: Sample, *, reveal: bool) -> str:
+    """The sample's picture as a data URI, as large as people need it, and blurred beyond recognition unless `reveal`."""
     assert sample.tar and sample.tar_offset is not None and sample.tar_size is not None and sample.format
     pixels = decode(store.read_range(sample.tar, sample.tar_offset, sample.tar_size), sample.format)
-    return f"data:image/png;base64,{base64.b64encode(encode(veiled(pixels), 'png')).decode()}"
+    return (
+        f"data:image/png;base64,{base64.b64encode(encode(sized(pixels) if reveal else veiled(pixels), 'png')).decode()}"
+    )
 
 
 def veiled(pixels: Pixels) -> Pixels:
-    """uint8 [height, width, 3], at most 256 pixels a side, blurred."""
+    """`sized`, blurred."""
+    return blurred(sized(pixels))
+
+
+def sized(pixels: Pixels) -> Pixels:
+    """uint8 [height, width, 3], its longer side from 384 to 768 pixels."""
     picture = Image.fromarray(pixels)
-    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    return blurred(np.asarray(picture))
+    longer = max(picture.size)
+    scale = max(LEAST_SIDE / longer, 1.0) * min(LONGEST_SIDE / longer, 1.0)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return np.asarray(picture.resize(size, Image.Resampling.LANCZOS))
+
+
+def withdraw_votes(store: Store, folder: str) -> dict[str, object]:
+    """Take an import back: a round of votes that stand in its votes' place. The same again changes nothing."""
+    keys = frozenset(vote.key for vote in votes_in(store, folder))
+    stage = WithdrawnVotes(url=store.url, withdrawn=folder)
+    plan = Plan((stage,), committed(store, keys), unit_size=4096, seed=0, pack=PackVotes())
+    opened = open_round_of(store, plan, f"people-without-{folder.split('/')[-1][:3]}")
+    opened.carry_out("local")
+    return {"round": opened.round.folder, "withdrawn": folder, "votes": len(votes_in(store, folder))}
 
 
 def _write_private(file: Path, text: str) -> None:

@@ -53,7 +53,7 @@ def labelled_run(folder: Path) -> Store:
 
 
 def test_two_agreeing_votes_decide_and_a_person_is_a_number() -> None:
-    imported = votes_from(file_of(annotation(7, "unsafe", "spam", "hate"), annotation(9, "unsafe")), EXCHANGE)
+    imported = votes_from(file_of(annotation(7, "unsafe", "spam", "hate"), annotation(9, "unsafe", "hate")), EXCHANGE)
     first, second = imported.votes
     assert (first.annotator, first.annotator_type, first.label, first.categories) == (
         "person-7",
@@ -78,7 +78,6 @@ def test_a_third_vote_is_for_disagreement_only_and_is_not_blind() -> None:
         ([], "without a vote"),
         ([annotation(1, "safe")], "waiting for a second vote"),
         ([annotation(1, "safe"), annotation(2, "unsafe", "spam")], "waiting for a third vote"),
-        ([annotation(1, "unsafe"), annotation(2, "unsafe")], "waiting for a category"),
         ([annotation(1, "safe"), annotation(2, "unsafe", "spam"), annotation(3, "na")], "undecided by three"),
         ([annotation(1, "escalate")], "escalated"),
         ([annotation(1, None, was_cancelled=True), annotation(2, "safe"), annotation(3, "safe")], "decided"),
@@ -99,7 +98,8 @@ def test_gold_stands_outside_of_the_protocol() -> None:
     ("text", "message"),
     [
         ("{", "not JSON"),
-        ("{}", "list of tasks"),
+        ("{}", "list of tasks, and the file holds an object"),
+        (file_of(annotation(1, "unsafe")), "unsafe and no category"),
         ('[{"data": {"image": "x"}}]', "no key and scope"),
         (file_of(annotation(1, "safe"), annotation(1, "safe")), "voted twice"),
         (file_of(*(annotation(i, "safe") for i in range(4))), "4 votes"),
@@ -123,7 +123,7 @@ def test_the_interface_offers_every_choice() -> None:
 def test_a_veiled_picture_shows_no_edges_and_is_small() -> None:
     board = (np.indices((400, 600)).sum(axis=0) // 20 % 2 * 255).astype(np.uint8)
     veil = veiled(np.repeat(board[:, :, None], 3, axis=2))
-    assert max(veil.shape) == 256 and np.abs(np.diff(veil.astype(int), axis=1)).max() < 8
+    assert max(veil.shape) == 600 and np.abs(np.diff(veil.astype(int), axis=1)).max() < 8
 
 
 def test_tasks_go_out_blurred_and_private_and_come_back_as_a_round(tmp_path: Path) -> None:
@@ -135,8 +135,10 @@ def test_tasks_go_out_blurred_and_private_and_come_back_as_a_round(tmp_path: Pat
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert all(task["predictions"] == [] for task in tasks), "no model's vote before two blind ones"
     for number, task in enumerate(tasks):
-        Image.open(io.BytesIO(base64.b64decode(task["data"]["image"].split(",")[1]))).load()
-        task["annotations"] = [annotation(1, "unsafe", "spam"), annotation(2, "unsafe" if number else "safe")]
+        picture = Image.open(io.BytesIO(base64.b64decode(task["data"]["image"].split(",")[1])))
+        assert task["data"]["scope"] == "prompt" or max(picture.size) >= 384, "people can see it"
+        second = annotation(2, "unsafe", "spam") if number else annotation(2, "safe")
+        task["annotations"] = [annotation(1, "unsafe", "spam"), second]
     file.write_text(json.dumps(tasks))
     for _ in range(2):  # the second time changes nothing
         found = import_votes(store, file)
