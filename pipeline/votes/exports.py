@@ -38,6 +38,8 @@ def _of_json_min(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         data = {name: row.get(name) for name in ("key", "scope", "text")}
         task = tasks.setdefault((str(row.get("key")), str(row.get("scope"))), {"data": data, "annotations": []})
+        if row.get("annotation_id") is None and row.get("annotator") in (None, ""):
+            continue  # an item that nobody has judged is a row too
         parts = [{"from_name": name, "value": _value(name, row[name])} for name in row if name not in NO_PART]
         told = {name: row.get(name) for name in ("created_at", "updated_at", "lead_time")}
         task["annotations"].append({**told, "completed_by": row.get("annotator"), "result": parts})
@@ -45,7 +47,9 @@ def _of_json_min(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _value(name: str, said: Any) -> Any:
-    """An answer as JSON has it: several choices are a list already, a single one stands alone."""
+    """An answer as JSON has it: a single choice or text stands alone, several are an object, anything else a list of objects."""
+    if isinstance(said, list) and len(said) == 1 and isinstance(said[0], dict):
+        said = said[0]
     kind = {"severity": "rating", "reason": "text"}.get(name, "choices")
     if isinstance(said, dict):
         return said

@@ -142,7 +142,8 @@ def test_an_annotation_that_its_last_review_rejected_is_no_vote() -> None:
 
 
 def test_json_min_gives_the_same_votes() -> None:
-    # As `Converter.convert_to_json_min` of label-studio-sdk 2.1.2 lays it out: an annotation a row, a single choice as text.
+    # As `Converter.convert_to_json_min` of label-studio-sdk 2.1.2 lays it out: an annotation a row, a single choice as text,
+    # several as an object, a rating as a list of one; an item without an annotation is a row with neither.
     row = {"key": "k", "scope": "pair", "text": "", "image": "x", "id": 1, "lead_time": 3.2}
     times = [
         {"created_at": f"2024-05-01T10:0{n}:00.000000Z", "updated_at": f"2024-05-01T10:0{n}:00.000000Z"} for n in (1, 2)
@@ -153,17 +154,19 @@ def test_json_min_gives_the_same_votes() -> None:
             **row,
             "label": "unsafe",
             "category": {"choices": ["hate", "spam"]},
-            "severity": 2,
+            "severity": [{"rating": 2}],
             "annotator": 2,
+            "annotation_id": 2,
             **times[1],
         },
+        {**row, "key": "other", "annotator": None, "annotation_id": None, "created_at": None, "updated_at": None},
     ]
     found = votes_from(json.dumps(rows), EXCHANGE)
     assert [(v.annotator, v.label, v.categories, v.severity) for v in found.votes] == [
         ("person-1", "unsafe", ("hate",), None),
         ("person-2", "unsafe", ("hate", "spam"), 2),
     ]
-    assert found.items == {"decided": 1}
+    assert found.items == {"decided": 1, "without a vote": 1}
 
 
 @pytest.mark.parametrize(
