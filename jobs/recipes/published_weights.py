@@ -67,7 +67,7 @@ def diffusion(config: RunConfig, items: Iterable[Sample]) -> Plan:
     """Grammar or file → any text-to-image directory (`--model`) → PNG below 256 pixels, else JPEG."""
     stages: tuple[Stage, ...] = (
         Replicate(images_per_prompt=config.images_per_prompt),
-        *guarded(config, Diffusion(model=outside_model(config, None), steps=30, guidance_scale=7.5)),
+        *guarded(config, Diffusion(model=outside_model(config, None), steps=None, guidance_scale=None)),
         Encode(),
     )
     return Plan(stages, items, unit_size=64, seed=config.seed)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from pipeline.stage import Step
 from schemas.capture import CapturedArray, CapturedSample
@@ -23,10 +23,11 @@ class CapturedDiffusion(Diffusion):
     """
 
     keep: Early = field(default_factory=Early)
+    watches_batches: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if max(self.keep.steps) > self.steps:
+        if self.steps is not None and max(self.keep.steps) > self.steps:
             raise InputError(
                 f"to keep something after step {max(self.keep.steps)} of {self.steps}: there is no such step"
             )

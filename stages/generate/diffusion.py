@@ -1,4 +1,4 @@
-"""Draw pictures with any text-to-image directory that `diffusers` can load and `settings` knows."""
+"""Draw pictures with any text-to-image directory that `diffusers` can load."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from stages.generate.loading import Weights
 
 @dataclass(frozen=True, kw_only=True)
 class Diffusion(Drawing):
-    """Text to image: Stable Diffusion 1.x, 2.x, 3.x and XL with its Turbo and Lightning forms, FLUX, PixArt."""
+    """Text to image with any class that draws from a prompt alone (docs/reference/generators.md)."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"generation_prompt"})
 
@@ -21,5 +21,10 @@ class Diffusion(Drawing):
 
     def inputs(self, weights: Weights, rows: Sequence[Sample]) -> dict[str, Any]:
         """The size, said outright: FLUX has none of its own."""
-        side = weights.side(self.size)
-        return {"height": side, "width": side}
+        width, height = weights.directory.size(self.size)
+        own = {
+            "height": height,
+            "width": width,
+            "max_area": height * width,
+        }  # FLUX Kontext scales to an area unless told
+        return {name: value for name, value in own.items() if name in weights.kind.accepts}

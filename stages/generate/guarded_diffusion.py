@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,8 +25,8 @@ class _Recorded:
         self.scheduler = guard.pipeline.scheduler
         self.answer: Answer | None = None
 
-    def __call__(self, prompts: Sequence[str], **named: Any) -> Answer:
-        self.answer = self.guard(prompts, **named)
+    def __call__(self, prompt: Sequence[str], **named: Any) -> Answer:
+        self.answer = self.guard(prompt, **named)
         return self.answer
 
 
@@ -44,6 +44,7 @@ class GuardedDiffusion(Diffusion):
     early: Target | None = field(default=None)
     image: Target | None = field(default=None)
     compact: bool = False
+    watches_batches: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -80,8 +81,8 @@ class GuardedDiffusion(Diffusion):
     def _draw(self, pipeline: Any, weights: Weights, batch: Sequence[Sample]) -> Pictures:
         drawn: Pictures | None = super()._draw(pipeline, weights, batch)
         if drawn is None:
-            side = weights.side(self.size)
-            return np.zeros((self.batch_size, side, side, 3), np.float32)
+            width, height = weights.directory.size(self.size)
+            return np.zeros((self.batch_size, height, width, 3), np.float32)
         return drawn
 
     def describe(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from schemas.errors import InputError
 from schemas.sample import Sample
 from stages.generate.drawing import Drawing
 from stages.generate.loading import Weights
+from stages.generate.pipeline_directory import Size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +20,7 @@ class ImageToImage(Drawing):
     """Noise a picture to `strength` of the schedule and denoise it towards `generation_prompt` (SDEdit, Meng et al. 2022).
 
     `strength` in (0, 1]: near 0 keeps the picture, 1 forgets it; int(steps x strength) steps are run. A sample whose picture is
-    not uint8 [side, side, 3] of the planned side is at fault: pictures are never scaled here, since that would be another change.
+    not uint8 [height, width, 3] of the planned size is at fault: scaling it here would be another change.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"generation_prompt", "pixels"})
@@ -28,23 +30,23 @@ class ImageToImage(Drawing):
         super().__post_init__()
         if not 0 < self.strength <= 1:
             raise InputError(f"strength is {self.strength}; expected a share of the schedule in (0, 1]")
-        if int(self.steps * self.strength) < 1:
+        if self.steps is not None and int(self.steps * self.strength) < 1:
             raise InputError(f"{self.steps} steps at strength {self.strength} are no step at all; raise one of them")
 
     def weights(self) -> Weights:
         """As for text to image, if the family has an image-to-image form."""
         weights = super().weights()
-        if not weights.family.image_to_image:
-            raise InputError(f"--model {self.model}: this family has no image-to-image pipeline in diffusers")
+        if weights.kind.image_to_image is None:
+            raise InputError(f"--model {self.model}: a {weights.kind.name} has no image-to-image pipeline in diffusers")
         return weights
 
     def open(self) -> Step:
         """Load the pipeline; the step refuses pictures of another size before it draws."""
-        side = self.weights().side(self.size)
+        size = self.weights().directory.size(self.size)
         draw = super().open()
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
-            bad = {sample.key: reason for sample in batch if (reason := _unfit(sample, side))}
+            bad = {sample.key: reason for sample in batch if (reason := _unfit(sample, size))}
             if bad:
                 raise BadSamplesError(bad)
             yield from draw(batch)
@@ -57,24 +59,26 @@ class ImageToImage(Drawing):
 
         prepared = AutoPipelineForImage2Image.from_pipe(pipeline)
         if hasattr(prepared, "watermark"):
-            prepared.watermark = None  # `settings.NO_WATERMARK`, which this way of loading forgets
+            prepared.watermark = None  # `settings.SWITCHED_OFF`, which this way of loading forgets
         prepared.set_progress_bar_config(disable=True)
         return prepared
 
     def inputs(self, weights: Weights, rows: Sequence[Sample]) -> dict[str, Any]:
-        """The pictures as float32 [rows, 3, side, side] in [0, 1], and how much of them is to go."""
+        """The pictures as float32 [rows, 3, height, width] in [0, 1], and how much of them is to go."""
         import torch
 
         pictures = np.stack([sample.pixels for sample in rows if sample.pixels is not None])
         image = torch.from_numpy(pictures.astype(np.float32) / 255).permute(0, 3, 1, 2)
-        side = weights.side(self.size)
-        sized = {"height": side, "width": side} if weights.family.sized_image_to_image else {}
+        width, height = weights.directory.size(self.size)
+        # Some would scale to the model's own side unless told a size, others take none.
+        takes = "height" in signature(weights.kind.image_to_image.__call__).parameters
+        sized = {"height": height, "width": width} if takes else {}
         return {"image": image, "strength": self.strength, **sized}
 
 
-def _unfit(sample: Sample, side: int) -> str | None:
-    pixels = sample.pixels
-    if pixels is not None and pixels.dtype == np.uint8 and pixels.shape == (side, side, 3):
+def _unfit(sample: Sample, size: Size) -> str | None:
+    pixels, wanted = sample.pixels, (size[1], size[0], 3)
+    if pixels is not None and pixels.dtype == np.uint8 and pixels.shape == wanted:
         return None
     found = "missing" if pixels is None else f"{pixels.dtype} {pixels.shape}"
-    return f"the picture to start from is {found}, expected uint8 ({side}, {side}, 3)"
+    return f"the picture to start from is {found}, expected uint8 {wanted}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.sample import Sample
 
-PARTS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+PARTS = ("text_encoder", "text_encoder_2", "text_encoder_3", "text_encoder_4", "prior_text_encoder")
 
 
 @dataclass(frozen=True)
@@ -38,22 +38,22 @@ def text_encoders(pipeline: Any, call: Mapping[str, Any]) -> tuple[TextEncoder, 
     """The encoders of a diffusers text-to-image pipeline that is called with `call`."""
     found = []
     for part in PARTS:
-        encoder, tokenizer = (
-            getattr(pipeline, part, None),
-            getattr(pipeline, part.replace("text_encoder", "tokenizer"), None),
-        )
+        encoder = getattr(pipeline, part, None)
+        tokenizer = getattr(pipeline, part.replace("text_encoder", "tokenizer"), getattr(pipeline, "processor", None))
+        tokenizer = getattr(tokenizer, "tokenizer", tokenizer)  # of a processor, which takes pictures too
         if encoder is not None and tokenizer is not None:
             found.append(TextEncoder(part, tokenizer, _limit(pipeline, encoder, tokenizer, call)))
     return tuple(found)
 
 
 def _limit(pipeline: Any, encoder: Any, tokenizer: Any, call: Mapping[str, Any]) -> int:
-    """T5 reads what the pipeline's call says (`max_sequence_length`), CLIP as many as it has positions for."""
-    if "T5" in type(encoder).__name__:
+    """CLIP reads as many as it has positions for; T5 and language models what the pipeline's call says (`max_sequence_length`)."""
+    positions = getattr(encoder.config, "max_position_embeddings", tokenizer.model_max_length)
+    if "CLIP" not in type(encoder).__name__:
         parameter = inspect.signature(type(pipeline).__call__).parameters.get("max_sequence_length")
         asked = call.get("max_sequence_length", None if parameter is None else parameter.default)
-        return int(asked or tokenizer.model_max_length)
-    positions = getattr(encoder.config, "max_position_embeddings", tokenizer.model_max_length)
+        own = getattr(pipeline, "tokenizer_max_length", tokenizer.model_max_length)
+        return int(asked or own or tokenizer.model_max_length)
     return int(min(tokenizer.model_max_length, positions))
 
 

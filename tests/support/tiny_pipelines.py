@@ -6,69 +6,10 @@ from typing import Any
 
 import torch
 
-SIDE = 32  # pixels of a side that every tiny pipeline draws by default
-WIDTH = 32  # of the text encoders and of the denoisers' attention
+from tests.support.tiny_parts import SIDE, WIDTH, clip, clip_tokenizer, t5, t5_tokenizer, vae
 
 
-def _clip_tokenizer() -> Any:
-    from tokenizers.pre_tokenizers import ByteLevel
-    from transformers import CLIPTokenizer
-
-    letters = sorted(ByteLevel.alphabet())
-    pieces = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    vocabulary = {piece: index for index, piece in enumerate(pieces)}
-    return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=77)
-
-
-def _clip(projection: bool = False) -> Any:
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
-
-    config = CLIPTextConfig(
-        vocab_size=514,
-        hidden_size=WIDTH,
-        intermediate_size=WIDTH,
-        projection_dim=WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=77,
-        bos_token_id=512,
-        eos_token_id=513,
-        pad_token_id=513,
-    )
-    return (CLIPTextModelWithProjection if projection else CLIPTextModel)(config).eval()
-
-
-def _t5_tokenizer() -> Any:
-    from transformers import T5Tokenizer
-
-    letters = "▁abcdefghijklmnopqrstuvwxyz0123456789.,"
-    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((letter, -2.0) for letter in letters)]
-    return T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=512)
-
-
-def _t5() -> Any:
-    from transformers import T5Config, T5EncoderModel
-
-    config = T5Config(vocab_size=64, d_model=WIDTH, d_kv=8, d_ff=WIDTH, num_layers=1, num_heads=4)
-    return T5EncoderModel(config).eval()
-
-
-def _vae(channels: int = 4, **settings: Any) -> Any:
-    """Scales by 2 to the number of its blocks less one, here 2."""
-    from diffusers import AutoencoderKL
-
-    return AutoencoderKL(
-        block_out_channels=(8, 16),
-        norm_num_groups=4,
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
-        latent_channels=channels,
-        sample_size=SIDE,
-        **settings,
-    )
-
-
-def _unet(**settings: Any) -> Any:
+def unet(**settings: Any) -> Any:
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
@@ -88,10 +29,10 @@ def stable_diffusion(prediction: str = "epsilon") -> Any:
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
     return StableDiffusionPipeline(
-        vae=_vae(),
-        text_encoder=_clip(),
-        tokenizer=_clip_tokenizer(),
-        unet=_unet(cross_attention_dim=WIDTH),
+        vae=vae(),
+        text_encoder=clip(),
+        tokenizer=clip_tokenizer(),
+        unet=unet(cross_attention_dim=WIDTH),
         scheduler=DDIMScheduler(prediction_type=prediction, clip_sample=False, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
@@ -102,7 +43,7 @@ def stable_diffusion(prediction: str = "epsilon") -> Any:
 def sdxl() -> Any:
     from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
 
-    unet = _unet(
+    denoiser = unet(
         cross_attention_dim=2 * WIDTH,
         addition_embed_type="text_time",
         addition_time_embed_dim=8,
@@ -111,25 +52,25 @@ def sdxl() -> Any:
         use_linear_projection=True,
     )
     return StableDiffusionXLPipeline(
-        vae=_vae(),
-        text_encoder=_clip(),
-        text_encoder_2=_clip(projection=True),
-        tokenizer=_clip_tokenizer(),
-        tokenizer_2=_clip_tokenizer(),
-        unet=unet,
+        vae=vae(),
+        text_encoder=clip(),
+        text_encoder_2=clip(projection=True),
+        tokenizer=clip_tokenizer(),
+        tokenizer_2=clip_tokenizer(),
+        unet=denoiser,
         scheduler=EulerDiscreteScheduler(timestep_spacing="leading", steps_offset=1),
         add_watermarker=False,
     )
 
 
-def sd3() -> Any:
+def sd3(layers: int = 1) -> Any:
     from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
 
     transformer = SD3Transformer2DModel(
         sample_size=SIDE // 2,
         patch_size=1,
         in_channels=4,
-        num_layers=1,
+        num_layers=layers,
         attention_head_dim=8,
         num_attention_heads=4,
         caption_projection_dim=32,
@@ -140,13 +81,13 @@ def sd3() -> Any:
     return StableDiffusion3Pipeline(
         transformer=transformer,
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=_vae(shift_factor=0.06, use_quant_conv=False, use_post_quant_conv=False),
-        text_encoder=_clip(projection=True),
-        tokenizer=_clip_tokenizer(),
-        text_encoder_2=_clip(projection=True),
-        tokenizer_2=_clip_tokenizer(),
-        text_encoder_3=_t5(),
-        tokenizer_3=_t5_tokenizer(),
+        vae=vae(shift_factor=0.06, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=clip(projection=True),
+        tokenizer=clip_tokenizer(),
+        text_encoder_2=clip(projection=True),
+        tokenizer_2=clip_tokenizer(),
+        text_encoder_3=t5(),
+        tokenizer_3=t5_tokenizer(),
     )
 
 
@@ -166,22 +107,22 @@ def flux() -> Any:
     )
     return FluxPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(),
-        vae=_vae(shift_factor=0.06, use_quant_conv=False, use_post_quant_conv=False),
-        text_encoder=_clip(),
-        tokenizer=_clip_tokenizer(),
-        text_encoder_2=_t5(),
-        tokenizer_2=_t5_tokenizer(),
+        vae=vae(shift_factor=0.06, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=clip(),
+        tokenizer=clip_tokenizer(),
+        text_encoder_2=t5(),
+        tokenizer_2=t5_tokenizer(),
         transformer=transformer,
     )
 
 
-def pixart(name: str = "PixArtSigmaPipeline") -> Any:
+def pixart(name: str = "PixArtSigmaPipeline", layers: int = 1) -> Any:
     import diffusers
     from diffusers import DPMSolverMultistepScheduler, PixArtTransformer2DModel
 
     transformer = PixArtTransformer2DModel(
         sample_size=SIDE // 2,
-        num_layers=1,
+        num_layers=layers,
         patch_size=2,
         attention_head_dim=8,
         num_attention_heads=4,
@@ -198,9 +139,9 @@ def pixart(name: str = "PixArtSigmaPipeline") -> Any:
         use_additional_conditions=False,
     )
     return getattr(diffusers, name)(
-        tokenizer=_t5_tokenizer(),
-        text_encoder=_t5(),
-        vae=_vae(),
+        tokenizer=t5_tokenizer(),
+        text_encoder=t5(),
+        vae=vae(),
         transformer=transformer,
         scheduler=DPMSolverMultistepScheduler(),
     )

@@ -17,6 +17,7 @@ from schemas.errors import HazmatError, InputError
 from stages.generate.diffusion import Diffusion
 from stages.generate.image_to_image import ImageToImage
 from tests.support.drawing import directory, samples, tiny
+from tests.support.every_class import save_class
 from tests.support.tiny_pipelines import SIDE
 
 
@@ -46,11 +47,36 @@ def test_a_directory_that_is_no_pipeline_is_refused(tmp_path: Path) -> None:
         Diffusion(model="/nowhere/at/all").revision()
 
 
-def test_an_unknown_class_lists_the_known_ones(copy: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("KandinskyPipeline", "needs image_embeds, negative_image_embeds beside the prompt"),
+        ("StableDiffusionControlNetPipeline", "needs a control beside the prompt"),
+        ("FluxImg2ImgPipeline", "changes a picture"),
+        ("QwenImageEditPipeline", "changes a picture"),
+        ("StableVideoDiffusionPipeline", "takes no prompt"),
+        ("HeliosPipeline", "draws films"),
+        ("StableAudioPipeline", "makes sound"),
+        ("DDPMPipeline", "takes no prompt"),
+        ("ThumbnailPipeline", "is no pipeline of diffusers"),
+    ],
+)
+def test_a_class_that_does_not_draw_from_text_alone_is_refused_with_the_reason(
+    copy: Path, name: str, reason: str
+) -> None:
     index = json.loads((copy / "model_index.json").read_text())
-    (copy / "model_index.json").write_text(json.dumps(index | {"_class_name": "KandinskyPipeline"}))
-    with pytest.raises(InputError, match=r"KandinskyPipeline.*FluxPipeline"):
+    (copy / "model_index.json").write_text(json.dumps(index | {"_class_name": name}))
+    with pytest.raises(InputError, match=f"a {name} {reason}"):
         Diffusion(model=str(copy)).revision()
+
+
+def test_what_a_class_cannot_do_is_said_before_loading(tmp_path: Path) -> None:
+    mobile = Diffusion(model=str(save_class("AmusedPipeline", tmp_path)), guidance_scale=None, size=(24, 20))
+    with pytest.raises(InputError, match=r"size 24x20: .* multiples of 8"):
+        mobile.revision()
+    fixed = Diffusion(model=str(save_class("QwenImage21Pipeline", tmp_path)), guidance_scale=4.0)
+    with pytest.raises(InputError, match="has its guidance fixed"):
+        fixed.revision()
 
 
 def test_torn_weights_are_named(copy: Path) -> None:

@@ -14,7 +14,7 @@ from schemas.sample import Sample
 from stages.generate import settings
 from stages.generate.image_to_image import ImageToImage
 from stages.generate.loading import load
-from stages.generate.settings import FAMILIES as KNOWN
+from stages.generate.pipeline_class import PipelineClass
 from tests.support.drawing import directory, drawn, samples, tiny
 from tests.support.tiny_pipelines import FAMILIES, SIDE, save
 
@@ -46,7 +46,7 @@ def test_a_row_says_how_its_picture_was_made(pipelines: Path, family: str) -> No
 def test_image_to_image_starts_from_the_picture(pipelines: Path, family: str) -> None:
     stage = ImageToImage(model=directory(pipelines, family), steps=4, strength=0.5, size=SIDE, batch_size=3)
     class_name = json.loads((Path(stage.model) / "model_index.json").read_text())["_class_name"]
-    if not KNOWN[class_name].image_to_image:
+    if PipelineClass.named(class_name).image_to_image is None:
         with pytest.raises(InputError, match="no image-to-image"):
             stage.revision()
         return

@@ -1,0 +1,64 @@
+"""Every class of diffusers that draws from a prompt alone is drawn with, at random weights, and the table says what was found."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.generate.diffusion import Diffusion
+from stages.generate.pipeline_class import refusal
+from stages.generate.settings import FAMILIES
+from tests.support.drawing import samples
+from tests.support.every_class import CLASSES, save_class
+from tests.support.generators_table import PAGE, auto_mapped, page
+
+FAST = ("QwenImagePipeline", "ZImagePipeline", "CogView4Pipeline")
+# Sides that hold a few latent cells of the real layout, where 32 pixels do not.
+SIDES = {"Kandinsky3Pipeline": 64, "WuerstchenCombinedPipeline": 128, "StableCascadeCombinedPipeline": 128}
+LARGE = {"Kandinsky5T2IPipeline"}  # draws nothing below 640 x 1408
+TRIED = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in CLASSES]
+
+
+def stage_of(name: str, folder: Path) -> Diffusion:
+    """Two steps at the least size that is a picture for the class, three rows a batch."""
+    guidance = 4.0 if name == "Ideogram4Pipeline" else None
+    stage = Diffusion(
+        model=str(save_class(name, folder)), steps=2, guidance_scale=guidance, batch_size=1 if name in LARGE else 3
+    )
+    directory = stage.weights().directory
+    side = SIDES.get(name, max(32, directory.multiple))
+    fixed = directory.kind.family.area or name in LARGE
+    return replace(stage, size=directory.own_size if fixed else side)
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_a_class_draws_the_same_bytes_twice_alone_and_in_company(name: str, tmp_path: Path) -> None:
+    stage = stage_of(name, tmp_path)
+    batch = samples(stage.batch_size)
+    step = stage.open()
+    together = [sample.pixels for sample in step(batch)]
+    width, height = stage.weights().directory.size(stage.size)
+    assert all(pixels is not None and pixels.shape == (height, width, 3) for pixels in together)
+    assert len({pixels.tobytes() for pixels in together if pixels is not None}) == len(batch)
+    for row, sample in enumerate(batch):
+        (alone,) = step([sample])
+        assert np.array_equal(alone.pixels, together[row])  # type: ignore[arg-type]
+    again = [sample.pixels for sample in stage.open()(batch)]
+    assert all(np.array_equal(one, other) for one, other in zip(again, together, strict=True))  # type: ignore[arg-type]
+
+
+def test_at_least_forty_classes_are_supported_and_each_other_one_has_a_reason() -> None:
+    mapped = auto_mapped()
+    assert len(CLASSES) >= 40
+    assert sum(refusal(name) is None for name in CLASSES) == len(CLASSES)
+    for name in mapped:
+        assert refusal(name) is not None or name in CLASSES or name == "GlmImagePipeline", name
+
+
+def test_every_class_with_an_entry_of_its_own_is_tried() -> None:
+    assert set(FAMILIES) <= set(CLASSES)
+
+
+def test_the_table_says_what_the_classes_say() -> None:
+    assert PAGE.read_text() == page(), "write it anew: python -m tests.support.generators_table"
