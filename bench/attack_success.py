@@ -32,8 +32,8 @@ from classifiers.saved import Saved
 from classifiers.targets import targets_of
 from jobs.attack import carry_out
 from jobs.label import label
-from jobs.recipes.named import RECIPES
-from jobs.recipes.prompts import roots
+from jobs.recipes.named import recipe_of
+from jobs.recipes.prompts import generating_plan
 from jobs.recipes.sharding import pictogram
 from pipeline.engines.engine import EngineOptions, run_units
 from pipeline.rounds.existing_run import write_facts
@@ -123,7 +123,7 @@ def generated(folder: Path, recipe: str, count: int, seed: int) -> tuple[Store, 
     """A run of the grammar's prompts."""
     config = RunConfig(out=str(folder), recipe=recipe, count=count, engine="local", seed=seed)
     store = open_store(str(folder))
-    plan = RECIPES[recipe](config, roots(config))
+    plan = generating_plan(config, recipe_of(config))
     round_ = open_round(store, "rounds/000-generate", plan)
     write_facts(store, config, {})
     list(run_units("local", None, plan, round_, pending(round_)))
@@ -134,10 +134,10 @@ def baselines(folder: Path) -> None:
     """Labelled, sharded, and a model of each kind in `models/`. Raises HazmatError if a training fails."""
     store, config = generated(folder, "render", SCENES, seed=11)
     drawn = RunConfig(out=str(folder), recipe="pictogram", count=DRAWN, seed=12)
-    further(folder, "-generate-embedded", RECIPES["pictogram"](drawn, roots(drawn)), "local")
+    further(folder, "-generate-embedded", generating_plan(drawn, recipe_of(drawn)), "local")
     label(store, LABELLERS, "local")
     aggregate(store, "majority")
-    make_shards(store, config, pictogram(store.url), EngineOptions("local"))
+    make_shards(store, config, pictogram(), EngineOptions("local"))
     for kind in BASELINES:
         if (folder / "models" / kind / "config.json").is_file():
             continue
@@ -169,7 +169,7 @@ def attack(store: Store, config: RunConfig, attacks: str, models: Sequence[str])
     """As `jobs/attack.py RUN --attacks … --against … --digest …` does: the models are another run's."""
     targets = targets_of(store, ",".join(models), ",".join(Saved(model).digest() for model in models))
     for family, some in attacks_of(attacks, targets, "evade", None).items():
-        opened = open_attack_round(store, config, family, some, targets=targets)
+        opened = open_attack_round(store, config, recipe_of(config), family, some, targets=targets)
         print(json.dumps(carry_out(opened, "local")), file=sys.stderr, flush=True)
 
 

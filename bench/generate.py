@@ -118,12 +118,12 @@ def alone(function: Any, *arguments: object) -> Any:
 
 def diffusion_job(engine: str) -> tuple[float, float]:
     """The default recipe with one worker."""
-    return job_rate(pictogram(RunConfig(out=""), GrammarRoots(DIFFUSION_IMAGES)), engine, 1)
+    return job_rate(pictogram(RunConfig(out="")).plan(GrammarRoots(DIFFUSION_IMAGES), seed=0), engine, 1)
 
 
 def render_job() -> tuple[float, float]:
     """The render recipe with two workers on Ray."""
-    return job_rate(render(RunConfig(out=""), GrammarRoots(RENDER_IMAGES)), "ray", 2)
+    return job_rate(render(RunConfig(out="")).plan(GrammarRoots(RENDER_IMAGES), seed=0), "ray", 2)
 
 
 def render_bare_twice() -> float:

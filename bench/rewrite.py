@@ -25,7 +25,7 @@ from stages.generate.diffusion import Diffusion
 from stages.prompts.distinct import Distinct
 from stages.prompts.gated import Gated
 from stages.prompts.rewrite import Rewrite
-from stages.prompts.vocabulary import world_prompts
+from stages.prompts.vocabulary import VocabularyPrompts
 from stages.world.reader import read
 from stages.world.vocabulary import VOCABULARY
 
@@ -82,7 +82,7 @@ def seen(samples: Sequence[Sample], concepts: Sequence[str]) -> dict[str, Figure
 
 def measure(count: int) -> dict[str, Any]:
     """All figures."""
-    roots = [Sample.from_prompt(prompt, 0) for prompt in world_prompts(count)]
+    roots = [Sample.from_prompt(prompt, 0) for prompt in VocabularyPrompts(count)]
     concept = {root.key: VOCABULARY[index % len(VOCABULARY)].name for index, root in enumerate(roots)}
     stage = Rewrite(prompt_tokens=64)  # vocabulary prompts are short: a third less to read than by default
     started, used = time.perf_counter(), time.process_time()

@@ -15,8 +15,8 @@ import time
 
 from classifiers.targets import targets_of
 from jobs.command import DONE, QUARANTINED, positive, resolve_out, run_command
+from jobs.recipes.named import run_with_recipe
 from pipeline.engines.resumable import OpenedRound
-from pipeline.rounds.existing_run import existing_run, open_run
 from pipeline.rounds.ledger import root_digest
 from pipeline.rounds.round import pending, run_digest
 from stages.attack.by_name import attacks_of
@@ -26,13 +26,12 @@ from stages.rounds.attack_round import open_attack_round
 def main() -> int:
     """One round a family, one summary."""
     given = parse()
-    store = open_run(resolve_out(given.run))
-    _, config = existing_run(store.url)
+    store, config, recipe = run_with_recipe(resolve_out(given.run))
     targets = targets_of(store, given.against, given.digest)
     attacks = attacks_of(given.attacks, targets, given.aim, given.epsilon)
     rounds = []
     for family, some in attacks.items():
-        opened = open_attack_round(store, config, family, some, targets=targets, aim=given.aim)
+        opened = open_attack_round(store, config, recipe, family, some, targets=targets, aim=given.aim)
         rounds.append(carry_out(opened, given.engine, given.workers))
         print("  ".join(f"{name} {value}" for name, value in rounds[-1].items()))
     root = root_digest(store)

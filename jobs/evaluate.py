@@ -28,13 +28,10 @@ from classifiers.evaluation.results import FOLDER
 from classifiers.evaluation.tasks import EvaluationConfig, attacked_rows, carry_out_all, tasks_of
 from classifiers.targets import targets_of
 from jobs.command import DONE, positive, resolve_out, run_command
-from jobs.recipes.sharding import SHARDING, recipe_of
-from pipeline.rounds.existing_run import existing_run, open_run
+from jobs.recipes.named import run_with_recipe
+from pipeline.recipe import Recipe, Without
 from pipeline.rounds.ledger import recorded, root_digest, unrecorded
 from schemas.catalogue import SPLITS
-from schemas.run import RunConfig
-
-WORLD_JUDGES = "scene_truth,tagger_truth,prompt_truth"
 
 
 def main() -> int:
@@ -80,7 +77,7 @@ def parse() -> argparse.Namespace:
     add(
         "--judges",
         metavar="A,B",
-        help="labellers for what an attack may have changed (default: the world's, if it is one)",
+        help="labellers for what an attack may have changed (default: those that the run's recipe trusts)",
     )
     add("--latency", action="store_true", help="also time each classifier, at batch 1 and at its best batch")
     add("--workers", type=positive, default=os.cpu_count() or 1, metavar="N", help="processes (default: %(default)s)")
@@ -93,8 +90,7 @@ def parse() -> argparse.Namespace:
 
 def asked_of(given: argparse.Namespace) -> EvaluationConfig:
     """The command line as what is asked for. Raises InputError for names that are none."""
-    store = open_run(resolve_out(given.run))
-    _, config = existing_run(store.url)
+    store, config, recipe = run_with_recipe(resolve_out(given.run))
     names = ",".join(f"models/{name.strip()}" for name in given.classifiers.split(",") if name.strip())
     scorers = tuple((saved, saved.load().coverage) for saved in targets_of(store, names, None))
     unsafe, safe = (int(part) for part in given.rows.split(","))
@@ -106,20 +102,17 @@ def asked_of(given: argparse.Namespace) -> EvaluationConfig:
         data=given.data if given.data in SPLITS else str(Path(given.data).absolute()),
         scorers=scorers,
         trials=(*trials, *(sanity_trials() if given.adaptive else ())),
-        judges=judges_of(config) if given.judges is None else given.judges,
-        held_out=held_out_attacks(config, store.url),
+        judges=judges_of(recipe) if given.judges is None else given.judges,
+        held_out=recipe.held_out_attacks,
     )
 
 
-def judges_of(config: RunConfig) -> str:
-    """The world's own labellers for a run of the world; nobody for another, whose changed truths are then `na`."""
-    return WORLD_JUDGES if config.recipe in SHARDING else ""
-
-
-def held_out_attacks(config: RunConfig, url: str) -> frozenset[str]:
-    """Attacks and families that the shard recipe never trains on."""
-    sets = recipe_of(config, url).rules.splits.held_out
-    return frozenset(one.name.removeprefix("attack:") for one in sets if one.name.startswith("attack:"))
+def judges_of(recipe: Recipe) -> str:
+    """Those that the recipe trusts. Nobody where it trusts none, which is said; what an attack changed is then `na`."""
+    if isinstance(recipe.judges, Without):
+        print(f"nobody judges anew what attacks changed (recipe {recipe.name}): {recipe.judges.why}", file=sys.stderr)
+        return ""
+    return ",".join(recipe.judges)
 
 
 def summary(asked: EvaluationConfig, cases: Sequence[Case], sanity: bool) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 
     jobs/generate.py --out runs/mine --count 256
     jobs/generate.py --out runs/mine --prompts prompts.csv --column text --images-per-prompt 2
+    jobs/generate.py --out runs/mine --recipe my_recipe.py:cats
     ray job submit --working-dir . -- python jobs/generate.py --out /shared/runs/mine
 
 The same command on the same --out goes on where it stopped. Exit 0 done, 2 bad use or input, 3 done with quarantined samples.
@@ -14,7 +15,7 @@ import time
 from dataclasses import replace
 
 from jobs.command import DONE, QUARANTINED, positive, resolve_out, run_command
-from jobs.recipes.named import RECIPES
+from jobs.recipes.named import RECIPES, chosen, recipe_of
 from jobs.recipes.prompts import roots
 from jobs.recipes.restricted import check_restricted
 from pipeline.engines.engine import run_units
@@ -35,7 +36,12 @@ def parse() -> tuple[RunConfig, bool, bool]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--out", default="runs/generate", help="a folder or object-store url for the run (default: %(default)s)")
-    add("--recipe", default="pictogram", choices=sorted(RECIPES), help="what is done (default: %(default)s)")
+    add(
+        "--recipe",
+        default="pictogram",
+        metavar="NAME",
+        help=f"what is done: {', '.join(sorted(RECIPES))}, or yours: FILE.py:FUNCTION (default: %(default)s)",
+    )
     add("--prompts", metavar="FILE", help="file, datasets folder or hub id; several: A,B,grammar")
     add("--column", metavar="NAME", help="the column that holds the prompts (default: prompt)")
     add("--skip-bad-rows", action="store_true", help="leave out rows that break a file's shape, and count them")
@@ -53,15 +59,16 @@ def parse() -> tuple[RunConfig, bool, bool]:
     given = vars(parser.parse_args())
     dry_run, as_json = given.pop("dry_run"), given.pop("json")
     config = RunConfig(**given)
-    return replace(config, out=resolve_out(config.out)), dry_run, as_json
+    return chosen(replace(config, out=resolve_out(config.out))), dry_run, as_json
 
 
 def main() -> int:
     """Plan, carry out what is left of the plan, and sum up."""
     config, dry_run, as_json = parse()
     check_restricted(config)
-    items = roots(config)
-    plan = RECIPES[config.recipe](config, items)
+    recipe = recipe_of(config)
+    items = roots(config, recipe.prompts)
+    plan = recipe.plan(items, config.seed)
     if dry_run:
         return print_estimate(plan, config, as_json)
     store = open_store(config.out, private=config.restricted)

@@ -28,10 +28,13 @@ from classifiers.training.config import CLIP, Settings
 from classifiers.training.process_group import Group
 from classifiers.training.train import train
 from jobs.command import positive
+from jobs.recipes.named import run_with_recipe
 from pipeline.engines.engine import EngineOptions
-from pipeline.rounds.existing_run import existing_run, open_run
+from pipeline.recipe import Recipe, Without
+from pipeline.rounds.existing_run import existing_run
 from pipeline.rounds.ledger import recorded, root_digest
 from pipeline.storage.store import Store
+from schemas.errors import InputError
 
 ATTACKS = {"image": "pgd", "prompt": "token_substitution,homoglyphs,typos"}
 """By what the classifier reads, one each of: gradients on pixels, on words, signs for letters, slips. All of them search."""
@@ -40,11 +43,11 @@ ATTACKS = {"image": "pgd", "prompt": "token_substitution,homoglyphs,typos"}
 def main() -> int:
     """Train it plainly if it is not there, then the rounds."""
     given = parse()
-    store = open_run(resolve_out(given.run))
+    store, _, recipe = run_with_recipe(resolve_out(given.run))
     started = time.monotonic()
     adding = AdversarialDataConfig(
         attacks=given.attacks or attacks_on(given.classifier), samples=given.samples, epsilon=given.adversarial, aim=given.aim,
-        labellers=given.labellers, means=EngineOptions(given.engine, given.attack_workers),
+        labellers=given.labellers or judges_of(recipe), means=EngineOptions(given.engine, given.attack_workers),
     )  # fmt: skip
     settings = Settings(
         classifier=given.classifier, name=given.name, clip=given.clip, epochs=given.epochs, seed=given.seed,
@@ -53,8 +56,8 @@ def main() -> int:
     )  # fmt: skip
     first = Settings(classifier=given.classifier, name=given.classifier, clip=given.clip, seed=given.seed)
     if not (Path(store.url) / "models" / given.classifier / "metrics.json").is_file():
-        fitted(store.url, replace(first, false_positive_rate=given.false_positive_rate), given.workers)
-    rounds = harden(store, settings, adding, given.rounds, given.workers)
+        fitted(store.url, replace(first, false_positive_rate=given.false_positive_rate), recipe, given.workers)
+    rounds = harden(store, recipe, settings, adding, rounds=given.rounds, workers=given.workers)
     for number, done in enumerate(rounds, 1):
         print(f"round {number}: {sum(done['variants'].values())} variants, {done['model']}, test {done['test']}")
     print(f"root {root_digest(store)}")
@@ -64,6 +67,13 @@ def main() -> int:
     return DONE
 
 
+def judges_of(recipe: Recipe) -> str:
+    """The labellers of what is added. Raises InputError where the recipe trusts none."""
+    if isinstance(recipe.judges, Without):
+        raise InputError(f"--labellers is needed, since the run's recipe is {recipe.name}, and {recipe.judges.why}")
+    return ",".join(recipe.judges)
+
+
 def attacks_on(classifier: str) -> str:
     """What it is attacked with unless something else is asked for. Raises InputError where there is no such classifier."""
     reads = kind_of(classifier).reads
@@ -71,7 +81,13 @@ def attacks_on(classifier: str) -> str:
 
 
 def harden(
-    store: Store, settings: Settings, adding: AdversarialDataConfig, rounds: int, workers: int | None = None
+    store: Store,
+    recipe: Recipe,
+    settings: Settings,
+    adding: AdversarialDataConfig,
+    *,
+    rounds: int,
+    workers: int | None = None,
 ) -> list[dict[str, Any]]:
     """All rounds; what each did. A round that is done is known by `models/NAME/hardening.json`, and not done again."""
     current, done = f"models/{settings.classifier}", []
@@ -81,8 +97,8 @@ def harden(
         asked = {"settings": settings.fingerprint(), "adding": repr(adding), "against": target.digest()}
         found = _done(store, name, asked)
         if found is None:
-            variants = add_variants(store, existing_run(store.url)[1], target, adding)
-            metrics = fitted(store.url, replace(settings, name=name, start=current), workers)
+            variants = add_variants(store, existing_run(store.url)[1], recipe, target, adding)
+            metrics = fitted(store.url, replace(settings, name=name, start=current), recipe, workers)
             found = {
                 **asked,
                 "variants": variants,
@@ -97,13 +113,13 @@ def harden(
     return done
 
 
-def fitted(url: str, settings: Settings, workers: int | None) -> dict[str, Any]:
+def fitted(url: str, settings: Settings, recipe: Recipe, workers: int | None) -> dict[str, Any]:
     """Train in this process, or on Ray's workers."""
     if workers is None:
-        return train(url, settings, Group(device=torch.device("cuda" if torch.cuda.is_available() else "cpu")))
+        return train(url, settings, recipe, Group(device=torch.device("cuda" if torch.cuda.is_available() else "cpu")))
     from classifiers.training.ray_trainer import train_on_ray
 
-    return train_on_ray(url, settings, workers)
+    return train_on_ray(url, settings, recipe, workers)
 
 
 def _done(store: Store, name: str, asked: dict[str, str]) -> dict[str, Any] | None:
@@ -131,9 +147,8 @@ def parse() -> argparse.Namespace:
     add("--aim", default="both", choices=("evade", "false_flag", "both"))
     add(
         "--labellers",
-        default=AdversarialDataConfig.labellers,
         metavar="A,B",
-        help="of the variants (default: %(default)s)",
+        help="of the variants (default: those that the run's recipe trusts)",
     )
     add("--adversarial", type=float, default=2 / 255, metavar="EPS", help="budget of pixels (default: 2/255)")
     add("--attack-steps", type=positive, default=3, metavar="N", help="of that attack on the way (default: 3)")

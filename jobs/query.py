@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 from jobs.command import DONE, FAILED, resolve_out, run_command
+from jobs.recipes.named import recipe_of_run
 from pipeline.catalogue.answer_files import WRITERS, outside, write_answer
 from pipeline.catalogue.answers import FORMATS, collect, print_answer
 from pipeline.catalogue.lineage import ancestry, print_ancestry
@@ -44,7 +45,7 @@ def main() -> int:
             print_ancestry(ancestry(con, store, given.key), given.format)
             return DONE
         if given.question == "regenerate":
-            made = regenerate(con, store, config, given.key)
+            made = regenerate(con, store, recipe_of_run(store, config), given.key)
             print(
                 f"{given.key}: sha256 {made.sha256}, committed {made.committed}: {'the same' if made.same else 'DIFFERENT'}"
             )

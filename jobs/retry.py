@@ -9,11 +9,10 @@ back with jobs/retry.py RUN --undo. Exit 0 done, 1 the stage is broken, 2 bad us
 import argparse
 
 from jobs.command import DONE, QUARANTINED, resolve_out, run_command
-from jobs.recipes.named import RECIPES
-from jobs.recipes.prompts import roots
+from jobs.recipes.named import run_with_recipe
+from jobs.recipes.prompts import generating_plan
 from pipeline.engines.engine import run_units
 from pipeline.engines.progress import watched
-from pipeline.rounds.existing_run import existing_run, open_run
 from pipeline.rounds.ledger import root_digest
 from pipeline.rounds.round import open_round, pending
 from pipeline.rounds.rounds import next_round
@@ -28,13 +27,12 @@ def main() -> int:
     parser.add_argument("--workers", type=int)
     parser.add_argument("--undo", action="store_true", help="delete the rounds of retries that committed nothing")
     given = parser.parse_args()
-    store = open_run(resolve_out(given.run))
+    store, config, recipe = run_with_recipe(resolve_out(given.run))
     if given.undo:
         undone = undo_empty_retries(store)
         print(f"{len(undone)} empty rounds were taken back" + "".join(f"\n  {folder}" for folder in undone))
         return DONE
-    _, config = existing_run(store.url)
-    plan = RECIPES[config.recipe](config, roots(config))
+    plan = generating_plan(config, recipe)
     made = bad = 0
     for name, again in retry_plans(store, "rounds/000-generate", plan):
         round_ = open_round(store, next_round(store, name), again)

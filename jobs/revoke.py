@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from jobs.command import DONE, resolve_out, run_command
-from jobs.recipes.sharding import recipe_of
+from jobs.recipes.named import run_with_recipe
 from pipeline.catalogue.gather import REVOKED
 from pipeline.catalogue.views import refresh
 from pipeline.dataset.manifest import read_manifest
 from pipeline.dataset.revocation import enter, may_change, remove, with_descendants
 from pipeline.dataset.shards import MANIFEST
 from pipeline.engines.engine import EngineOptions
-from pipeline.rounds.existing_run import existing_run
 from pipeline.rounds.ledger import recorded, root_digest
 from schemas.errors import InputError
 from stages.rounds.shards_round import write_shards
@@ -35,7 +34,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one summary object as the last line")
     given = parser.parse_args()
     keys = read_keys(given.keys)
-    store, config = existing_run(resolve_out(given.run))
+    store, config, recipe = run_with_recipe(resolve_out(given.run))
     gone = with_descendants(store, keys)
     with recorded(store, *may_change(store), by="jobs/revoke.py") as written:
         entered = enter(store, gone, given.reason)
@@ -45,7 +44,7 @@ def main() -> int:
     if store.size(MANIFEST) is not None:
         before = read_manifest(store)
         figures = _without(before["made_from"], gone) | {"revoked": len(entered)}
-        now = write_shards(store, config, recipe_of(config, store.url), EngineOptions("local"), figures)
+        now = write_shards(store, config, recipe.sharding(), EngineOptions("local"), figures)
         known = [shard["files"] for shard in before["shards"]]
         rewritten = sum(shard["files"] not in known for shard in now["shards"])
     refresh(store)

@@ -14,12 +14,11 @@ import time
 from typing import Any
 
 from jobs.command import DONE, QUARANTINED, positive, resolve_out, run_command
-from jobs.recipes.sharding import recipe_of
+from jobs.recipes.named import run_with_recipe
 from pipeline.dataset.shards import (
     FOLDER,
 )
 from pipeline.engines.engine import EngineOptions
-from pipeline.rounds.existing_run import existing_run
 from pipeline.rounds.ledger import root_digest
 from pipeline.storage.store import Store
 from stages.rounds.shards_round import make_shards
@@ -33,10 +32,9 @@ def main() -> int:
     parser.add_argument("--workers", type=positive, metavar="N", help="default: every core but one (Ray)")
     parser.add_argument("--json", action="store_true", help="print one summary object as the last line")
     given = parser.parse_args()
-    store, config = existing_run(resolve_out(given.run))
+    store, config, recipe = run_with_recipe(resolve_out(given.run))
     started = time.monotonic()
-    recipe = recipe_of(config, store.url)
-    manifest = make_shards(store, config, recipe, EngineOptions(given.engine, given.workers))
+    manifest = make_shards(store, config, recipe.sharding(), EngineOptions(given.engine, given.workers))
     return summarise(store, manifest, time.monotonic() - started, given.json)
 
 

@@ -25,8 +25,8 @@ from classifiers.training.config import CLASS_WEIGHTS, CLIP, Settings
 from classifiers.training.process_group import Group
 from classifiers.training.train import train
 from jobs.command import positive
+from jobs.recipes.named import run_with_recipe
 from pipeline.rounds.ledger import root_digest
-from pipeline.storage.open_store import open_store
 
 EPOCHS, EPOCHS_ANEW = 30, 5  # where features are kept, and where every epoch runs the encoders
 
@@ -34,15 +34,18 @@ EPOCHS, EPOCHS_ANEW = 30, 5  # where features are kept, and where every epoch ru
 def main() -> int:
     """Settings in, a saved classifier and one summary out."""
     given = parse()
-    settings, url = settings_of(given), resolve_out(given.run)
+    settings = settings_of(given)
+    store, _, recipe = run_with_recipe(resolve_out(given.run))
     if given.workers is None:
-        metrics = train(url, settings, Group(device=torch.device("cuda" if torch.cuda.is_available() else "cpu")))
+        metrics = train(
+            store.url, settings, recipe, Group(device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        )
     else:
         from classifiers.training.ray_trainer import train_on_ray
 
-        metrics = train_on_ray(url, settings, given.workers)
+        metrics = train_on_ray(store.url, settings, recipe, given.workers)
     summarise(metrics)
-    print(f"root {root_digest(open_store(url))}")
+    print(f"root {root_digest(store)}")
     if given.json:
         print(json.dumps(metrics))
     return DONE

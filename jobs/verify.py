@@ -19,12 +19,11 @@ import time
 
 from classifiers.evaluation.summary_checks import check_summaries
 from jobs.command import DONE, FAILED, resolve_out, run_command
-from jobs.recipes.sharding import recipe_of
+from jobs.recipes.named import run_with_recipe
 from pipeline.dataset.audit import Audit
 from pipeline.dataset.derived_checks import check_derived
 from pipeline.dataset.repair import repair
 from pipeline.dataset.verify import check_expected, verify_run
-from pipeline.rounds.existing_run import existing_run, open_run
 
 
 def main() -> int:
@@ -39,11 +38,11 @@ def main() -> int:
     parser.add_argument("--repair", action="store_true", help="first make again what can be made of what is there")
     given = parser.parse_args()
     started = time.monotonic()
-    store, config = existing_run(resolve_out(given.run))
+    store, _, recipe = run_with_recipe(resolve_out(given.run))
     if given.repair:
-        for line in repair(open_run(store.url)):
+        for line in repair(store):
             print(f"made again: {line}")
-    audit = verify_run(store, recipe_of(config, store.url).rules.groups)
+    audit = verify_run(store, recipe.grouping)
     if given.deep:
         check_derived(audit)
         check_summaries(audit)

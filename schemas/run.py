@@ -15,7 +15,7 @@ class RunConfig:
     """Run facts (DESIGN 3.12). Everything else is in the recipe."""
 
     out: str
-    recipe: str = "pictogram"
+    recipe: str = "pictogram"  # a name, or FILE.py:FUNCTION
     prompts: str | None = None
     column: str | None = None
     count: int | None = None
@@ -28,6 +28,7 @@ class RunConfig:
     picture_check: str | None = None  # MODULE:FUNCTION, the operator's check of finished pictures
     skip_bad_rows: bool = False  # whether broken rows of a prompt file are left out and counted, or refused
     hash_list: str | None = None  # file of perceptual hashes of pictures that may not be kept
+    recipe_sha256: str | None = None  # of the file, where the recipe is the user's own
 
     def to_json(self, environment: Mapping[str, str]) -> bytes:
         """What run.json holds: these facts, and the `environment` (versions, hardware) of the machine that last drove the run."""
@@ -36,7 +37,7 @@ class RunConfig:
     @classmethod
     def from_json(cls, data: bytes | None, name: str = "run.json") -> Self:
         """The facts of a run.json; `name` is said in the error. Raises ControlFileError for anything else."""
-        raw = read_control(data, name, MEND, {"out": str})
+        raw = read_control(data, name, MEND, {"out": str, "recipe": str})
         known: dict[str, Any] = {field.name: raw[field.name] for field in fields(cls) if field.name in raw}
         kinds: Kinds = {field.name: _plain(field.type) for field in fields(cls) if field.name in known}
         check_fields(known, kinds, name, MEND)

@@ -25,13 +25,6 @@ MAY_IMPORT_RAY = {
 }
 DEPLOYED = ("layers", "families", "models", "vlm", "zoo", "classifier", "saved", "prediction")
 """Of `classifiers`: what serves needs no engine and no catalogue."""
-UNTIL_A_RECIPE_IS_A_VALUE = {
-    ("classifiers/training/adversarial_of_world.py", "jobs.recipes.sharding"),
-    ("classifiers/training/adversarial_rounds.py", "jobs.recipes.sharding"),
-    ("pipeline/engines/regenerate.py", "jobs.recipes.named"),
-    ("stages/rounds/attack_round.py", "jobs.recipes.named"),
-    ("stages/rounds/attack_round.py", "jobs.recipes.pictogram"),
-}
 SAMPLE_FIELDS = {field.name for field in fields(Sample)}
 
 
@@ -70,8 +63,7 @@ def test_imports_run_one_way(floor: str) -> None:
     for file in sources(floor):
         place = file.relative_to(ROOT).as_posix()
         for name in imports_of(file):
-            if (place, name) not in UNTIL_A_RECIPE_IS_A_VALUE:
-                assert not against_the_street(place, name), f"{place} imports {name}"
+            assert not against_the_street(place, name), f"{place} imports {name}"
 
 
 @pytest.mark.parametrize("lower", range(len(FLOORS)))

@@ -11,8 +11,8 @@ from itertools import count as count_from
 from pathlib import Path
 from typing import Any
 
-from jobs.recipes.named import RECIPES
-from jobs.recipes.prompts import roots
+from jobs.recipes.named import recipe_of
+from jobs.recipes.prompts import generating_plan
 from pipeline.engines.engine import run_units
 from pipeline.plan import Plan
 from pipeline.rounds.existing_run import existing_run
@@ -71,9 +71,9 @@ def generate(out: Path, counts: tuple[int, int, int], engine: str = "ray") -> No
         "--engine", "local",
     )  # fmt: skip
     config = RunConfig(out=str(out), recipe="pictogram", count=embedded, seed=1)  # another seed: other prompts
-    further(out, "-generate-embedded", RECIPES["pictogram"](config, roots(config)), engine)
+    further(out, "-generate-embedded", generating_plan(config, recipe_of(config)), engine)
     config = RunConfig(out=str(out), recipe="render", count=crossed, seed=2)
-    further(out, "-generate-crossed", RECIPES["render"](config, Crossed(crossed, config.seed)), "local")
+    further(out, "-generate-crossed", recipe_of(config).plan(Crossed(crossed, config.seed), config.seed), "local")
 
 
 def further(out: Path, suffix: str, plan: Plan, engine: str) -> None:

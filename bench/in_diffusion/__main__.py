@@ -105,7 +105,7 @@ def longer(url: str, models: dict[str, Classifier], test: Rows, count: int) -> d
         store = open_store(f"{url}/steps-{steps}-{digest_of(' '.join(sorted(wanted)).encode())[:8]}")
         keep = Early(steps=tuple(step_of(share, steps) for share in (0.1, 0.2)))
         config = RunConfig(out=store.url, recipe="in_diffusion", engine="local")
-        first, *_, last = in_diffusion(config, ()).stages
+        first, *_, last = in_diffusion(config).stages
         items = [sample for sample in spoken(PROMPTS) if sample.root in wanted]
         stages = (first, CapturedDiffusion(steps=steps, keep=keep), last)
         plan = Plan(stages, items, unit_size=8, seed=0, pack=PackCaptures())

@@ -95,7 +95,7 @@ def draw(store: Store, folder: str, items: Iterable[Sample], seeds: int) -> None
     config = RunConfig(out=store.url, recipe="in_diffusion", images_per_prompt=seeds, engine="local", seed=SEED)
     if store.read("run.json") is None:
         write_facts(store, config, {})
-    plan = replace(in_diffusion(config, items), unit_size=32)
+    plan = replace(in_diffusion(config), unit_size=32).plan(items, SEED)
     round_ = open_round(store, folder, plan)
     for receipt in run_units("local", None, plan, round_, pending(round_)):
         print(f"{folder}: unit {receipt.unit} of {round_.units}, {receipt.samples} pictures", flush=True)

@@ -83,7 +83,7 @@ def groups_here(run: str) -> dict[str, Any]:
     store = open_store(run)
     start = time.perf_counter()
     with scratch_database() as con:
-        figures = make_keep_list(con, store, pictogram(run).rules)
+        figures = make_keep_list(con, store, pictogram().rules)
     seconds = round(time.perf_counter() - start, 2)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # kB → GB
     return {

@@ -12,8 +12,8 @@ from typing import Any
 
 import webdataset
 
-from jobs.recipes.named import RECIPES
-from jobs.recipes.prompts import roots
+from jobs.recipes.named import recipe_of
+from jobs.recipes.prompts import generating_plan
 from jobs.recipes.sharding import pictogram
 from pipeline.dataset.shards import FOLDER
 from pipeline.engines.engine import EngineOptions, run_units
@@ -37,12 +37,12 @@ def write_over_tarwriter(folder: Path, count: int) -> dict[str, Any]:
     """
     config = RunConfig(out=str(folder), recipe="render", count=count, engine="local")
     store = open_store(str(folder))
-    plan = RECIPES["render"](config, roots(config))
+    plan = generating_plan(config, recipe_of(config))
     round_ = open_round(store, "rounds/000-generate", plan)
     write_facts(store, config, environment())
     for _ in run_units("local", 1, plan, round_, pending(round_)):
         pass
-    made = pictogram(store.url)
+    made = pictogram()
     with contextlib.redirect_stderr(io.StringIO()):
         make_shards(
             store, config, replace(made, rules=replace(made.rules, per_shard=PER_SHARD)), EngineOptions("local")

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 import pyarrow.parquet as pq
 
 from classifiers.saved import Saved
-from jobs.recipes.sharding import recipe_of
 from pipeline.catalogue.gather import KEEP
 from pipeline.engines.engine import EngineOptions
 from pipeline.engines.resumable import open_or_resume
 from pipeline.pack import PackVotes
 from pipeline.plan import Plan
+from pipeline.recipe import Recipe
 from pipeline.rounds.items import CommittedItems
 from pipeline.rounds.round import pending
 from pipeline.rounds.rounds import rounds_with
@@ -25,8 +25,7 @@ from stages.attack.by_name import attacks_of
 from stages.attack.variants import Variants
 from stages.image_io.fetch_picture import FetchPicture
 from stages.label.by_name import labellers_of
-from stages.rounds.attack_round import UNIT_SIZE as ATTACKED_A_UNIT
-from stages.rounds.attack_round import stages_of
+from stages.rounds.attack_round import attack_plan
 from stages.rounds.label_round import NEEDS_PICTURE, open_round_of
 from stages.rounds.label_round import UNIT_SIZE as LABELLED_A_UNIT
 from stages.rounds.shards_round import make_shards
@@ -43,9 +42,9 @@ class AdversarialDataConfig:
 
     attacks: str
     samples: int
+    labellers: str
     epsilon: float
     aim: str = "both"
-    labellers: str = "scene_truth,tagger_truth,prompt_truth"
     aggregate: str = "majority"
     means: EngineOptions = field(default_factory=EngineOptions)
 
@@ -70,7 +69,9 @@ class Chosen:
         return frozenset(sorted(trained.intersection(clean))[: self.count])
 
 
-def add_variants(store: Store, config: RunConfig, target: Saved, adding: AdversarialDataConfig) -> dict[str, int]:
+def add_variants(
+    store: Store, config: RunConfig, recipe: Recipe, target: Saved, adding: AdversarialDataConfig
+) -> dict[str, int]:
     """Attack, label, shard; how many variants by round. Whatever is there already is not made again.
 
     Raises InputError where there is nothing to attack, HazmatError where a round could not be finished.
@@ -81,7 +82,7 @@ def add_variants(store: Store, config: RunConfig, target: Saved, adding: Adversa
     made = {}
     for family, attacks in attacks_of(adding.attacks, (target,), adding.aim, adding.epsilon).items():
         variants = Variants(attacks=attacks, targets=(target,), aim=adding.aim)
-        plan = Plan(stages_of(store, config, family, variants), items, ATTACKED_A_UNIT, seed=config.seed)
+        plan = attack_plan(store, recipe, family, variants, items=items, seed=config.seed)
         names = "-".join(attack.name for attack in attacks)
         opened = open_or_resume(store, f"-attack-{family}-{names}", plan)
         opened.carry_out(adding.means.engine, adding.means.workers)
@@ -90,7 +91,7 @@ def add_variants(store: Store, config: RunConfig, target: Saved, adding: Adversa
         made[opened.round.folder] = sum(receipt.samples for receipt in opened.round.receipts())
     label_only(store, tuple(made), adding)
     aggregate(store, adding.aggregate)
-    make_shards(store, config, recipe_of(config, store.url), adding.means)
+    make_shards(store, config, recipe.sharding(), adding.means)
     return made
 
 

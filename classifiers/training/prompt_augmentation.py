@@ -12,17 +12,9 @@ import torch
 from torch import Tensor
 
 from schemas.protocols import Targets
+from schemas.wording import Asked
 
 OF_ANOTHER_ROW = 0.5  # of the reworded rows; the others keep their words but for some
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a prompt asks for: `unsafe` (None: nobody can tell) of `categories`. It is `open` where a safe picture may turn it."""
-
-    unsafe: bool | None
-    categories: tuple[str, ...] = ()
-    open: bool = False
 
 
 SameMeaning = Callable[[str, str], bool]

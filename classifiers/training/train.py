@@ -10,7 +10,7 @@ import torch
 from classifiers.classifier import Classifier
 from classifiers.data.labelled_shards import ShardRows, manifest_of
 from classifiers.saved import build, load
-from classifiers.training.adversarial_of_world import harden_of
+from classifiers.training.adversarial_of_recipe import harden_of
 from classifiers.training.batches import Source, Streamed
 from classifiers.training.captured_rows import with_captures
 from classifiers.training.checkpoint import Checkpoint
@@ -20,22 +20,22 @@ from classifiers.training.feature_cache import encoded
 from classifiers.training.loop import Fit, as_it_is, encoders_of
 from classifiers.training.process_group import Group
 from classifiers.training.thresholds import calibrate, measures
+from pipeline.recipe import Recipe
 from pipeline.rounds.existing_run import existing_run
 from pipeline.rounds.ledger import recorded
 from pipeline.storage.store import OBJECT_SCHEMES, Store
 from pipeline.storage.weights import model_directory, weights_digest
 from schemas.errors import InputError
-from schemas.run import RunConfig
 
 
-def train(url: str, settings: Settings, group: Group | None = None) -> dict[str, Any]:
-    """Train what `settings` ask for on the shards of the run at `url`; its metrics, which are also in metrics.json.
+def train(url: str, settings: Settings, recipe: Recipe, group: Group | None = None) -> dict[str, Any]:
+    """Train what `settings` ask for on the shards of the run at `url`, made by `recipe`; its metrics, also in metrics.json.
 
     What was trained already is not trained again; what was begun goes on. Every worker of `group` calls this, the first one writes.
     Raises InputError for data that cannot be trained on, HazmatError where training breaks down.
     """
     group, started = group or Group(), time.monotonic()
-    store, config = existing_run(url)
+    store, _ = existing_run(url)
     if store.url.startswith(OBJECT_SCHEMES):
         raise InputError(f"{store.url}: models are written to a folder; copy the shards to a disk first")
     fingerprint = settings.fingerprint(
@@ -44,13 +44,13 @@ def train(url: str, settings: Settings, group: Group | None = None) -> dict[str,
     if done := _finished(store, settings, fingerprint):
         return done
     if not group.is_main_process:
-        return _trained(store, config, settings, group=group, fingerprint=fingerprint, started=started)
+        return _trained(store, recipe, settings, group=group, fingerprint=fingerprint, started=started)
     with recorded(store, f"models/{settings.name}/", by=f"jobs/train.py RUN --classifier {settings.classifier}"):
-        return _trained(store, config, settings, group=group, fingerprint=fingerprint, started=started)
+        return _trained(store, recipe, settings, group=group, fingerprint=fingerprint, started=started)
 
 
 def _trained(
-    store: Store, config: RunConfig, settings: Settings, *, group: Group, fingerprint: str, started: float
+    store: Store, recipe: Recipe, settings: Settings, *, group: Group, fingerprint: str, started: float
 ) -> dict[str, Any]:
     checkpoint = Checkpoint(store, f"models/{settings.name}/training/checkpoint.pt", fingerprint)
     checkpoint.restore_threads()
@@ -60,7 +60,7 @@ def _trained(
     check_shards(store, ("train", "val", "test"))
     sources = [_source(store, each, model, settings, group) for each in surveys]
     encoding = time.monotonic() - started
-    fit = _fit(store, config, settings, group=group, sources=sources, checkpoint=checkpoint)
+    fit = _fit(settings, recipe, group=group, sources=sources, checkpoint=checkpoint)
     model.train()
     for encoder in encoders_of(model):
         encoder.train(settings.tune_encoder)
@@ -131,11 +131,9 @@ def _source(store: Store, seen: Survey, model: Classifier, settings: Settings, g
     return rows if settings.encodes_anew else encoded(model, rows, group, even=seen.split == "train")
 
 
-def _fit(
-    store: Store, config: RunConfig, settings: Settings, *, group: Group, sources: list[Source], checkpoint: Checkpoint
-) -> Fit:
+def _fit(settings: Settings, recipe: Recipe, *, group: Group, sources: list[Source], checkpoint: Checkpoint) -> Fit:
     folder = f"models/{settings.name}/training"
-    harden = harden_of(settings, store, config) if settings.adversarial else as_it_is
+    harden = harden_of(settings, recipe) if settings.adversarial else as_it_is
     return Fit(settings, group, sources[0], sources[1], checkpoint, folder, harden)
 
 

@@ -1,25 +1,27 @@
-"""The recipes by the names that `--recipe` takes."""
+"""The recipe that `--recipe` or a run's run.json names: one of ours, or a function in a file of the user's."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import replace
 
-from jobs.recipes import hardened, in_diffusion, published_weights
-from jobs.recipes.pictogram import mixture, pictogram, render, rewrite
-from jobs.recipes.published_weights import diffusion
-from pipeline.plan import Plan
+from jobs.recipes import hardened, in_diffusion, pictogram, published_weights
+from jobs.recipes.own_file import OwnRecipe
+from pipeline.recipe import Recipe
+from pipeline.rounds.existing_run import existing_run
+from pipeline.storage.store import Store
+from schemas.errors import InputError
 from schemas.run import RunConfig
-from schemas.sample import Sample
 
-Recipe = Callable[[RunConfig, Iterable[Sample]], Plan]
+Maker = Callable[[RunConfig], Recipe]
 
-RECIPES: dict[str, Recipe] = {
-    recipe.__name__: recipe
-    for recipe in (
-        pictogram,
-        render,
-        mixture,
-        rewrite,
+RECIPES: dict[str, Maker] = {
+    maker.__name__: maker
+    for maker in (
+        pictogram.pictogram,
+        pictogram.render,
+        pictogram.mixture,
+        pictogram.rewrite,
         hardened.hardened,
-        diffusion,
+        published_weights.diffusion,
         in_diffusion.in_diffusion,
         published_weights.sd15,
         published_weights.sdxl_turbo,
@@ -28,3 +30,46 @@ RECIPES: dict[str, Recipe] = {
         published_weights.flux,
     )
 }
+
+
+def chosen(config: RunConfig) -> RunConfig:
+    """The facts of a new run as they are recorded: a recipe of the user's by its file's path and digest. Raises InputError."""
+    if config.recipe in RECIPES:
+        return config
+    own = OwnRecipe.named(config.recipe)
+    if own is None:
+        raise InputError(
+            f"--recipe {config.recipe}: expected one of {', '.join(sorted(RECIPES))}, or FILE.py:FUNCTION for one of yours"
+        )
+    return replace(config, recipe=own.name, recipe_sha256=own.digest())
+
+
+def recipe_of(config: RunConfig) -> Recipe:
+    """The recipe of these facts, new or recorded. Raises InputError where it is not there, or not what was recorded."""
+    if config.recipe in RECIPES:
+        return RECIPES[config.recipe](config)
+    own = OwnRecipe.named(config.recipe)
+    if own is None:
+        raise InputError(
+            f"recipe {config.recipe!r}: this checkout has {', '.join(sorted(RECIPES))}; check out the one that made the run"
+        )
+    made = own.load(config.recipe_sha256)(config)
+    if not isinstance(made, Recipe):
+        raise InputError(
+            f"--recipe {own.name}: {own.function} returned {type(made).__name__}, not a pipeline.recipe.Recipe"
+        )
+    return made
+
+
+def recipe_of_run(store: Store, config: RunConfig) -> Recipe:
+    """The recipe of a run that is there. Raises InputError, also for code that the run itself brings along."""
+    own = OwnRecipe.named(config.recipe)
+    if own is not None:
+        own.refuse_from(store.url)
+    return recipe_of(config)
+
+
+def run_with_recipe(url: str) -> tuple[Store, RunConfig, Recipe]:
+    """The run at `url`, its facts and its recipe: what most commands begin with. Raises InputError."""
+    store, config = existing_run(url)
+    return store, config, recipe_of_run(store, config)

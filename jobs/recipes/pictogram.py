@@ -1,72 +1,93 @@
-"""The recipes: each returns the plan of a generating round, read top to bottom. A new one is a function here."""
+"""The recipes of the embedded world: each returns a value that is read top to bottom. A new one is a function like these."""
 
-from collections.abc import Iterable
-
+from jobs.recipes.parts import embedded, world
+from jobs.recipes.prompts import default_prompts
 from jobs.recipes.restricted import guarded
-from pipeline.plan import Plan
-from pipeline.stage import Stage
+from pipeline.recipe import Recipe
 from schemas.errors import InputError
 from schemas.run import RunConfig
-from schemas.sample import Sample
-from stages.generate.diffusion import Diffusion
 from stages.generate.mixture import Mixture, Part, SortByPart
 from stages.generate.render import Render
 from stages.generate.replicate import Replicate
 from stages.image_io.encode import Encode
 from stages.prompts.distinct import Distinct
 from stages.prompts.gated import Gated
+from stages.prompts.grammar import COUNT
 from stages.prompts.language_model import SMOLLM2
 from stages.prompts.rewrite import Rewrite
+from stages.prompts.vocabulary import VocabularyPrompts
 
-EMBEDDED = "assets/world/t2i"
 
-
-def pictogram(config: RunConfig, items: Iterable[Sample]) -> Plan:
+def pictogram(config: RunConfig) -> Recipe:
     """Grammar or file → the embedded Stable Diffusion → PNG. The default."""
     _draws_without_model(config)
-    stages: tuple[Stage, ...] = (
-        Replicate(images_per_prompt=config.images_per_prompt),
-        Diffusion(model=EMBEDDED, steps=10, guidance_scale=3.0),
-        Encode(),
+    return Recipe(
+        name="pictogram",
+        prompts=default_prompts(config),
+        stages=(Replicate(images_per_prompt=config.images_per_prompt), embedded(), Encode()),
+        redraw=(embedded(),),
+        **world(),
     )
-    return Plan(stages, items, unit_size=64, seed=config.seed)
 
 
-def render(config: RunConfig, items: Iterable[Sample]) -> Plan:
-    """Grammar or file → scenes drawn without a model → PNG. For scale, and as ground truth."""
+def render(config: RunConfig) -> Recipe:
+    """Grammar or file → scenes drawn without a model → PNG. For scale, and as ground truth.
+
+    They take only the grammar's words, so the embedded model draws what an attack makes of them.
+    """
     _draws_without_model(config)
-    # 256 items a unit: 0.3 s of work, so that a lost worker costs little and the commit's fsyncs (3 ms) are 1 %.
-    stages = (Replicate(images_per_prompt=config.images_per_prompt), Render(), Encode())
-    return Plan(stages, items, unit_size=256, seed=config.seed)
-
-
-def mixture(config: RunConfig, items: Iterable[Sample]) -> Plan:
-    """Grammar or file → three in four drawn by the embedded Stable Diffusion, one without a model → PNG."""
-    _draws_without_model(config)
-    parts = (Part(Diffusion(model=EMBEDDED, steps=10, guidance_scale=3.0), 3), Part(Render(), 1))
-    stages: tuple[Stage, ...] = (
-        Replicate(images_per_prompt=config.images_per_prompt),
-        SortByPart(parts=parts),
-        Mixture(parts=parts),
-        Encode(),
+    return Recipe(
+        name="render",
+        prompts=default_prompts(config),
+        stages=(Replicate(images_per_prompt=config.images_per_prompt), Render(), Encode()),
+        redraw=(embedded(),),
+        # 256 items a unit: 0.3 s of work, so that a lost worker costs little and the commit's fsyncs (3 ms) are 1 %.
+        unit_size=256,
+        **world(),
     )
-    return Plan(stages, items, unit_size=64, seed=config.seed)
 
 
-def rewrite(config: RunConfig, items: Iterable[Sample]) -> Plan:
+def mixture(config: RunConfig) -> Recipe:
+    """Grammar or file → three in four drawn by the embedded Stable Diffusion, one without a model → PNG.
+
+    Attacked words are all drawn by the model, as in `render`.
+    """
+    _draws_without_model(config)
+    parts = (Part(embedded(), 3), Part(Render(), 1))
+    return Recipe(
+        name="mixture",
+        prompts=default_prompts(config),
+        stages=(
+            Replicate(images_per_prompt=config.images_per_prompt),
+            SortByPart(parts=parts),
+            Mixture(parts=parts),
+            Encode(),
+        ),
+        redraw=(embedded(),),
+        **world(),
+    )
+
+
+def rewrite(config: RunConfig) -> Recipe:
     """Vocabulary × templates, or file → SmolLM2 writes a sentence → gate → the embedded Stable Diffusion → PNG.
 
-    `--model` names another language model. One core writes about 1.5 sentences a second.
+    `--model` names another language model. One core writes about 1.5 sentences a second. Attacked words are drawn as they are.
     """
-    stages: tuple[Stage, ...] = (
-        Rewrite(model=config.model or SMOLLM2),
-        Gated(),
-        Distinct(),
-        Replicate(images_per_prompt=config.images_per_prompt),
-        *guarded(config, Diffusion(model=EMBEDDED, steps=10, guidance_scale=3.0)),
-        Encode(),
+    draw = guarded(config, embedded())
+    return Recipe(
+        name="rewrite",
+        prompts=VocabularyPrompts(config.count or COUNT),
+        stages=(
+            Rewrite(model=config.model or SMOLLM2),
+            Gated(),
+            Distinct(),
+            Replicate(images_per_prompt=config.images_per_prompt),
+            *draw,
+            Encode(),
+        ),
+        redraw=draw,
+        **world(),
     )
-    return Plan(stages, items, unit_size=64, seed=config.seed)
 
 
 def _draws_without_model(config: RunConfig) -> None:

@@ -5,20 +5,20 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from pipeline.plan import Plan
+from pipeline.recipe import Recipe
 from schemas.errors import InputError
 from schemas.prompt import LeftOut, Prompt
 from schemas.run import RunConfig
 from schemas.sample import Sample
 from stages.prompts.files import read_prompts
 from stages.prompts.gate import Gate
+from stages.prompts.grammar import COUNT, GrammarPrompts
 from stages.prompts.hub import HubPrompts
 from stages.prompts.intake import Intake
-from stages.prompts.vocabulary import world_prompts
-from stages.world.grammar import prompts as grammar_prompts
 
 GRAMMAR = "grammar"
 """Names the grammar among the sources of `--prompts A,B,grammar`."""
-GRAMMAR_COUNT = 256  # prompts made where neither a file nor a count is given
 
 
 @dataclass
@@ -30,6 +30,7 @@ class Roots:
     """
 
     config: RunConfig
+    default: Iterable[Prompt | LeftOut]
     gate: Gate
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)
@@ -40,7 +41,8 @@ class Roots:
         for prompt in islice(intake.admit(self._prompts()), self.config.count):
             yield Sample.from_prompt(prompt, self.config.seed)
         if self.left_out and not intake.counts["admitted"]:
-            raise InputError(f"no prompt of {self.config.prompts or GRAMMAR} is left: {self.left_out_line()}")
+            asked = self.config.prompts or f"the recipe {self.config.recipe}"
+            raise InputError(f"no prompt of {asked} is left: {self.left_out_line()}")
 
     @property
     def left_out(self) -> dict[str, int]:
@@ -53,33 +55,19 @@ class Roots:
         return ", ".join(f"{count} {reason}{places.get(reason, '')}" for reason, count in self.left_out.items())
 
     def _prompts(self) -> Iterator[Prompt | LeftOut]:
-        if self.config.prompts is not None:
+        if self.config.prompts is None:
+            yield from self.default
+        else:
             for name in _names(self.config.prompts):
                 yield from self._source(name)
-        elif self.config.recipe == "rewrite":  # what a language model is to write out
-            yield from world_prompts(self.config.count or GRAMMAR_COUNT)
-        else:
-            yield from self._grammar()
 
     def _source(self, name: str) -> Iterable[Prompt | LeftOut]:
         path = Path(name)
         if name == GRAMMAR:
-            return self._grammar()
+            return default_prompts(self.config)
         if path.is_dir() or (not path.suffix and name.count("/") == 1 and not path.exists()):
             return HubPrompts(name, self.config.column or "prompt")
         return read_prompts(name, self.config.column, skip_bad_rows=self.config.skip_bad_rows)
-
-    def _grammar(self) -> Iterator[Prompt]:
-        for made in grammar_prompts(self.config.seed, self.config.count or GRAMMAR_COUNT):
-            yield Prompt(
-                text=made.prompt,
-                drawn_text=made.generation_prompt,
-                language="en",
-                source=f"grammar/{made.kind}",
-                licence="Apache-2.0",
-                category=made.category,
-                label=made.label,
-            )
 
 
 def _names(prompts: str) -> list[str]:
@@ -87,6 +75,16 @@ def _names(prompts: str) -> list[str]:
     return [prompts] if Path(prompts).exists() else [name for name in prompts.split(",") if name]
 
 
-def roots(config: RunConfig) -> Roots:
-    """The run's root samples, past the default gate."""
-    return Roots(config, Gate.default())
+def default_prompts(config: RunConfig) -> GrammarPrompts:
+    """What most recipes draw where no `--prompts` are given: the grammar's."""
+    return GrammarPrompts(config.seed, config.count or COUNT)
+
+
+def roots(config: RunConfig, default: Iterable[Prompt | LeftOut]) -> Roots:
+    """The run's root samples, past the default gate: `--prompts`, or else the `default` of its recipe."""
+    return Roots(config, default, Gate.default())
+
+
+def generating_plan(config: RunConfig, recipe: Recipe) -> Plan:
+    """The generating round of a run: the recipe over the run's prompts."""
+    return recipe.plan(roots(config, recipe.prompts), config.seed)

@@ -4,11 +4,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.recipes.named import RECIPES
 from pipeline.catalogue.duck import Connection
 from pipeline.engines.attempts import Attempts
 from pipeline.engines.unit import OpenStage, run_stage
-from pipeline.pack import PackPictures
+from pipeline.recipe import Recipe
 from pipeline.rounds.control_files import card, read_receipt
 from pipeline.rounds.round import environment
 from pipeline.rounds.rounds import reopen_round
@@ -16,7 +15,6 @@ from pipeline.stage import Stage
 from pipeline.storage.local_store import LocalStore
 from pipeline.storage.store import Store
 from schemas.errors import HazmatError, InputError
-from schemas.run import RunConfig
 
 GENERATE = "000-generate"
 
@@ -34,7 +32,7 @@ class Regenerated:
         return self.sha256 == self.committed
 
 
-def regenerate(con: Connection, store: Store, config: RunConfig, key: str) -> Regenerated:
+def regenerate(con: Connection, store: Store, recipe: Recipe, key: str) -> Regenerated:
     """Run the sample's whole unit again (its place in the batch is part of how it was made) and write nothing.
 
     Raises InputError for an unknown key, for a round that other jobs made, or if the recipe or its weights have changed.
@@ -47,13 +45,12 @@ def regenerate(con: Connection, store: Store, config: RunConfig, key: str) -> Re
         raise InputError(
             f"{key} was made by round {folder}; only {GENERATE} is made again here, so ask for its parent {parent}"
         )
-    stages = RECIPES[config.recipe](config, ()).stages
     folder = f"rounds/{GENERATE}"
-    _refuse_changed(store, folder, stages)
-    state = reopen_round(store, folder, PackPictures()).load(unit)
+    _refuse_changed(store, folder, recipe.stages)
+    state = reopen_round(store, folder, recipe.pack).load(unit)
     with tempfile.TemporaryDirectory(prefix="hazmat-again-") as scratch:
         attempts = Attempts(LocalStore(Path(scratch)), "again")
-        for index, stage in enumerate(stages):
+        for index, stage in enumerate(recipe.stages):
             run_stage(OpenStage(index, stage), state, attempts)
     made = {sample.key: sample.image_sha256 for sample in state.samples}
     sha256 = made.get(key)

@@ -22,6 +22,8 @@ class Part:
 
 
 Parts = tuple[Part, ...]
+DRAWN = frozenset({"pixels", "generator", "revision", "seed"})
+"""What every part adds; of what an encoder read only those with an encoder can tell."""
 HALVES: Parts = (Part(Diffusion(), 0.5), Part(Render(), 0.5))
 
 
@@ -39,7 +41,7 @@ def _check(parts: Parts) -> None:
     if not parts or any(part.share <= 0 for part in parts):
         raise InputError(f"the shares of a mixture are {[part.share for part in parts]}; each must be above 0")
     for part in parts:
-        missing = Mixture.adds - part.generator.adds
+        missing = DRAWN - part.generator.adds
         if missing or part.generator.needs - Mixture.needs:
             raise InputError(f"{part.generator!r} does not draw from a prompt alone, or does not say {sorted(missing)}")
 

@@ -84,6 +84,11 @@ def vocabulary_prompts(
             )
 
 
-def world_prompts(count: int) -> Iterator[Prompt]:
-    """The first `count` prompts of the world's vocabulary. There are 8 a word."""
-    return islice(vocabulary_prompts(world_words()), count)
+@dataclass(frozen=True)
+class VocabularyPrompts:
+    """The first `count` prompts of the world's vocabulary, of which there are 8 a word; iterating again gives the same ones."""
+
+    count: int
+
+    def __iter__(self) -> Iterator[Prompt]:
+        return islice(vocabulary_prompts(world_words()), self.count)

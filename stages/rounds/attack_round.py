@@ -1,12 +1,11 @@
 """An attack round: the variants that some attacks make of a run's clean samples; asked again, it goes on where it stopped."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from jobs.recipes.named import RECIPES
-from jobs.recipes.pictogram import EMBEDDED
 from pipeline.engines.resumable import OpenedRound, open_or_resume
 from pipeline.plan import Plan
+from pipeline.recipe import Recipe
 from pipeline.rounds.items import CommittedItems
 from pipeline.rounds.rounds import rounds_with
 from pipeline.stage import Stage
@@ -19,8 +18,6 @@ from stages.attack.attack_stage import AttackStage
 from stages.attack.by_name import TEXT
 from stages.attack.record_target_decision import RecordTargetDecision
 from stages.attack.variants import Variants
-from stages.generate.diffusion import Diffusion
-from stages.generate.replicate import Replicate
 from stages.image_io.encode import Encode
 from stages.image_io.fetch_picture import FetchPicture
 
@@ -40,6 +37,7 @@ class CleanItems:
 def open_attack_round(
     store: Store,
     config: RunConfig,
+    recipe: Recipe,
     family: str,
     attacks: Sequence[AttackStage],
     *,
@@ -57,27 +55,18 @@ def open_attack_round(
             f"{store.url} holds no committed sample to attack; run jobs/generate.py --out {store.url} first"
         )
     variants = Variants(attacks=tuple(attacks), targets=tuple(targets), aim=aim)
-    # A recipe that keeps what early steps knew keeps it of pictures that attacked words are drawn in, too.
-    pack = RECIPES[config.recipe](config, ()).pack
-    plan = Plan(stages_of(store, config, family, variants), clean, UNIT_SIZE, seed=config.seed, pack=pack)
+    plan = attack_plan(store, recipe, family, variants, items=clean, seed=config.seed)
     return open_or_resume(store, f"-attack-{name}", plan)
 
 
-def stages_of(store: Store, config: RunConfig, family: str, variants: Variants) -> tuple[Stage, ...]:
-    """Committed pictures → variants → for words: pictures of their own → files → what the targets say of them.
+def attack_plan(
+    store: Store, recipe: Recipe, family: str, variants: Variants, *, items: Iterable[Sample], seed: int
+) -> Plan:
+    """Committed pictures → variants → for words: pictures of their own, by the recipe → files → what the targets say of them.
 
-    Attacked pixels are stored without loss.
+    Attacked pixels are stored without loss. A recipe that keeps what early steps knew keeps it of redrawn pictures too.
     """
-    fetch = FetchPicture(url=store.url)
+    drawn: tuple[Stage, ...] = (*recipe.redraw, Encode()) if family == TEXT else (Encode(format="png"),)
     decided = (RecordTargetDecision(targets=variants.targets),) if variants.targets else ()
-    if family != TEXT:
-        return (fetch, variants, Encode(format="png"), *decided)
-    return (fetch, variants, *drawing(config), Encode(), *decided)
-
-
-def drawing(config: RunConfig) -> tuple[Stage, ...]:
-    """How the run's recipe draws. Scenes drawn without a model take only the grammar's words, so there the embedded model draws."""
-    if config.recipe == "render":
-        return (Diffusion(model=EMBEDDED, steps=10, guidance_scale=3.0),)
-    stages = RECIPES[config.recipe](config, ()).stages
-    return tuple(stage for stage in stages if not isinstance(stage, Replicate | Encode | Variants))
+    stages = (FetchPicture(url=store.url), variants, *drawn, *decided)
+    return Plan(stages, items, UNIT_SIZE, seed=seed, pack=recipe.pack)

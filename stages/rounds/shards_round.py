@@ -30,6 +30,7 @@ from pipeline.selection.keep import make_keep_list
 from pipeline.storage.store import Store
 from schemas.run import RunConfig
 from stages.image_io.fetch_bytes import FetchBytes
+from stages.image_io.fetch_picture import FetchPicture
 
 
 def make_shards(store: Store, config: RunConfig, recipe: ShardRecipe, means: EngineOptions) -> dict[str, Any]:
@@ -63,11 +64,12 @@ def write_shards(
 
 def compute_signatures(store: Store, recipe: ShardRecipe, means: EngineOptions) -> None:
     """Finish the rounds of signatures that were begun, then sign in a further one what none has signed yet."""
-    rounds = signature_rounds(store, recipe.stages)
+    stages = (FetchPicture(url=store.url), *recipe.stages)
+    rounds = signature_rounds(store, stages)
     for round_, _ in unfinished(rounds):
-        means.carry_out(resumed(round_, recipe.stages), round_, "signing")
+        means.carry_out(resumed(round_, stages), round_, "signing")
     items = MissingSignatures(CommittedItems(store, rounds_with(store, "raw")), signed_keys(store, rounds))
     if next(iter(items), None) is None:
         return
-    plan = Plan(recipe.stages, items, SIGNATURES_A_UNIT, seed=0, pack=PackSignatures())
+    plan = Plan(stages, items, SIGNATURES_A_UNIT, seed=0, pack=PackSignatures())
     means.carry_out(plan, open_round(store, further_round(store, SUFFIX), plan), "signing")

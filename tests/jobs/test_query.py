@@ -16,7 +16,7 @@ from PIL import Image
 
 from bench.shards.documented import documented_queries
 from jobs import generate, query
-from jobs.recipes.sharding import recipe_of
+from jobs.recipes.named import recipe_of
 from pipeline.catalogue.answers import collect
 from pipeline.catalogue.question import asked, confined
 from pipeline.catalogue.views import VIEWS, open_views, refresh
@@ -45,7 +45,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store, config = existing_run(str(folder))
     plant(str(folder), [variant(pair(number)) for number in range(2)], folder.parent / "files")
     write_facts(store, config, {})
-    make_shards(store, config, recipe_of(config, store.url), EngineOptions())
+    make_shards(store, config, recipe_of(config).sharding(), EngineOptions())
     return folder
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs import revoke, verify
+from jobs.recipes.named import run_with_recipe
 from pipeline.storage.local_store import LocalStore
 from pipeline.storage.store import Store
 from tests.support.planted import Pair, committed_keys, pair, plant, recipe, shards, variant
@@ -38,7 +40,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, list[Pa
     variants = [variant(one) for one in pairs]
     variants.append(variant(pairs[2], "grid", parents=pairs[:3]))
     store = plant(str(tmp_path / "run"), pairs + variants, tmp_path / "files")
-    monkeypatch.setattr(revoke, "recipe_of", lambda config, url: recipe(store))
+    ours = run_with_recipe(store.url)
+    monkeypatch.setattr(revoke, "run_with_recipe", lambda url: (*ours[:2], replace(ours[2], shards=recipe())))
     shards(store)
     return store, pairs, variants
 

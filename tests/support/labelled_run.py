@@ -8,10 +8,10 @@ from classifiers.saved import Saved
 from classifiers.training.config import Settings
 from classifiers.training.train import train
 from jobs.label import label
-from jobs.recipes.named import RECIPES
-from jobs.recipes.prompts import roots
-from jobs.recipes.sharding import pictogram
+from jobs.recipes.named import recipe_of, run_with_recipe
+from jobs.recipes.prompts import generating_plan
 from pipeline.engines.engine import EngineOptions, run_units
+from pipeline.recipe import Recipe
 from pipeline.rounds.existing_run import write_facts
 from pipeline.rounds.round import open_round, pending
 from pipeline.storage.open_store import open_store
@@ -27,14 +27,20 @@ def labelled_run(count: int = 160) -> Store:
     folder = mkdtemp(prefix="hazmat-labelled-")
     config = RunConfig(out=folder, recipe="render", count=count, engine="local", seed=3)
     store = open_store(folder)
-    plan = RECIPES["render"](config, roots(config))
+    recipe = recipe_of(config)
+    plan = generating_plan(config, recipe)
     round_ = open_round(store, "rounds/000-generate", plan)
     write_facts(store, config, {})
     list(run_units("local", None, plan, round_, pending(round_)))
     label(store, "scene_truth,prompt_truth", "local")
     aggregate(store, "majority")
-    make_shards(store, config, pictogram(folder), EngineOptions("local"))
+    make_shards(store, config, recipe.sharding(), EngineOptions("local"))
     return store
+
+
+def recipe_of_labelled_run() -> Recipe:
+    """That run's recipe."""
+    return run_with_recipe(labelled_run().url)[2]
 
 
 @cache
@@ -42,7 +48,7 @@ def trained_model(kind: str, epochs: int = 60) -> Saved:
     """A classifier on that run, saved. A dozen validation rows tell neither when to stop nor where one in twenty lies."""
     store = labelled_run()
     wanted = Settings(classifier=kind, name=kind, epochs=epochs, patience=0, false_positive_rate=0.4)
-    made = train(store.url, wanted)
+    made = train(store.url, wanted, recipe_of_labelled_run())
     return Saved(made["model"])
 
 

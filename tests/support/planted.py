@@ -112,16 +112,16 @@ def plant(url: str, pairs: Sequence[Pair], files: Path, unit_size: int = 16, eng
     return store
 
 
-def recipe(store: Store, per_shard: int = 16, **rules: Any) -> ShardRecipe:
+def recipe(per_shard: int = 16, **rules: Any) -> ShardRecipe:
     """The pictograms' recipe with small shards."""
-    made = pictogram(store.url)
+    made = pictogram()
     return replace(made, rules=replace(made.rules, per_shard=per_shard, **rules))
 
 
 def shards(store: Store, made: ShardRecipe | None = None, engine: str = "local", workers: int = 1) -> dict[str, Any]:
     """Bring the run's shards up to date."""
     _, config = existing_run(store.url)
-    return make_shards(store, config, made or recipe(store), EngineOptions(engine, workers))
+    return make_shards(store, config, made or recipe(), EngineOptions(engine, workers))
 
 
 def committed_keys(store: Store) -> list[str]:

@@ -8,20 +8,24 @@ import torch
 from classifiers.classifier import Classifier
 from classifiers.data.labelled_shards import ShardRows
 from classifiers.training.adversarial import EXCHANGED, REWRITTEN, SHARE, Harden, exchanged
-from classifiers.training.adversarial_of_world import asked_by, harden_of, non_adaptive_rewrites, same_meaning
+from classifiers.training.adversarial_of_recipe import harden_of, non_adaptive_rewrites
 from classifiers.training.batches import Batch, Streamed
 from classifiers.training.config import Settings
 from classifiers.training.dataset_check import survey
 from classifiers.training.process_group import Group
-from classifiers.training.prompt_augmentation import Asked, Rewording
+from classifiers.training.prompt_augmentation import Rewording
 from classifiers.training.train import train
-from pipeline.rounds.existing_run import existing_run
+from jobs.recipes.named import recipe_of
 from schemas.errors import InputError
 from schemas.protocols import Targets
+from schemas.run import RunConfig
+from schemas.wording import Asked
+from stages.label.pictogram_wording import PictogramWording
 from stages.world.purposes import PURPOSES
-from tests.support.labelled_run import labelled_run, trained_model
+from tests.support.labelled_run import labelled_run, recipe_of_labelled_run, trained_model
 
 EPSILON = 4 / 255
+asked_by, same_meaning = PictogramWording().asked_by, PictogramWording().same_meaning
 BOTH = Settings(classifier="late_fusion", name="hard", epsilon=EPSILON, token_budget=3)
 
 
@@ -34,7 +38,7 @@ def batch_for(model: Classifier, rows: int = 16) -> Batch:
 
 
 def harden(settings: Settings) -> Harden:
-    return harden_of(settings, labelled_run(), existing_run(labelled_run().url)[1])
+    return harden_of(settings, recipe_of_labelled_run())
 
 
 def loss_of(model: Classifier, batch: Batch, rows: int) -> float:
@@ -139,14 +143,15 @@ def test_words_are_exchanged_within_the_budget_and_never_those_that_say_what_is_
 
 
 def test_what_is_held_out_of_training_is_not_let_in_by_the_back_door() -> None:
-    used = {kind().name for kind in non_adaptive_rewrites(labelled_run(), existing_run(labelled_run().url)[1])}
+    used = {kind().name for kind in non_adaptive_rewrites(recipe_of_labelled_run())}
     assert "homoglyphs" in used and not used & {"misread", "paraphrase", "typos"}
 
 
 def test_words_nobody_can_read_back_are_not_exchanged() -> None:
-    _, config = existing_run(labelled_run().url)
-    with pytest.raises(InputError, match=r"--token-budget 3: .* train on stored variants"):
-        harden_of(BOTH, labelled_run(), replace(config, recipe="diffusion"))
+    outside = recipe_of(RunConfig(out="unused", recipe="diffusion", model="assets/world/t2i"))
+    with pytest.raises(InputError, match=r"--token-budget 3: .* diffusion, .* train on stored variants"):
+        harden_of(BOTH, outside)
+    assert harden_of(replace(BOTH, token_budget=0), outside).epsilon == EPSILON, "pictures can be attacked all the same"
 
 
 def test_adversarial_training_makes_the_picture_harder_to_turn() -> None:
@@ -158,7 +163,7 @@ def test_adversarial_training_makes_the_picture_harder_to_turn() -> None:
             classifier="image", name=f"image-{name}", start="models/image", tune_encoder=True, epochs=1, batch=32,
             epsilon=epsilon, attack_steps=2, patience=0, encoder_rate=1e-3, false_positive_rate=0.4,
         )  # fmt: skip
-        train(labelled_run().url, settings)
+        train(labelled_run().url, settings, recipe_of_labelled_run())
         model = trained_model("image").load() if not name else _loaded(f"image-{name}")
         batch = batch_for(model, 32)
         attack = harden(replace(BOTH, classifier="image", token_budget=0, attack_steps=4))

@@ -24,7 +24,7 @@ def test_held_out_attacks_reach_test_and_never_train_or_val(tmp_path: Path) -> N
     roots = [pair(number) for number in range(60)]
     variants = [variant(root, name) for root in roots for name in (*HELD_OUT, "pgd")]
     store = plant(str(tmp_path / "run"), roots + variants, tmp_path / "files")
-    shards(store, pictogram(store.url))
+    shards(store, pictogram())
     names = {one.sample.key: one.sample.attack.name for one in variants if one.sample.attack is not None}
     found = groups(store)
     for key, name in names.items():

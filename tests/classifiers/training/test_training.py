@@ -18,7 +18,7 @@ from classifiers.training.dataset_check import check_shards, survey, survey_all
 from classifiers.training.feature_cache import encoded
 from classifiers.training.process_group import Group
 from classifiers.training.train import train
-from jobs.recipes.sharding import pictogram
+from jobs.recipes.named import recipe_of
 from pipeline.engines.engine import EngineOptions
 from pipeline.rounds.existing_run import existing_run
 from pipeline.storage.open_store import open_store
@@ -26,11 +26,13 @@ from pipeline.storage.store import Store
 from pipeline.storage.weights import model_directory
 from schemas.errors import HazmatError, InputError
 from schemas.protocols import Coverage
+from schemas.run import RunConfig
 from schemas.taxonomy import UNSAFEBENCH
 from stages.rounds.shards_round import write_shards
 from tests.support.labelled_run import labelled_run
 
 PAIR = Coverage(frozenset({"prompt", "image"}), ("pair",), UNSAFEBENCH.ids)
+RECIPE = recipe_of(RunConfig(out="unused", recipe="render"))
 QUICK = Settings(classifier="text", name="quick", epochs=3, batch=16, patience=0, false_positive_rate=0.4)
 
 
@@ -99,11 +101,10 @@ def test_a_damaged_shard_is_named_and_mended_by_what_the_message_says(copied: St
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     with pytest.raises(InputError, match=rf"{name} is missing or damaged.*Delete it and run jobs/shards\.py"):
-        train(copied.url, QUICK)
+        train(copied.url, QUICK, RECIPE)
     path.unlink()
     _, config = existing_run(copied.url)
-    recipe = pictogram(copied.url)
-    write_shards(copied, config, recipe, EngineOptions("local"), {})
+    write_shards(copied, config, RECIPE.sharding(), EngineOptions("local"), {})
     check_shards(copied, ("train", "val", "test"))
 
 
@@ -145,23 +146,23 @@ def test_a_split_of_one_label_is_refused(copied: Store) -> None:
 
 def test_a_loss_that_is_no_number_stops_the_training(copied: Store) -> None:
     with pytest.raises(HazmatError, match=r"the gradient is nan in epoch 1, step \d.*lower --learning-rate"):
-        train(copied.url, replace(QUICK, learning_rate=1e30))
+        train(copied.url, replace(QUICK, learning_rate=1e30), RECIPE)
     assert not list((Path(copied.url) / "models").rglob("model.safetensors"))
 
 
 def test_a_training_stopped_in_an_epoch_goes_on_to_the_same_weights(
     copied: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Saved(train(copied.url, QUICK)["model"]).digest()
+    whole = Saved(train(copied.url, QUICK, RECIPE)["model"]).digest()
     again = replace(QUICK, name="again")
     monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
     monkeypatch.setattr("classifiers.training.train.as_it_is", stop_at(11))
     with pytest.raises(KeyboardInterrupt):
-        train(copied.url, again)
+        train(copied.url, again, RECIPE)
     kept = Path(copied.url) / "models/again/training/checkpoint.pt"
     assert torch.load(kept, weights_only=True)["state"]["taken"] == 11
     monkeypatch.undo()
-    metrics = train(copied.url, again)
+    metrics = train(copied.url, again, RECIPE)
     assert Saved(metrics["model"]).digest() == whole and metrics["steps"] == 3 * steps_of(
         metrics["rows"]["train"], 16, Group()
     )
@@ -202,24 +203,24 @@ def _training(model: object) -> bool:
 
 
 def test_what_is_trained_is_logged_and_not_trained_again(copied: Store) -> None:
-    metrics = train(copied.url, QUICK)
+    metrics = train(copied.url, QUICK, RECIPE)
     folder = Path(metrics["model"])
     log = duckdb.sql(f"SELECT split, count(*), min(loss) FROM '{folder}/training/log.parquet' GROUP BY ALL").fetchall()
     assert {row[0]: row[1] for row in log}["val"] == 3 and all(np.isfinite(row[2]) for row in log)
     assert list((folder / "training/tensorboard").glob("events.*"))
     before = (folder / "model.safetensors").stat().st_mtime_ns
-    assert train(copied.url, QUICK) == metrics
+    assert train(copied.url, QUICK, RECIPE) == metrics
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
-    other = train(copied.url, replace(QUICK, seed=1))
+    other = train(copied.url, replace(QUICK, seed=1), RECIPE)
     assert other["fingerprint"] != metrics["fingerprint"] and (folder / "model.safetensors").stat().st_mtime_ns > before
 
 
 def test_a_tuned_encoder_starts_from_a_trained_classifier_and_moves(copied: Store) -> None:
-    first = train(copied.url, QUICK)
+    first = train(copied.url, QUICK, RECIPE)
     more = replace(QUICK, name="tuned", start="models/quick", tune_encoder=True, epochs=1)
-    second = train(copied.url, more)
+    second = train(copied.url, more, RECIPE)
     before, after = (Saved(made["model"]).load().state_dict() for made in (first, second))
     name = "encoder.clip.text_model.encoder.layers.0.mlp.fc1.weight"
     assert not torch.equal(before[name], after[name]) and torch.allclose(before[name], after[name], atol=1e-2)
     with pytest.raises(InputError, match=r"is a text, and --classifier is image"):
-        train(copied.url, replace(more, classifier="image"))
+        train(copied.url, replace(more, classifier="image"), RECIPE)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from jobs.recipes.hardened import IN_PIXELS, IN_WORDS
-from jobs.recipes.named import RECIPES
-from jobs.recipes.prompts import roots
-from jobs.recipes.sharding import PICTOGRAM_HELD_OUT, SHARDING, pictogram
+from jobs.recipes.named import recipe_of
+from jobs.recipes.prompts import generating_plan
+from jobs.recipes.sharding import PICTOGRAM_HELD_OUT
 from pipeline.engines.engine import run_units
 from pipeline.rounds.items import CommittedItems
 from pipeline.rounds.round import open_round, pending, run_digest
@@ -24,7 +24,7 @@ ROUND = "rounds/000-generate"
 def carried_out(folder: Path) -> tuple[Store, str]:
     """Three prompts through the recipe; the run and its digest."""
     config = RunConfig(out=str(folder), recipe="hardened", count=3, engine="local", seed=2)
-    plan, store = RECIPES["hardened"](config, roots(config)), open_store(str(folder))
+    plan, store = generating_plan(config, recipe_of(config)), open_store(str(folder))
     round_ = open_round(store, ROUND, plan)
     list(run_units("local", None, plan, round_, pending(round_)))
     return store, run_digest(list(round_.receipts()))
@@ -55,5 +55,6 @@ def test_words_are_drawn_anew_pictures_are_changed_and_nothing_is_attacked_twice
 
 def test_it_trains_on_no_attack_that_the_shards_hold_out() -> None:
     held = {one.name for one in PICTOGRAM_HELD_OUT}
-    assert SHARDING["hardened"] is pictogram
+    recipe = recipe_of(RunConfig(out="unused", recipe="hardened"))
+    assert recipe.sharding().rules.splits.held_out == PICTOGRAM_HELD_OUT
     assert not {f"attack:{attack.name}" for attack in (*IN_WORDS, *IN_PIXELS)} & held

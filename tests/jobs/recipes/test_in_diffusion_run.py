@@ -26,9 +26,8 @@ from classifiers.training.loop import Fit
 from classifiers.training.process_group import Group
 from jobs import evaluate
 from jobs.label import label
-from jobs.recipes.named import RECIPES
-from jobs.recipes.prompts import roots
-from jobs.recipes.sharding import recipe_of
+from jobs.recipes.named import recipe_of
+from jobs.recipes.prompts import generating_plan
 from pipeline.catalogue.duck import scratch_database
 from pipeline.catalogue.views import open_views, refresh
 from pipeline.engines.engine import EngineOptions, run_units
@@ -57,13 +56,13 @@ def kept_run() -> Store:
     folder = mkdtemp(prefix="hazmat-early-")
     config = RunConfig(out=folder, recipe="in_diffusion", count=24, images_per_prompt=2, engine="local", seed=3)
     store = open_store(folder)
-    plan = RECIPES["in_diffusion"](config, roots(config))
+    plan = generating_plan(config, recipe_of(config))
     round_ = open_round(store, "rounds/000-generate", plan)
     write_facts(store, config, {})
     list(run_units("local", None, plan, round_, pending(round_)))
     label(store, "tagger_truth,prompt_truth", "local")
     aggregate(store, "majority")
-    make_shards(store, config, recipe_of(config, folder), EngineOptions("local"))
+    make_shards(store, config, recipe_of(config).sharding(), EngineOptions("local"))
     return store
 
 
@@ -135,10 +134,10 @@ def attacked_run() -> Store:
     store = open_store(folder)
     config = RunConfig.from_json(store.read("run.json") or b"")
     for family, attack in (("text", Typos()), ("image", Recompress())):
-        open_attack_round(store, config, family, (attack,)).carry_out("local")
+        open_attack_round(store, config, recipe_of(config), family, (attack,)).carry_out("local")
     label(store, "tagger_truth,prompt_truth", "local")
     aggregate(store, "majority")
-    make_shards(store, config, recipe_of(config, folder), EngineOptions("local"))
+    make_shards(store, config, recipe_of(config).sharding(), EngineOptions("local"))
     for kind in ("wukong", "image"):
         torch.manual_seed(0)
         build(kind, model_directory("assets/world/clip"), kind).save(Path(folder, "models", kind))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.recipes.named import RECIPES
+from jobs.recipes.named import RECIPES, recipe_of
 from jobs.recipes.published_weights import LIGHTNING
 from jobs.recipes.restricted import guarded
 from pipeline.plan import Plan
@@ -44,7 +44,7 @@ def config(recipe: str, **facts: object) -> RunConfig:
 
 
 def planned(config: RunConfig) -> Plan:
-    return RECIPES[config.recipe](config, TEXTS)
+    return recipe_of(config).plan(TEXTS, config.seed)
 
 
 def test_every_recipe_is_under_its_name_and_says_what_it_does() -> None:

@@ -152,7 +152,7 @@ def test_what_is_held_out_is_tested_and_never_trained_on(tmp_path: Path, backgro
     pairs = [*background, *foreign, *alone, *attacked]
     store = plant(str(tmp_path / "run"), pairs, tmp_path / "files")
     splits = SplitRules(held_out=(held_out_generator("foreign"), held_out_attack("joint")))
-    shards(store, recipe(store, splits=splits))
+    shards(store, recipe(splits=splits))
     found = groups(store)
     for one in foreign + attacked:
         row, root = found[one.sample.key], found[one.sample.root]

@@ -100,7 +100,7 @@ def test_weights_make_the_classes_of_train_count_alike(store: Store) -> None:
 def test_a_cap_bounds_the_larger_class_and_variants_go_with_their_roots(tmp_path: Path) -> None:
     pairs = labelled(80)
     store = plant(str(tmp_path / "run"), [*pairs, *(variant(one) for one in pairs)], tmp_path / "files")
-    manifest = shards(store, recipe(store, balance=Balance(policy="cap", by="label", times=0.8)))
+    manifest = shards(store, recipe(balance=Balance(policy="cap", by="label", times=0.8)))
     assert manifest["made_from"]["left_out"].keys() == {"over_cap"}
     kept = {row["key"] for row in keep(store)}
     alone = [one for one in pairs if (one.sample.key in kept) != (variant(one).sample.key in kept)]
@@ -132,7 +132,7 @@ def test_labels_ride_in_the_shards_once_there_are_any(store: Store) -> None:
 
 def test_a_picture_that_is_not_what_was_committed_is_quarantined(store: Store) -> None:
     assert isinstance(store, LocalStore)
-    shards(store, recipe(store, per_shard=50))
+    shards(store, recipe(per_shard=50))
     path = next(iter(store.root.glob("rounds/*/raw/*.tar")))
     row = pq.read_table(path.with_suffix(".parquet")).to_pylist()[0]
     data = bytearray(path.read_bytes())

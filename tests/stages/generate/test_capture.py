@@ -231,6 +231,6 @@ def test_a_run_that_kept_nothing_says_how_to(tmp_path: Path) -> None:
 def test_the_recipe_wants_restricted_for_weights_from_outside(pipelines: Path) -> None:
     config = RunConfig(out="nowhere", recipe="in_diffusion", model=directory(pipelines, "sd1"))
     with pytest.raises(InputError, match="--restricted"):
-        in_diffusion(config, ())
-    plan = in_diffusion(RunConfig(out="nowhere", recipe="in_diffusion"), ())
-    assert isinstance(plan.pack, PackCaptures)
+        in_diffusion(config)
+    recipe = in_diffusion(RunConfig(out="nowhere", recipe="in_diffusion"))
+    assert isinstance(recipe.pack, PackCaptures)

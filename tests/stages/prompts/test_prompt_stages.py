@@ -16,7 +16,7 @@ from stages.prompts.distinct import Distinct, similarity
 from stages.prompts.gated import Gated
 from stages.prompts.leave_out import LeaveOut
 from stages.prompts.normalise import plain, shingles
-from stages.prompts.vocabulary import TEMPLATES, read_words, vocabulary_prompts, world_prompts, world_words
+from stages.prompts.vocabulary import TEMPLATES, VocabularyPrompts, read_words, vocabulary_prompts, world_words
 from tests.support.runs import Texts, carry_out, plan_of, rows
 
 PROMPTS = ("a red apple", "a dog on a wall", "two keys", "a house", "a moon")
@@ -112,7 +112,7 @@ def test_every_word_comes_once_in_every_template() -> None:
     first = prompts[: len(words)]
     assert [prompt.category for prompt in first] == [word.category for word in words]
     assert {prompt.label for prompt in first} == {"safe", "unsafe"}
-    assert [prompt.text for prompt in world_prompts(20)] == [prompt.text for prompt in prompts[:20]]
+    assert [prompt.text for prompt in VocabularyPrompts(20)] == [prompt.text for prompt in prompts[:20]]
 
 
 def test_a_vocabulary_of_ones_own_is_read(tmp_path: Path) -> None:

@@ -10,16 +10,20 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.recipes.named import RECIPES
-from jobs.recipes.prompts import roots
+from jobs.recipes.named import recipe_of
+from jobs.recipes.prompts import generating_plan
 from jobs.recipes.restricted import check_restricted
+from pipeline.rounds.items import CommittedItems
 from pipeline.stage import BadSamplesError, Stage
+from pipeline.storage.open_store import open_store
 from pipeline.storage.weights import REPOSITORY
 from schemas.errors import InputError
 from schemas.prompt import Prompt
 from schemas.run import RunConfig
 from schemas.sample import Sample
+from stages.attack.text.typos import Typos
 from stages.prompts.rewrite import Rewrite, tidy
+from stages.rounds.attack_round import open_attack_round
 from tests.support.runs import NAME, carry_out, rows
 from tests.support.tiny_language_model import save_language_model
 
@@ -114,7 +118,7 @@ def test_the_recipe_draws_what_was_written_and_keeps_the_vocabulary_in_the_plan(
     config = RunConfig(out="unused", recipe="rewrite", count=4, model=str(models / "plain"), restricted=True)
     with pytest.raises(InputError, match="--restricted"):
         check_restricted(replace(config, restricted=False))
-    carry_out(tmp_path, RECIPES["rewrite"](config, roots(config)))
+    carry_out(tmp_path, generating_plan(config, recipe_of(config)))
     drawn = rows(tmp_path).to_pylist()
     planned = {row["key"]: row for row in pq.read_table(tmp_path / "rounds" / NAME / "plan.parquet").to_pylist()}
     assert len(planned) == 4 and drawn
@@ -122,6 +126,24 @@ def test_the_recipe_draws_what_was_written_and_keeps_the_vocabulary_in_the_plan(
         root = planned[row["root"]]
         assert row["prompt"] != root["prompt"] and row["source"] == root["source"] == "vocabulary/world"
         assert row["generator"] == "assets/world/t2i" and row["licence"] == "Apache-2.0"
+
+
+@pytest.mark.skipif(not WORLD.is_file(), reason="the embedded model is not trained yet")
+def test_an_attacked_prompt_is_drawn_as_it_was_attacked_and_not_written_anew(models: Path, tmp_path: Path) -> None:
+    config = RunConfig(
+        out=str(tmp_path), recipe="rewrite", count=4, model=str(models / "plain"), restricted=True, engine="local"
+    )
+    recipe = recipe_of(config)
+    carry_out(tmp_path, generating_plan(config, recipe))
+    store = open_store(str(tmp_path))
+    attack = Typos()
+    opened = open_attack_round(store, config, recipe, "text", (attack,))
+    opened.carry_out("local")
+    clean = list(CommittedItems(store, [f"rounds/{NAME}"]))
+    wanted = {child.key: child.prompt for child in attack.open()(clean)}
+    children = list(CommittedItems(store, [opened.round.folder]))
+    assert children and all(child.prompt == child.generation_prompt == wanted[child.key] for child in children)
+    assert len(children) == len(wanted) and {child.parent for child in children} <= {sample.key for sample in clean}
 
 
 # clear errors before anything is loaded

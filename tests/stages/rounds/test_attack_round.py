@@ -14,7 +14,7 @@ import torch
 
 from classifiers.targets import targets_of
 from jobs import attack as attack_job
-from pipeline.rounds.existing_run import existing_run
+from jobs.recipes.named import run_with_recipe
 from pipeline.rounds.items import CommittedItems
 from pipeline.rounds.round import run_digest
 from pipeline.storage.image_codec import decode
@@ -75,10 +75,10 @@ def _flagged(kind: str, prompt: str, picture: np.ndarray) -> bool:
 @pytest.mark.slow
 def test_words_are_judged_again_with_the_picture_that_they_yield() -> None:
     store = attacked_run()
-    _, config = existing_run(store.url)
+    _, config, recipe = run_with_recipe(store.url)
     targets = (trained_model("image"), trained_model("text"))
     attacks = attacks_of("typos", (), "both", None)["text"]
-    opened = open_attack_round(store, config, "text", attacks, targets=targets, aim="both")
+    opened = open_attack_round(store, config, recipe, "text", attacks, targets=targets, aim="both")
     opened.carry_out("local")
     parents = {sample.key: sample for sample in CommittedItems(store, ["rounds/000-generate"])}
     goals = set()
@@ -96,8 +96,8 @@ def test_words_are_judged_again_with_the_picture_that_they_yield() -> None:
 
 def test_the_threat_model_can_be_asked_in_sql() -> None:
     store = attacked_run()
-    _, config = existing_run(store.url)
-    opened = open_attack_round(store, config, "image", attacks_of("recompress", (), "evade", None)["image"])
+    _, config, recipe = run_with_recipe(store.url)
+    opened = open_attack_round(store, config, recipe, "image", attacks_of("recompress", (), "evade", None)["image"])
     opened.carry_out("local")
     rows = duckdb.sql(
         f"""SELECT attack.family, attack.knowledge, attack.goal, count(*) AS n, avg(attack.epsilon)
@@ -177,9 +177,9 @@ def test_success_means_what_its_definition_says() -> None:
 def test_a_text_round_draws_pictures_of_its_own() -> None:
     store = attacked_run()
     trained_model("text")
-    _, config = existing_run(store.url)
+    _, config, recipe = run_with_recipe(store.url)
     attacks = attacks_of("homoglyphs,token_substitution", targets_of(store, "models/text", None), "evade", None)
-    opened = open_attack_round(store, config, "text", attacks["text"])
+    opened = open_attack_round(store, config, recipe, "text", attacks["text"])
     opened.carry_out("local")
     parents = {sample.key: sample for sample in CommittedItems(store, ["rounds/000-generate"])}
     children = list(CommittedItems(store, [opened.round.folder]))

@@ -1,0 +1,68 @@
+"""A recipe is a whole: a part that it lacks is said in words, and its redraw takes an attacked prompt as it is."""
+
+import pickle
+from dataclasses import replace
+
+import pytest
+
+from jobs.recipes.named import RECIPES, recipe_of
+from pipeline.recipe import Recipe, ShardRecipe, Without
+from pipeline.selection.keep import KeepRules
+from schemas.errors import InputError
+from schemas.run import RunConfig
+from stages.attack.variants import Variants
+from stages.generate.replicate import Replicate
+from stages.prompts.distinct import Distinct
+from stages.prompts.gated import Gated
+from stages.prompts.rewrite import Rewrite
+
+OURS = sorted(RECIPES)
+
+
+def recipe(name: str = "render") -> Recipe:
+    """One of ours; those that draw with published weights are only described here, not loaded."""
+    ready = name in ("render", "pictogram", "mixture")
+    model = "assets/world/t2i" if name == "diffusion" else None
+    return recipe_of(RunConfig(out="unused", recipe=name, restricted=not ready, model=model))
+
+
+@pytest.mark.parametrize("part", ["shards", "judges", "wording"])
+@pytest.mark.parametrize("nothing", [None, ()])
+def test_a_part_that_is_not_there_has_to_be_said_in_words(part: str, nothing: object) -> None:
+    with pytest.raises(InputError, match=rf"recipe render: {part} is .* Without\('…'\)"):
+        replace(recipe(), **{part: nothing})
+    with pytest.raises(InputError, match="say in words"):
+        Without("  ")
+    assert replace(recipe(), **{part: Without("as this test wants it")})
+
+
+def test_without_rules_for_shards_there_are_none_instead_of_some_others() -> None:
+    bare = replace(recipe(), shards=Without("its pictures are looked at and thrown away"))
+    with pytest.raises(InputError, match="render has no rules for shards: its pictures are looked at"):
+        bare.sharding()
+    assert bare.held_out_attacks == frozenset() != recipe().held_out_attacks
+
+
+def test_rules_that_hold_nothing_out_say_why() -> None:
+    with pytest.raises(InputError, match="nothing_held_out"):
+        ShardRecipe(stages=(), rules=KeepRules())
+    assert ShardRecipe(stages=(), rules=KeepRules(), nothing_held_out=Without("no attack is known"))
+    with pytest.raises(InputError, match="nothing_held_out"):
+        replace(recipe().sharding(), nothing_held_out=Without("though something is"))
+
+
+def test_a_redraw_that_writes_words_is_refused() -> None:
+    with pytest.raises(InputError, match="rewrite in redraw writes words"):
+        replace(recipe(), redraw=(Rewrite(), *recipe().redraw))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_of_ours_is_whole_and_its_redraw_only_draws(name: str) -> None:
+    made = recipe(name)
+    assert made.name == name and pickle.loads(pickle.dumps(made)) == made
+    assert made.redraw and not any(
+        isinstance(stage, Rewrite | Distinct | Gated | Replicate | Variants) for stage in made.redraw
+    )
+    assert "pixels" in {field for stage in made.redraw for field in stage.adds}
+    assert made.plan((), seed=1).stages == made.stages and made.sharding().stages
+    assert list(made.prompts)[:2] == list(made.prompts)[:2]
