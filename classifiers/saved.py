@@ -13,6 +13,7 @@ import torch
 import classifiers.models
 from classifiers.classifier import Classifier
 from classifiers.layers.encoder import Encoder
+from schemas.code_digest import code_digest
 from schemas.errors import InputError
 from schemas.plug_ins import plug_ins
 from schemas.taxonomy import UNSAFEBENCH
@@ -72,6 +73,10 @@ class Saved:
             if path.is_file():
                 hasher.update(name.encode() + b"\0" + path.read_bytes())
         return hasher.hexdigest()
+
+    def code(self) -> str:
+        """Digest of the code that it judges by: the same weights under other code are another judge."""
+        return code_digest(kind_of(str(self._config()["kind"])))
 
     def _config(self) -> Mapping[str, Any]:
         path = Path(self.folder) / "config.json"

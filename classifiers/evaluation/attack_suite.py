@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from schemas.code_digest import code_digest
 from schemas.errors import InputError
 from schemas.protocols import Coverage
 from stages.attack.attack_stage import AttackStage
@@ -69,8 +70,9 @@ class Trial:
         return bool({"prompt", "image"} & coverage.reads) if family is None else family in coverage.reads
 
     def settings(self) -> dict[str, str]:
-        """All that can change its variants; the target is in by the scorer's digest."""
-        return {"trial": self.name, "identity": self.attack.identity(), "limits": str(self.limits)}
+        """All that can change its variants, its code included; the target is in by the scorer's digest."""
+        code = code_digest(type(self.attack))
+        return {"trial": self.name, "identity": self.attack.identity(), "code": code, "limits": str(self.limits)}
 
 
 def trials_of(names: Sequence[str], adaptive: bool, limits: tuple[int, int], epsilon: float = EPSILON) -> list[Trial]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
@@ -16,7 +17,9 @@ from classifiers.evaluation.worker import SHUFFLED, Task, carry_out
 from classifiers.saved import Saved
 from pipeline.storage.store import Store
 from schemas.catalogue import SPLITS
+from schemas.code_digest import code_digest
 from schemas.protocols import Coverage
+from stages.label.by_name import labellers_of
 
 CLEAN_CHUNK, ATTACKED_CHUNK = 512, 64  # rows: some ten seconds of work either way, so that a kill costs little
 IN_DISTRIBUTION = ("test", "val")  # held-out sets are judged clean: an attack on them would mix two shifts
@@ -78,10 +81,28 @@ def _cut(task: Task, attack: str, cases: Sequence[Case], size: int) -> Iterator[
     settings = task.trial.settings() if task.trial else {}
     for number, first in enumerate(range(0, len(cases), size)):
         part = cases[first : first + size]
-        rows = [[case.sample.key, *(f"{scope} {truth}" for scope, truth in case.truth.items())] for case in part]
-        of = fingerprint(rows, task.scorer.digest(), settings, task.judges, sorted(task.held_out))
+        rows = [_identity(case) for case in part]
+        scorer, judged_by = (task.scorer.digest(), task.scorer.code()), _judges(task.judges)
+        of = fingerprint(rows, scorer, settings, judged_by, sorted(task.held_out))
         chunk = replace(task.chunk, attack=attack, number=number, fingerprint=of)
         yield replace(task, chunk=chunk, keys=tuple(case.sample.key for case in part))
+
+
+def _identity(case: Case) -> list[str | None]:
+    """Of what is judged: by content, since a file of somebody's folder may be replaced under its name."""
+    sample = case.sample
+    return [
+        sample.key,
+        sample.image_sha256,
+        sample.prompt,
+        *(f"{scope} {truth}" for scope, truth in case.truth.items()),
+    ]
+
+
+@lru_cache
+def _judges(names: str) -> list[tuple[dict[str, str], str]]:
+    """What `--judges` are: settings, weights and code."""
+    return [(each.describe(), code_digest(type(each))) for each in (labellers_of(names) if names else ())]
 
 
 def carry_out_all(store: Store, tasks: Sequence[Task], workers: int) -> Iterator[Task]:
