@@ -144,7 +144,7 @@ def workers(url: str) -> dict[str, Any]:
     ways = {
         "one": ("--batch", "64"),
         "noise": ("--batch", "64", "--seed", "1"),
-        "two": ("--batch", "32", "--workers", "2"),
+        "two": ("--batch", "32", "--training-workers", "2"),
     }
     for name, more in ways.items():
         given = (url, "--classifier", "late_fusion", "--epochs", "10", "--patience", "0", "--name", f"by-{name}", *more)

@@ -100,5 +100,7 @@ def classifier_names() -> list[str]:
 def build(kind: str, clip: Path, name: str | None = None) -> Classifier:
     """An untrained classifier on a CLIP, for all categories of the taxonomy. Raises InputError for a name that is none."""
     if kind not in (names := classifier_names()):
-        raise InputError(f"--classifier {kind}: expected one of {', '.join(names)}")
+        apart = kind in plug_ins(classifiers.models, Classifier)  # type: ignore[type-abstract]
+        why = "it is not trained on a run's rows like the others (docs/reference/classifiers.md); " if apart else ""
+        raise InputError(f"--classifier {kind}: {why}expected one of {', '.join(names)}")
     return kind_of(kind)(Encoder.from_directory(clip), UNSAFEBENCH.ids, name or kind).eval()

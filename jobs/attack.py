@@ -2,47 +2,71 @@
 """Attack a run's clean samples and append the variants as further rounds, one for each family (text, image, joint).
 
     jobs/attack.py RUN --attacks homoglyphs,recompress              non-adaptive: no classifier, every clean sample
-    jobs/attack.py RUN --attacks pgd,token_substitution --against models/late_fusion
-    jobs/attack.py RUN --attacks joint --against models/text,models/image
+    jobs/attack.py RUN --attacks pgd,token_substitution --against late_fusion
+    jobs/attack.py RUN --attacks joint --against text,image --samples 500
 
-The same command goes on where it stopped. Text variants get pictures of their own. Exit 0 done, 2 bad use or input, 3 done with
-quarantined samples.
+The same command goes on where it stopped. Text variants get pictures of their own.
 """
 
-import argparse
-import json
 import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from classifiers.targets import targets_of
-from jobs.command import DONE, QUARANTINED, positive, resolve_out, run_command
-from jobs.recipes.named import run_with_recipe
-from pipeline.engines.resumable import OpenedRound
-from pipeline.rounds.ledger import root_digest
-from pipeline.rounds.round import pending, run_digest
-from stages.attack.by_name import attacks_of
-from stages.rounds.attack_round import open_attack_round
+from typer import Option
+
+from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root
+from jobs.command.flags import Aim, Attacks, Digest, Epsilon, Run
+from schemas.budgets import EPSILON
+
+if TYPE_CHECKING:
+    from pipeline.engines.resumable import OpenedRound
 
 
-def main() -> int:
+@dataclass(frozen=True, kw_only=True)
+class Attack(ScatteredCommand):
+    """Who attacks what."""
+
+    lists = ("attacks",)
+    exits: ClassVar = {QUARANTINED: "done, with quarantined samples"}
+
+    run: Run
+    attacks: Attacks
+    against: Annotated[
+        str | None, Option(metavar="A,B", help="classifiers: NAME below RUN/models, or a folder with --digest")
+    ] = None
+    digest: Digest = None
+    aim: Aim = "evade"
+    epsilon: Epsilon = EPSILON
+    samples: Annotated[
+        int | None, Option(min=1, metavar="N", help="clean samples to attack, chosen by key (default: all)")
+    ] = None
+
+
+def main(config: Attack) -> int:
     """One round a family, one summary."""
-    given = parse()
-    store, config, recipe = run_with_recipe(resolve_out(given.run))
-    targets = targets_of(store, given.against, given.digest)
-    attacks = attacks_of(given.attacks, targets, given.aim, given.epsilon)
+    from classifiers.targets import targets_of
+    from jobs.recipes.named import run_with_recipe
+    from stages.attack.by_name import attacks_of
+    from stages.rounds.attack_round import open_attack_round
+
+    store, facts, recipe = run_with_recipe(resolve_out(config.run))
+    targets = targets_of(store, config.against, config.digest)
+    attacks = attacks_of(config.attacks, targets, config.aim, config.epsilon)
     rounds = []
     for family, some in attacks.items():
-        opened = open_attack_round(store, config, recipe, family, some, targets=targets, aim=given.aim)
-        rounds.append(carry_out(opened, given.engine, given.workers))
-        print("  ".join(f"{name} {value}" for name, value in rounds[-1].items()))
-    root = root_digest(store)
-    print(f"root {root}")
-    if given.json:
-        print(json.dumps({"run": store.url, "rounds": rounds, "root": root}))
+        opened = open_attack_round(
+            store, facts, recipe, family, some, targets=targets, aim=config.aim, count=config.samples
+        )
+        rounds.append(carry_out(opened, config.engine, config.workers))
+        say("  ".join(f"{name} {value}" for name, value in rounds[-1].items()))
+    report(config, {"run": store.url, "rounds": rounds, "root": tell_root(store)})
     return QUARANTINED if any(round_["quarantined"] for round_ in rounds) else DONE
 
 
-def carry_out(opened: OpenedRound, engine: str, workers: int | None = None) -> dict[str, object]:
+def carry_out(opened: "OpenedRound", engine: str, workers: int | None = None) -> dict[str, object]:
     """Do what is left of a round; its summary."""
+    from pipeline.rounds.round import pending, run_digest
+
     started = time.monotonic()
     made = sum(receipt.samples for receipt in opened.carry_out(engine, workers))
     receipts = list(opened.round.receipts())
@@ -57,26 +81,6 @@ def carry_out(opened: OpenedRound, engine: str, workers: int | None = None) -> d
         "seconds": round(time.monotonic() - started, 2),
         "digest": run_digest(receipts),
     }
-
-
-def parse() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("run", metavar="RUN", help="the run's folder or object-store url")
-    add("--attacks", required=True, metavar="A,B", help="files of stages/attack")
-    add("--against", metavar="A,B", help="classifiers: models/NAME of the run, or a folder with --digest")
-    add("--digest", metavar="HEX", help="digests of classifiers that this run did not train")
-    add(
-        "--aim",
-        default="evade",
-        help="evade (what is flagged), false_flag (what passes) or both (default: %(default)s)",
-    )
-    add("--epsilon", type=float, help="L-infinity budget in [0, 1] pixel units (default: 4/255)")
-    add("--engine", choices=("local", "ray"), default="ray")
-    add("--workers", type=positive, metavar="N", help="default: every accelerator, or every core but one")
-    add("--json", action="store_true", help="print one summary object as the last line")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -1,18 +1,22 @@
 #!/usr/bin/env python
 """The street end to end on the embedded world, as its users walk it: `make demo`. Every line with a $ can be typed by hand.
 
+    jobs/demo.py
+    jobs/demo.py --out /tmp/demo --engine local
+
 Of a few hundred pairs the last table is for show: `make bench-defence` has the figures that mean something.
 """
 
-import argparse
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from jobs.command import DONE, QUARANTINED, run_command
-from pipeline.catalogue.contact_sheet import contact_sheet
-from pipeline.rounds.ledger import recorded
-from pipeline.storage.open_store import open_store
+from typer import Option
+
+from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, run_command
+from pipeline.engines.stop_signals import LIMIT, Stopped, note_standing
 from schemas.errors import HazmatError
 
 PAIRS = 256
@@ -33,14 +37,24 @@ QUESTIONS = {
 }
 
 
-def main() -> int:
+@dataclass(frozen=True, kw_only=True)
+class Demo(ScatteredCommand):
+    """Where it goes."""
+
+    out: Annotated[str, Option(metavar="RUN", help="a folder for the run")] = "runs/demo"
+
+
+def main(config: Demo) -> int:
     """Generate, attack, label, shard, ask, train, evaluate; then say where things are."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", default="runs/demo")
-    out = parser.parse_args().out
+    out = config.out
     prompts = ("--count", str(PAIRS // 2), "--images-per-prompt", "2")
-    job("generate.py", "--out", out, *prompts, "--engine", "ray", "--workers", "2")
-    job("attack.py", out, "--attacks", VARIANTS, "--engine", "ray", "--workers", "2")
+    scattered = (
+        "--engine",
+        config.engine,
+        *(("--workers", str(config.workers or 2)) if config.engine == "ray" else ()),
+    )
+    job("generate.py", "--out", out, *prompts, *scattered)
+    job("attack.py", out, "--attacks", VARIANTS, *scattered)
     job("label.py", out, "--labellers", "tagger_truth,prompt_truth", "--engine", "local")
     job("label.py", out, "--aggregate", "majority")
     job("shards.py", out, "--engine", "local")
@@ -50,17 +64,19 @@ def main() -> int:
     for name in CLASSIFIERS:
         job("train.py", out, "--classifier", name)
     job("evaluate.py", out, "--classifiers", ",".join(CLASSIFIERS))
-    job(
-        "evaluate.py",
-        out,
-        "--classifiers",
-        "cascade",
-        "--attacks",
-        "pgd,token_substitution",
-        "--adaptive",
-        "--rows",
-        "16,8",
-    )
+    adaptive = ("--attacks", "pgd,token_substitution", "--adaptive", "--rows", "16,8")
+    job("evaluate.py", out, "--classifiers", "cascade", *adaptive)
+    show_places(out)
+    report(config, {"run": str(Path(out).absolute()), "classifiers": list(CLASSIFIERS)})
+    return DONE
+
+
+def show_places(out: str) -> None:
+    """Make the contact sheet, and say where all of it lies."""
+    from pipeline.catalogue.contact_sheet import contact_sheet
+    from pipeline.rounds.ledger import recorded
+    from pipeline.storage.open_store import open_store
+
     store = open_store(out)
     with recorded(store, "contact_sheet.png", by="jobs/demo.py"):
         store.write("contact_sheet.png", contact_sheet(store, ["rounds/000-generate"]))
@@ -70,15 +86,21 @@ def main() -> int:
     print(f"classifiers     {out}/models/{{{','.join(CLASSIFIERS)}}}")
     print(f"results         {out}/results/test/*/*/*.parquet, summary-*.json")
     print(f"contact sheet   {out}/contact_sheet.png   (what is not claimed safe is blurred)")
-    return DONE
 
 
 def job(script: str, *arguments: str) -> None:
     """Run one of the jobs as its user would, and say so. Raises HazmatError if it fails."""
     shown = " ".join(f'"{word}"' if " " in word else word for word in arguments)
     print(f"$ jobs/{script} {shown}", flush=True)
+    note_standing(f"jobs/{script} was under way, and what stands above it is done")
     command = [sys.executable, str(Path(__file__).with_name(script)), *arguments]
-    code = subprocess.run(command, check=False).returncode
+    with subprocess.Popen(command) as process:
+        try:
+            code = process.wait()
+        except Stopped as stopped:  # it has its own line to say, and its own to commit
+            process.send_signal(stopped.number)
+            process.wait(LIMIT)
+            raise
     if code not in (DONE, QUARANTINED):
         raise HazmatError(f"jobs/{script} ended with status {code}; its own message stands above")
 

@@ -2,107 +2,128 @@
 """Turn prompts into committed units of prompt/picture pairs.
 
     jobs/generate.py --out runs/mine --count 256
-    jobs/generate.py --out runs/mine --prompts prompts.csv --column text --images-per-prompt 2
     jobs/generate.py --out runs/mine --recipe my_recipe.py:cats
+    jobs/generate.py --out runs/mine --prompts prompts.csv --column text --images-per-prompt 2
     ray job submit --working-dir . -- python jobs/generate.py --out /shared/runs/mine
 
-The same command on the same --out goes on where it stopped. Exit 0 done, 2 bad use or input, 3 done with quarantined samples.
+The same command on the same --out goes on where it stopped.
 """
 
-import argparse
-import json
 import time
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from jobs.command import DONE, QUARANTINED, positive, resolve_out, run_command
-from jobs.recipes.named import RECIPES, chosen, recipe_of
-from jobs.recipes.prompts import roots
-from jobs.recipes.restricted import check_restricted
-from pipeline.engines.engine import run_units
-from pipeline.engines.estimate import print_estimate
-from pipeline.engines.progress import watched
-from pipeline.rounds.existing_run import write_facts
-from pipeline.rounds.ledger import root_digest
-from pipeline.rounds.round import Round, environment, open_round, pending, run_digest
-from pipeline.rounds.truncated import truncated_samples
-from pipeline.storage.open_store import open_store
+from typer import Option
+
+from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root
+from jobs.command.flags import Seed, named
 from schemas.run import RunConfig
+
+if TYPE_CHECKING:
+    from pipeline.rounds.round import Round
 
 ROUND = "rounds/000-generate"
 
 
-def parse() -> tuple[RunConfig, bool, bool]:
-    """The run's facts, and whether to estimate only, and whether to print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--out", default="runs/generate", help="a folder or object-store url for the run (default: %(default)s)")
-    add(
-        "--recipe",
-        default="pictogram",
-        metavar="NAME",
-        help=f"what is done: {', '.join(sorted(RECIPES))}, or yours: FILE.py:FUNCTION (default: %(default)s)",
+@dataclass(frozen=True, kw_only=True)
+class Generate(ScatteredCommand):
+    """The run's facts."""
+
+    lists = ("recipes",)
+    exits: ClassVar = {QUARANTINED: "done, with quarantined samples"}
+
+    out: Annotated[str, Option(metavar="RUN", help="a folder or object-store url for the run")] = "runs/generate"
+    recipe: Annotated[str, named("recipes", "what is done, listed below, or yours: FILE.py:FUNCTION", "NAME")] = (
+        "pictogram"
     )
-    add("--prompts", metavar="FILE", help="file, datasets folder or hub id; several: A,B,grammar")
-    add("--column", metavar="NAME", help="the column that holds the prompts (default: prompt)")
-    add("--skip-bad-rows", action="store_true", help="leave out rows that break a file's shape, and count them")
-    add("--count", type=positive, help="prompts to make, or to take of the file (default: 256, or all of the file)")
-    add("--images-per-prompt", type=positive, default=1, metavar="K")
-    add("--engine", choices=("local", "ray"), default="ray")
-    add("--workers", type=positive, metavar="N", help="default: every accelerator, or every core but one")
-    add("--seed", type=int, default=0)
-    add("--model", metavar="DIR_OR_ID", help="a directory or hub id, for recipes that take weights of yours")
-    add("--restricted", action="store_true", help="allow weights from outside; the run is readable to you only")
-    add("--picture-check", metavar="MODULE:FUNCTION", help="with --restricted: your check of every finished picture")
-    add("--hash-list", metavar="FILE", help="with --restricted: perceptual hashes that must not be made")
-    add("--dry-run", action="store_true", help="print units, images, expected bytes and time; write nothing")
-    add("--json", action="store_true", help="print one summary object as the last line")
-    given = vars(parser.parse_args())
-    dry_run, as_json = given.pop("dry_run"), given.pop("json")
-    config = RunConfig(**given)
-    return chosen(replace(config, out=resolve_out(config.out))), dry_run, as_json
+    prompts: Annotated[
+        str | None, Option(metavar="FILE", help="file, datasets folder or hub id; several: A,B,grammar")
+    ] = None
+    column: Annotated[
+        str | None, Option(metavar="NAME", help="the column that holds the prompts (default: prompt)")
+    ] = None
+    skip_bad_rows: Annotated[
+        bool, Option("--skip-bad-rows", help="leave out rows that break a file's shape, and count them")
+    ] = False
+    count: Annotated[
+        int | None,
+        Option(min=1, metavar="N", help="prompts to make, or to take of the file (default: 256, or all of the file)"),
+    ] = None
+    images_per_prompt: Annotated[int, Option(min=1, metavar="K", help="images drawn for each prompt")] = 1
+    seed: Seed = 0
+    model: Annotated[str | None, Option(metavar="DIR_OR_ID", help="weights, for recipes that take some of yours")] = (
+        None
+    )
+    restricted: Annotated[
+        bool, Option("--restricted", help="allow weights from outside; the run is readable to you only")
+    ] = False
+    picture_check: Annotated[
+        str | None, Option(metavar="MODULE:FUNCTION", help="with --restricted: your check of every finished picture")
+    ] = None
+    hash_list: Annotated[
+        str | None, Option(metavar="FILE", help="with --restricted: perceptual hashes that must not be made")
+    ] = None
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="print units, images, expected bytes and time; write nothing")
+    ] = False
+
+    def facts(self) -> RunConfig:
+        """What run.json holds of it."""
+        known = [field.name for field in fields(RunConfig) if hasattr(self, field.name)]
+        config = RunConfig(**{name: getattr(self, name) for name in known})
+        return replace(config, out=resolve_out(config.out))
 
 
-def main() -> int:
+def main(config: Generate) -> int:
     """Plan, carry out what is left of the plan, and sum up."""
-    config, dry_run, as_json = parse()
-    check_restricted(config)
-    recipe = recipe_of(config)
-    items = roots(config, recipe.prompts)
-    plan = recipe.plan(items, config.seed)
-    if dry_run:
-        return print_estimate(plan, config, as_json)
-    store = open_store(config.out, private=config.restricted)
+    from jobs.recipes.named import chosen, recipe_of
+    from jobs.recipes.prompts import roots
+    from jobs.recipes.restricted import check_restricted
+    from pipeline.engines.engine import EngineOptions
+    from pipeline.engines.estimate import print_estimate
+    from pipeline.rounds.existing_run import write_facts
+    from pipeline.rounds.round import environment, open_round, run_digest
+    from pipeline.storage.open_store import open_store
+
+    facts = chosen(config.facts())
+    check_restricted(facts)
+    recipe = recipe_of(facts)
+    items = roots(facts, recipe.prompts)
+    plan = recipe.plan(items, facts.seed)
+    if config.dry_run:
+        return print_estimate(plan, facts, config.json)
+    store = open_store(facts.out, private=facts.restricted)
     started = time.monotonic()
     round_ = open_round(store, ROUND, plan)
-    write_facts(store, config, environment())
+    write_facts(store, facts, environment())
     if items.left_out:
-        print(f"prompts left out: {items.left_out_line()}")
-    left = pending(round_)
-    receipts = run_units(config.engine, config.workers, plan, round_, left)
-    made = sum(receipt.samples for receipt in watched(receipts, round_.units, round_.units - len(left)))
-    return summarise(round_, made, items.left_out, time.monotonic() - started, as_json)
+        say(f"prompts left out: {items.left_out_line()}")
+    made = EngineOptions(config.engine, config.workers).carry_out(plan, round_, "generating")
+    summary = summary_of(round_, sum(receipt.samples for receipt in made), time.monotonic() - started)
+    digests = {"digest": run_digest(list(round_.receipts())), "root": tell_root(store)}
+    report(config, {**summary, "left_out": items.left_out, **digests})
+    return QUARANTINED if summary["quarantined"] else DONE
 
 
-def summarise(round_: Round, made: int, left_out: dict[str, int], seconds: float, as_json: bool) -> int:
-    """Print what the round holds now; exit code 3 if anything is in quarantine."""
+def summary_of(round_: "Round", made: int, seconds: float) -> dict[str, object]:
+    """What the round holds now, said and returned; `made` samples are of this call."""
+    from pipeline.rounds.truncated import truncated_samples
+
     receipts = list(round_.receipts())
-    quarantined = sum(receipt.quarantined for receipt in receipts)
-    summary = {
+    samples, quarantined = (sum(getattr(receipt, what) for receipt in receipts) for what in ("samples", "quarantined"))
+    summary: dict[str, object] = {
         "out": round_.store.url,
-        "left_out": left_out,
         "units": len(receipts),
-        "samples": sum(receipt.samples for receipt in receipts),
+        "samples": samples,
         "dropped": sum(receipt.dropped for receipt in receipts),
         "quarantined": quarantined,
         "seconds": round(seconds, 2),
         "images_per_second": round(made / seconds, 2),
         "truncated": truncated_samples(round_.store, round_.folder),
-        "digest": run_digest(receipts),
-        "root": root_digest(round_.store),
     }
-    print(
-        f"{summary['samples']} pairs in {summary['units']} units at {summary['out']} "
-        f"({made} made now, {summary['images_per_second']}/s); {summary['dropped']} dropped, {quarantined} quarantined"
+    say(
+        f"{samples} pairs in {summary['units']} units at {summary['out']} ({made} made now, "
+        f"{summary['images_per_second']}/s); {summary['dropped']} dropped, {quarantined} quarantined"
     )
     if summary["truncated"]:
         print(
@@ -110,11 +131,8 @@ def summarise(round_: Round, made: int, left_out: dict[str, int], seconds: float
             "(columns truncated, prompt_tokens, encoder_tokens, generation_prompt)"
         )
     if quarantined:
-        print(f"see {round_.store.url}/{round_.folder}/quarantine/*.parquet for the samples and the reasons")
-    print(f"root {summary['root']}")
-    if as_json:
-        print(json.dumps(summary))
-    return QUARANTINED if quarantined else DONE
+        say(f"see {round_.store.url}/{round_.folder}/quarantine/*.parquet for the samples and the reasons")
+    return summary
 
 
 if __name__ == "__main__":

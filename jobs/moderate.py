@@ -3,60 +3,63 @@
 
     jobs/moderate.py pictures/                                    a folder: PNG, JPEG, WebP, AVIF, GIF, TIFF, BMP; tars below it too
     jobs/moderate.py runs/mine/shards/test --scope violence,hate  tars; what is unsafe otherwise is safe
-    jobs/moderate.py runs/mine --classifier runs/mine/models/linear_probe --json
+    jobs/moderate.py runs/mine --classifier linear_probe --json   a classifier of that run
 
 IMAGES is a folder of pictures, tar shards (WebDataset), a picture or a run. Answers are Parquet, a row a picture: key, safety,
 category, score, scores by category, and of animations and pages the worst frame. What is no picture is counted and listed in
-passed_over.parquet. The same command goes on where it was stopped. Exit 0 done, 2 bad use or input, 3 done, but some pictures
-could not be read (their rows say why).
+passed_over.parquet. The same command goes on where it was stopped.
 """
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # same bytes on a busy machine as on an idle one
-
-import argparse
-import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import duckdb
+from typer import Argument, Option
 
-from classifiers.classifier import Classifier
-from classifiers.families.perspective import Perspective
-from classifiers.moderation.predictions import Question, answer, part_name, parts
-from classifiers.moderation.sources import Source, source_of
-from classifiers.saved import Saved
-from jobs.command import DONE, QUARANTINED, positive, resolve_out, run_command
-from pipeline.storage.file_names import written_name
-from pipeline.storage.local_store import LocalStore
-from pipeline.storage.open_store import open_store
-from pipeline.storage.weights import local_directory
+from jobs.command import DONE, QUARANTINED, LocalCommand, report, resolve_out, run_command, say
 from schemas.errors import InputError
+
+if TYPE_CHECKING:
+    from classifiers.classifier import Classifier
+    from classifiers.moderation.sources import Source
 
 CLASSIFIER = "assets/world/linear_probe"  # the best of the three so far (docs/results/perspective.md)
 SHOWN = 10  # unsafe pictures in the summary for people
 
 
-def parse() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("images", metavar="IMAGES", help="a folder of pictures, tar shards, or a run")
-    add("--scope", metavar="A,B", help="categories that count as unsafe (default: all that the classifier knows)")
-    add("--classifier", default=CLASSIFIER, metavar="DIR", help="a trained judge of pictures (default: %(default)s)")
-    add("--out", metavar="DIR", help="where the answers go (default: runs/moderation/, a folder for each question)")
-    add("--batch", type=positive, default=32, help="pictures judged at once (default: %(default)s)")
-    add("--json", action="store_true", help="print one summary object as the last line")
-    return parser.parse_args()
+@dataclass(frozen=True, kw_only=True)
+class Moderate(LocalCommand):
+    """Which pictures, judged by whom."""
+
+    exits: ClassVar = {QUARANTINED: "done, but some pictures could not be read (their rows say why)"}
+    threads = 1  # same bytes on a busy machine as on an idle one
+
+    images: Annotated[str, Argument(metavar="IMAGES", help="a folder of pictures, tar shards, or a run")]
+    scope: Annotated[
+        str | None,
+        Option(metavar="A,B", help="categories that count as unsafe (default: all that the classifier knows)"),
+    ] = None
+    classifier: Annotated[
+        str, Option(metavar="MODEL", help="a judge of pictures: NAME below RUN/models, or a folder")
+    ] = CLASSIFIER
+    out: Annotated[
+        str | None, Option(metavar="DIR", help="for the answers (default: runs/moderation/, a folder each question)")
+    ] = None
+    batch: Annotated[int, Option(min=1, metavar="N", help="pictures judged at once")] = 32
 
 
-def main() -> int:
+def main(config: Moderate) -> int:
     """Judge what is left, then say what was found."""
-    given = parse()
+    from classifiers.moderation.predictions import Question, answer, part_name, parts
+    from classifiers.moderation.sources import source_of
+    from pipeline.engines.stop_signals import note_standing
+    from pipeline.storage.local_store import LocalStore
+    from pipeline.storage.open_store import open_store
+
     started = time.monotonic()
-    model, digest = judge(given.classifier, given.scope)
-    source = source_of(given.images if "://" in given.images else str(Path(given.images).resolve()))
+    model, digest = judge(classifier_of(config), config.scope)
+    source = source_of(config.images if "://" in config.images else str(Path(config.images).resolve()))
     question = Question(
         images=source.store.url,
         pictures=len(source.items),
@@ -65,25 +68,35 @@ def main() -> int:
         digest=digest,
         scope=model.categories,
     )
-    out = open_store(resolve_out(given.out or f"runs/moderation/{Path(source.store.url).name}-{question.name}"))
+    out = open_store(resolve_out(config.out or f"runs/moderation/{Path(source.store.url).name}-{question.name}"))
     if not isinstance(out, LocalStore):
         raise InputError(f"{out.url}: answers are written to a folder")
     made = 0
-    for count in answer(model, source, out, question, given.batch):
+    for count in answer(model, source, out, question, config.batch):
         made += count
-        print(f"  {made} judged now, of {len(source.items)}", flush=True)
+        note_standing(f"{made} pictures were judged now, of {len(source.items)}; answers in {out.url}")
+        say(f"  {made} judged now, of {len(source.items)}")
     files = [str(out.path(part_name(number))) for number in range(parts(source.items))]
     summary = {"answers": out.url, "judged_now": made, "scope": list(model.categories), **found_in(files)}
     summary["passed_over"] = source.reasons()
     summary["seconds"] = round(time.monotonic() - started, 2)
     tell(summary, source, files)
-    if given.json:
-        print(json.dumps(summary))
+    report(config, summary)
     return QUARANTINED if summary["unreadable"] else DONE
 
 
-def judge(folder: str, scope: str | None) -> tuple[Classifier, str]:
+def classifier_of(config: Moderate) -> str:
+    """The folder of the classifier: below the run that holds the pictures, or as it is given."""
+    inside = Path(config.images) / "models" / config.classifier
+    return str(inside) if inside.is_dir() else config.classifier
+
+
+def judge(folder: str, scope: str | None) -> "tuple[Classifier, str]":
     """The classifier, asked about the scope, and its digest. Raises InputError for one that reads more than pictures."""
+    from classifiers.families.perspective import Perspective
+    from classifiers.saved import Saved
+    from pipeline.storage.weights import local_directory
+
     saved = Saved(str(local_directory(folder) or folder))
     model = saved.load().eval()
     if model.reads != {"image"}:
@@ -99,6 +112,8 @@ def judge(folder: str, scope: str | None) -> tuple[Classifier, str]:
 
 def found_in(files: list[str]) -> dict[str, object]:
     """Counts, by a query over the answers."""
+    import duckdb
+
     rows = duckdb.read_parquet(files)  # noqa: F841 (the query's table)
     counts = dict(duckdb.sql("SELECT safety, count(*) FROM rows GROUP BY ALL").fetchall())
     named = duckdb.sql(
@@ -111,8 +126,12 @@ def found_in(files: list[str]) -> dict[str, object]:
     }
 
 
-def tell(summary: dict[str, object], source: Source, files: list[str]) -> None:
+def tell(summary: dict[str, object], source: "Source", files: list[str]) -> None:
     """For people: the counts, what was passed over, and the surest of the unsafe."""
+    import duckdb
+
+    from pipeline.storage.file_names import written_name
+
     print(f"{summary['unsafe']} of {summary['pictures']} pictures are unsafe, {summary['unreadable']} unreadable")
     for reason, count in source.reasons().items():
         print(f"  passed over: {count}, {reason}")
@@ -120,7 +139,7 @@ def tell(summary: dict[str, object], source: Source, files: list[str]) -> None:
     order = f"SELECT score, category, key FROM rows WHERE safety = 'unsafe' ORDER BY score DESC, key LIMIT {SHOWN}"
     for score, category, key in duckdb.sql(order).fetchall():
         print(f"  {score:.3f}  {category:<17} {key}")
-    print(f"answers: {written_name(str(summary['answers']))}")
+    say(f"answers: {written_name(str(summary['answers']))}")
 
 
 if __name__ == "__main__":

@@ -8,144 +8,169 @@
     jobs/perspective.py tune runs/mine --method vision_language --base DIR      on any LLaVA of transformers
     jobs/perspective.py pretrain --samples 17600                     makes assets/world/vlm from lessons about the world
 
-The same command goes on where a killed one stopped (vision_language, pretrain). Exit 0 done, 2 bad use or input.
+The same command goes on where a killed one stopped (vision_language, pretrain).
 """
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # same bytes on a busy machine as on an idle one
-
-import argparse
 import json
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import torch
+from typer import Option
 
-from classifiers.data.labelled_pictures import Pictures
-from classifiers.families.perspective import PerCategory
-from classifiers.layers.encoder import Encoder
-from classifiers.models.linear_probe import LinearProbe
-from classifiers.models.vision_language import VisionLanguage
-from classifiers.perspective import fit_probes, lora
-from classifiers.perspective.pretraining.pretrain import Order, pretrain
-from classifiers.perspective.threshold import best_threshold
-from classifiers.saved import kind_of
-from classifiers.vlm.llava import Llava
-from jobs.command import DONE, positive, resolve_out, run_command
-from pipeline.rounds.existing_run import existing_run
-from pipeline.rounds.ledger import recorded, root_digest
+from jobs.command import DONE, LocalCommand, report, resolve_out, run_command, say, tell_root
+from jobs.command.flags import CLIP, Clip, LearningRate, Run, Seed
 from pipeline.storage.store import OBJECT_SCHEMES
-from pipeline.storage.weights import base_folder, model_directory
 from schemas.errors import InputError
-from schemas.taxonomy import UNSAFEBENCH
 
-METHODS = ("linear_probe", "prompt_learning", "vision_language")
-CLIP, BASE = "assets/world/clip", "assets/world/vlm"
+if TYPE_CHECKING:
+    from classifiers.data.labelled_pictures import Pictures
+
+BASE = "assets/world/vlm"
 VALIDATED = 1000  # pictures of val at most, by which vision_language sets its threshold
 
 
-def parse() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    tune = commands.add_parser("tune", help="train one method on a run's shards").add_argument
-    tune("run", metavar="RUN", help="a run's folder, with labels and shards")
-    tune("--method", required=True, choices=METHODS)
-    tune("--out", type=Path, help="the classifier's folder (default: RUN/models/METHOD)")
-    tune("--clip", default=CLIP, metavar="DIR_OR_ID", help="of the two baselines (default: %(default)s)")
-    tune("--base", default=BASE, metavar="DIR", help="of vision_language: a LLaVA (default: %(default)s)")
-    tune("--without", default="", metavar="A,B", help="generators whose pictures are held out")
-    tune(
-        "--words",
-        type=positive,
-        default=0,
-        metavar="N",
-        help="linear_probe: read N visual words (fit_probes.WITH_WORDS)",
+@dataclass(frozen=True, kw_only=True)
+class Tune(LocalCommand):
+    """One method on one run."""
+
+    renamed: ClassVar = {"--at-most": "write --samples N", "--rate": "write --learning-rate RATE"}
+    threads = 1  # same bytes on a busy machine as on an idle one
+
+    run: Run
+    method: Annotated[Literal["linear_probe", "prompt_learning", "vision_language"], Option(help="what is trained")]
+    out: Annotated[Path | None, Option(metavar="DIR", help="the classifier's folder (default: RUN/models/METHOD)")] = (
+        None
     )
-    tune("--at-most", type=positive, metavar="N", help="pictures to train on")
-    tune("--epochs", type=float, help="default: 30, 80 and 1, the paper's")
-    tune("--rate", type=float, help="default: 2e-4, the paper's; for assets/world/vlm more")
-    tune("--seed", type=int, default=0)
-    tune("--json", action="store_true", help="print one summary object as the last line")
-    first = commands.add_parser("pretrain", help="make the small LLaVA").add_argument
-    first("--clip", default=CLIP, metavar="DIR")
-    first("--out", type=Path, default=Path(BASE))
-    first("--work", type=Path, default=Path("runs/perspective"), help="checkpoints and the curve")
-    first("--samples", type=positive, default=32_000, help="scenes to describe (default: %(default)s)")
-    first("--warm", type=Path, metavar="DIR", help="an earlier model to go on from, whatever its CLIP")
-    first("--seed", type=int, default=0)
-    return parser.parse_args()
+    clip: Clip = CLIP
+    base: Annotated[str, Option(metavar="DIR", help="of vision_language: a LLaVA")] = BASE
+    without: Annotated[str, Option(metavar="A,B", help="generators whose pictures are held out")] = ""
+    words: Annotated[
+        int, Option(min=0, metavar="N", help="linear_probe: read N visual words (fit_probes.WITH_WORDS); 0: none")
+    ] = 0
+    samples: Annotated[int | None, Option(min=1, metavar="N", help="pictures to train on (default: all)")] = None
+    epochs: Annotated[float | None, Option(min=0, metavar="N", help="default: 30, 80 and 1, the paper's")] = None
+    learning_rate: LearningRate = None
+    seed: Seed = 0
 
 
-def main() -> int:
-    """Dispatch."""
-    given = parse()
-    if given.command == "pretrain":
-        clip = model_directory(given.clip)
-        pretrain(Order(clip, given.out, given.work, given.samples, given.seed, given.warm))
-        print(f"a LLaVA at {given.out}")
-        return DONE
+@dataclass(frozen=True, kw_only=True)
+class Pretrain(LocalCommand):
+    """How the small LLaVA is made."""
+
+    renamed: ClassVar = {"--warm": "write --start DIR"}
+    threads = 1
+
+    clip: Clip = CLIP
+    out: Annotated[Path, Option(metavar="DIR", help="where the model is stored")] = Path(BASE)
+    work: Annotated[Path, Option(metavar="DIR", help="checkpoints and the curve")] = Path("runs/perspective")
+    samples: Annotated[int, Option(min=1, metavar="N", help="scenes to describe")] = 32_000
+    start: Annotated[Path | None, Option(metavar="DIR", help="an earlier model to go on from, whatever its CLIP")] = (
+        None
+    )
+    seed: Seed = 0
+
+
+def tune(config: Tune) -> int:
+    """Train one method on a run's shards."""
+    from classifiers.data.labelled_pictures import Pictures
+    from pipeline.rounds.existing_run import existing_run
+    from pipeline.rounds.ledger import recorded
+
     started = time.monotonic()
-    store, _ = existing_run(resolve_out(given.run))
+    store, _ = existing_run(resolve_out(config.run))
     if store.url.startswith(OBJECT_SCHEMES):
         raise InputError(f"{store.url}: models are written to a folder; copy the shards to a disk first")
-    pictures = Pictures.of(store, "train", without=held_out(given), at_most=given.at_most)
-    folder = given.out or Path(store.url) / "models" / given.method
-    inside = Path(folder).absolute().is_relative_to(store.url)
-    owned = [f"{Path(folder).absolute().relative_to(store.url).as_posix()}/"] if inside else []
+    pictures = Pictures.of(store, "train", without=held_out(config), at_most=config.samples)
+    folder = config.out or Path(store.url) / "models" / config.method
+    inside = folder.absolute().is_relative_to(store.url)
+    owned = [f"{folder.absolute().relative_to(store.url).as_posix()}/"] if inside else []
+    language = config.method == "vision_language"
     with recorded(store, *owned, by="jobs/perspective.py"):
-        made = (
-            tune_model(given, pictures, folder) if given.method == "vision_language" else fit(given, pictures, folder)
-        )
+        metrics = tune_model(config, pictures, folder) if language else fit(config, pictures, folder)
         seconds = round(time.monotonic() - started, 1)
-        summary = {"model": str(folder), "pictures": len(pictures), **made, "seconds": seconds}
+        summary = {"model": str(folder), "pictures": len(pictures), **metrics, "seconds": seconds}
         (folder / "metrics.json").write_text(json.dumps(summary, indent=1) + "\n")
-    print(f"{given.method} at {folder}, trained on {len(pictures)} pictures, loss {made['loss']:.3f}")
-    print(f"root {root_digest(store)}")
-    if given.json:
-        print(json.dumps(summary))
+    say(f"{config.method} at {folder}, trained on {len(pictures)} pictures, loss {metrics['loss']:.3f}")
+    tell_root(store)
+    report(config, summary)
     return DONE
 
 
-def held_out(given: argparse.Namespace) -> tuple[str, ...]:
+def pretrain(config: Pretrain) -> int:
+    """Make the small LLaVA."""
+    from classifiers.perspective.pretraining.pretrain import Order
+    from classifiers.perspective.pretraining.pretrain import pretrain as make
+    from pipeline.storage.weights import model_directory
+
+    started = time.monotonic()
+    clip = model_directory(config.clip)
+    make(Order(clip, config.out, config.work, config.samples, config.seed, config.start))
+    say(f"a LLaVA at {config.out}")
+    report(config, {"model": str(config.out), "seconds": round(time.monotonic() - started, 1)})
+    return DONE
+
+
+def held_out(config: Tune) -> tuple[str, ...]:
     """Generators whose pictures are left out."""
-    return tuple(name for name in given.without.split(",") if name)
+    return tuple(name for name in config.without.split(",") if name)
 
 
-def fit(given: argparse.Namespace, pictures: Pictures, folder: Path) -> dict[str, float]:
+def fit(config: Tune, pictures: "Pictures", folder: Path) -> dict[str, float]:
     """Linear probes or soft prompts."""
-    torch.manual_seed(given.seed)
-    kind = kind_of(given.method)
+    import torch
+
+    from classifiers.families.perspective import PerCategory
+    from classifiers.layers.encoder import Encoder
+    from classifiers.models.linear_probe import LinearProbe
+    from classifiers.perspective import fit_probes
+    from classifiers.saved import kind_of
+    from pipeline.storage.weights import model_directory
+    from schemas.taxonomy import UNSAFEBENCH
+
+    torch.manual_seed(config.seed)
+    kind = kind_of(config.method)
     assert issubclass(kind, PerCategory)
-    if given.words and not issubclass(kind, LinearProbe):
-        raise InputError(f"--words is linear_probe's; {given.method} compares prompts with the picture's one vector")
-    reads = {"words": given.words} if given.words else {}
-    model = kind(Encoder.from_directory(model_directory(given.clip)), UNSAFEBENCH.ids, folder.name, **reads).eval()
-    model.origin = given.clip if Path(given.clip).is_dir() else None  # a hub's model is saved with the probes
-    recipe = replace(fit_probes.WITH_WORDS if given.words else fit_probes.RECIPES[given.method], seed=given.seed)
-    recipe = recipe if given.epochs is None else replace(recipe, epochs=max(1, round(given.epochs)))
-    losses = fit_probes.fit(model, pictures, recipe if given.rate is None else replace(recipe, rate=given.rate))
+    if config.words and not issubclass(kind, LinearProbe):
+        raise InputError(f"--words is linear_probe's; {config.method} compares prompts with the picture's one vector")
+    reads = {"words": config.words} if config.words else {}
+    model = kind(Encoder.from_directory(model_directory(config.clip)), UNSAFEBENCH.ids, folder.name, **reads).eval()
+    model.origin = config.clip if Path(config.clip).is_dir() else None  # a hub's model is saved with the probes
+    recipe = replace(fit_probes.WITH_WORDS if config.words else fit_probes.RECIPES[config.method], seed=config.seed)
+    recipe = recipe if config.epochs is None else replace(recipe, epochs=max(1, round(config.epochs)))
+    losses = fit_probes.fit(
+        model, pictures, recipe if config.learning_rate is None else replace(recipe, rate=config.learning_rate)
+    )
     model.save(folder)
     return {"first_loss": round(losses[0], 4), "loss": round(losses[-1], 4), "epochs": len(losses)}
 
 
-def tune_model(given: argparse.Namespace, pictures: Pictures, folder: Path) -> dict[str, float]:
+def tune_model(config: Tune, pictures: "Pictures", folder: Path) -> dict[str, float]:
     """LoRA on a LLaVA, then its threshold. The embedded one knows no policy texts, so that it is asked by the categories' names."""
-    base = base_folder(given.base)
+    from classifiers.data.labelled_pictures import Pictures
+    from classifiers.models.vision_language import VisionLanguage
+    from classifiers.perspective import lora
+    from classifiers.perspective.threshold import best_threshold
+    from classifiers.vlm.llava import Llava
+    from pipeline.engines.stop_signals import note_standing
+    from pipeline.storage.weights import base_folder
+    from schemas.taxonomy import UNSAFEBENCH
+
+    base = base_folder(config.base)
     small = base.resolve() == base_folder(BASE).resolve()
-    recipe = replace(lora.SMALL if small else lora.Recipe(), seed=given.seed)
-    recipe = recipe if given.epochs is None else replace(recipe, epochs=given.epochs)
-    recipe = recipe if given.rate is None else replace(recipe, rate=given.rate)
-    validation = Pictures.of(pictures.store, "val", without=held_out(given), at_most=VALIDATED)
+    recipe = replace(lora.SMALL if small else lora.Recipe(), seed=config.seed)
+    recipe = recipe if config.epochs is None else replace(recipe, epochs=config.epochs)
+    recipe = recipe if config.learning_rate is None else replace(recipe, rate=config.learning_rate)
+    validation = Pictures.of(pictures.store, "val", without=held_out(config), at_most=VALIDATED)
     judge = VisionLanguage(Llava.from_directory(base), UNSAFEBENCH, folder.name, policies=not small)
     tuning = lora.Tuning(judge, pictures, recipe, folder / "work")
     loss = float("nan")
     for step, loss in tuning.run():
-        print(f"  step {step} of {tuning.steps}: loss {loss:.3f}", flush=True)
+        note_standing(f"step {step} of {tuning.steps} is done; checkpoints in {folder / 'work'}")
+        say(f"  step {step} of {tuning.steps}: loss {loss:.3f}")
     judge.threshold = best_threshold(judge, validation)
-    tuning.store(folder, given.base)
+    tuning.store(folder, config.base)
     return {
         "instructions": len(tuning.examples),
         "steps": tuning.steps,
@@ -154,5 +179,7 @@ def tune_model(given: argparse.Namespace, pictures: Pictures, folder: Path) -> d
     }
 
 
+COMMANDS = (tune, pretrain)
+
 if __name__ == "__main__":
-    run_command(main)
+    run_command(*COMMANDS)

@@ -1,60 +1,66 @@
 #!/usr/bin/env python
 """Take samples out of a run for good: their bytes, rows and votes, all that derives from them, and the shards that hold them.
 
+    jobs/revoke.py runs/mine --keys keys.txt
     jobs/revoke.py runs/mine --keys keys.txt --reason "takedown 17"
 
 FILE has one key a line: of a prompt (all its pictures go), of a picture, of a variant. The ledger (revoked.parquet) keeps keys,
-time and reason; no later shard takes them in again. Exit 0 done, 2 bad use or input (nothing was touched).
+time and reason; no later shard takes them in again. With bad input nothing is touched.
 """
 
-import argparse
-import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from jobs.command import DONE, resolve_out, run_command
-from jobs.recipes.named import run_with_recipe
-from pipeline.catalogue.gather import REVOKED
-from pipeline.catalogue.views import refresh
-from pipeline.dataset.manifest import read_manifest
-from pipeline.dataset.revocation import enter, may_change, remove, with_descendants
-from pipeline.dataset.shards import MANIFEST
-from pipeline.engines.engine import EngineOptions
-from pipeline.rounds.ledger import recorded, root_digest
+from typer import Option
+
+from jobs.command import DONE, LocalCommand, report, resolve_out, run_command, say, tell_root
+from jobs.command.flags import Run
 from schemas.errors import InputError
-from stages.rounds.shards_round import write_shards
 
 
-def main() -> int:
+@dataclass(frozen=True, kw_only=True)
+class Revoke(LocalCommand):
+    """What goes, and why."""
+
+    run: Run
+    keys: Annotated[Path, Option(metavar="FILE", help="one key a line")]
+    reason: Annotated[str, Option(metavar="TEXT", help="kept in the ledger")] = ""
+
+
+def main(config: Revoke) -> int:
     """Ledger first, then the rounds, then the shards."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", metavar="RUN", help="a run's folder or object-store url")
-    parser.add_argument("--keys", metavar="FILE", required=True, type=Path, help="one key a line")
-    parser.add_argument("--reason", default="", help="kept in the ledger")
-    parser.add_argument("--json", action="store_true", help="print one summary object as the last line")
-    given = parser.parse_args()
-    keys = read_keys(given.keys)
-    store, config, recipe = run_with_recipe(resolve_out(given.run))
+    from jobs.recipes.named import run_with_recipe
+    from pipeline.catalogue.gather import REVOKED
+    from pipeline.catalogue.views import refresh
+    from pipeline.dataset.manifest import read_manifest
+    from pipeline.dataset.revocation import enter, may_change, remove, with_descendants
+    from pipeline.dataset.shards import MANIFEST
+    from pipeline.engines.engine import EngineOptions
+    from pipeline.rounds.ledger import recorded
+    from stages.rounds.shards_round import write_shards
+
+    keys = read_keys(config.keys)
+    store, facts, recipe = run_with_recipe(resolve_out(config.run))
     gone = with_descendants(store, keys)
     with recorded(store, *may_change(store), by="jobs/revoke.py") as written:
-        entered = enter(store, gone, given.reason)
+        entered = enter(store, gone, config.reason)
         removal = remove(store, entered["key"].to_pylist())
         written[:] = [REVOKED, *(name for name in removal.files if name in may_change(store))]
     rewritten = 0
     if store.size(MANIFEST) is not None:
         before = read_manifest(store)
         figures = _without(before["made_from"], gone) | {"revoked": len(entered)}
-        now = write_shards(store, config, recipe.sharding(), EngineOptions("local"), figures)
+        now = write_shards(store, facts, recipe.sharding(), EngineOptions("local"), figures)
         known = [shard["files"] for shard in before["shards"]]
         rewritten = sum(shard["files"] not in known for shard in now["shards"])
     refresh(store)
-    print(
+    say(
         f"{len(gone)} samples revoked ({len(keys)} asked for); {removal.units} units and {rewritten} shards written again"
     )
-    print(f"the ledger {store.url}/revoked.parquet holds {len(entered)}; models trained before still know them")
-    print(f"root {root_digest(store)}")
-    if given.json:
-        print(json.dumps({"revoked": len(gone), "units": removal.units, "shards": rewritten, "ledger": len(entered)}))
+    say(f"the ledger {store.url}/revoked.parquet holds {len(entered)}; models trained before still know them")
+    counts = {"revoked": len(gone), "units": removal.units, "shards": rewritten, "ledger": len(entered)}
+    report(config, {**counts, "root": tell_root(store)})
     return DONE
 
 

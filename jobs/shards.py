@@ -5,65 +5,59 @@
     jobs/shards.py s3://bucket/runs/mine --engine ray
 
 The same command goes on where it stopped, and takes in what was added since; no sample ever changes its split.
-Exit 0 done, 2 bad use or input, 3 done with quarantined samples.
 """
 
-import argparse
-import json
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from jobs.command import DONE, QUARANTINED, positive, resolve_out, run_command
-from jobs.recipes.named import run_with_recipe
-from pipeline.dataset.shards import (
-    FOLDER,
-)
-from pipeline.engines.engine import EngineOptions
-from pipeline.rounds.ledger import root_digest
-from pipeline.storage.store import Store
-from stages.rounds.shards_round import make_shards
+from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root
+from jobs.command.flags import Run
+
+if TYPE_CHECKING:
+    from pipeline.storage.store import Store
 
 
-def main() -> int:
+@dataclass(frozen=True, kw_only=True)
+class Shards(ScatteredCommand):
+    """Which run."""
+
+    exits: ClassVar = {QUARANTINED: "done, but a kept sample's picture was not what was committed"}
+
+    run: Run
+
+
+def main(config: Shards) -> int:
     """Sign, group, keep, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", metavar="RUN", help="a run's folder or object-store url")
-    parser.add_argument("--engine", choices=("local", "ray"), default="ray")
-    parser.add_argument("--workers", type=positive, metavar="N", help="default: every core but one (Ray)")
-    parser.add_argument("--json", action="store_true", help="print one summary object as the last line")
-    given = parser.parse_args()
-    store, config, recipe = run_with_recipe(resolve_out(given.run))
+    from jobs.recipes.named import run_with_recipe
+    from pipeline.engines.engine import EngineOptions
+    from stages.rounds.shards_round import make_shards
+
+    store, facts, recipe = run_with_recipe(resolve_out(config.run))
     started = time.monotonic()
-    manifest = make_shards(store, config, recipe.sharding(), EngineOptions(given.engine, given.workers))
-    return summarise(store, manifest, time.monotonic() - started, given.json)
+    manifest = make_shards(store, facts, recipe.sharding(), EngineOptions(config.engine, config.workers))
+    describe(store, manifest)
+    quarantined = sum(manifest["made_from"]["kept"].values()) - manifest["samples"]
+    summary = {"run": store.url, "seconds": round(time.monotonic() - started, 2), "quarantined": quarantined}
+    counts = {"digest": manifest["digest"], "shards": len(manifest["shards"]), "samples": manifest["samples"]}
+    summary["root"] = tell_root(store)
+    report(config, summary | counts | manifest["made_from"])
+    return QUARANTINED if quarantined else DONE
 
 
-def summarise(store: Store, manifest: dict[str, Any], seconds: float, as_json: bool) -> int:
-    """Print what the shards hold; exit code 3 if a kept sample's picture was not what was committed."""
+def describe(store: "Store", manifest: dict[str, Any]) -> None:
+    """Say what the shards hold."""
+    from pipeline.dataset.shards import FOLDER
+
     made = manifest["made_from"]
-    quarantined = sum(made["kept"].values()) - manifest["samples"]
     biggest = made["largest_group"]
     glue = biggest["glue"]
-    print(
-        f"{manifest['samples']} of {made['samples']} pairs in {len(manifest['shards'])} shards at {store.url}/{FOLDER}"
-    )
-    print("  " + ", ".join(f"{split} {count}" for split, count in made["kept"].items()))
-    print("  test: " + ", ".join(f"{name} {count}" for name, count in made["test_sets"].items()))
-    print("  left out: " + (", ".join(f"{count} {why}" for why, count in made["left_out"].items()) or "nothing"))
-    print(f"  {made['groups']} groups; the largest holds {biggest['size']} ({biggest['share']:.2%})", end="")
-    print(f", glued by {glue['kind']} {glue['a']}–{glue['b']} at {glue['distance']}" if glue["kind"] else "")
-    root = root_digest(store)
-    print(f"root {root}")
-    if as_json:
-        summary = {
-            "root": root,
-            "run": store.url,
-            "seconds": round(seconds, 2),
-            "quarantined": quarantined,
-            "digest": manifest["digest"],
-        }
-        print(json.dumps(summary | {"shards": len(manifest["shards"]), "samples": manifest["samples"]} | made))
-    return QUARANTINED if quarantined else DONE
+    say(f"{manifest['samples']} of {made['samples']} pairs in {len(manifest['shards'])} shards at {store.url}/{FOLDER}")
+    say("  " + ", ".join(f"{split} {count}" for split, count in made["kept"].items()))
+    say("  test: " + ", ".join(f"{name} {count}" for name, count in made["test_sets"].items()))
+    say("  left out: " + (", ".join(f"{count} {why}" for why, count in made["left_out"].items()) or "nothing"))
+    glued = f", glued by {glue['kind']} {glue['a']}–{glue['b']} at {glue['distance']}" if glue["kind"] else ""
+    say(f"  {made['groups']} groups; the largest holds {biggest['size']} ({biggest['share']:.2%}){glued}")
 
 
 if __name__ == "__main__":

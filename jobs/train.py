@@ -2,104 +2,145 @@
 """Train a classifier on a run's shards: RUN/models/NAME/{model.safetensors,config.json,metrics.json}.
 
     jobs/train.py runs/mine --classifier multimodal
-    jobs/train.py runs/mine --classifier multimodal --workers 4                     on Ray; gradients averaged
-    jobs/train.py runs/mine --classifier multimodal --name hard --start models/multimodal \\
-        --adversarial 0.0078 --token-budget 4 --epochs 3                            attack rows on the way (2/255, 4 tokens)
+    jobs/train.py runs/mine --classifier multimodal --training-workers 4         on Ray; gradients averaged
+    jobs/train.py runs/mine --classifier multimodal --name hard --start multimodal --adversarial both --epochs 3
 
-The same command goes on where it was stopped, to the same weights. models/NAME/training/ holds the log (Parquet) and TensorBoard's
-files. Exit 0 done, 2 bad use or input, 1 anything else.
+With --adversarial rows are attacked on the way: pictures within --epsilon, prompts within --token-budget. The same command goes on
+where it was stopped, to the same weights. models/NAME/training/ holds the log (Parquet) and TensorBoard's files.
 """
 
-from jobs.command import DONE, resolve_out, run_command  # `jobs` sets the threads, before torch is loaded
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-# isort: split
-import argparse
-import json
-from dataclasses import fields
-from typing import Any
+from typer import Option
 
-import torch
+from jobs.command import DONE, LocalCommand, report, resolve_out, run_command, say, tell_root
+from jobs.command.flags import (
+    CLIP,
+    AttackSteps,
+    Clip,
+    EpsilonIfAttacked,
+    LearningRate,
+    Run,
+    Seed,
+    Start,
+    TokenBudgetIfAttacked,
+    TrainingWorkers,
+    named,
+)
+from schemas.budgets import EPSILON, TOKENS
+from schemas.errors import InputError
 
-from classifiers.saved import classifier_names
-from classifiers.training.config import CLASS_WEIGHTS, CLIP, Settings
-from classifiers.training.process_group import Group
-from classifiers.training.train import train
-from jobs.command import positive
-from jobs.recipes.named import run_with_recipe
-from pipeline.rounds.ledger import root_digest
+if TYPE_CHECKING:
+    from classifiers.training.config import Settings
 
 EPOCHS, EPOCHS_ANEW = 30, 5  # where features are kept, and where every epoch runs the encoders
 
 
-def main() -> int:
+@dataclass(frozen=True, kw_only=True)
+class Train(LocalCommand):
+    """What can change the weights, but the run's shards; what is not given has the default of `Settings`."""
+
+    lists = ("classifiers",)
+    renamed: ClassVar = {"--workers": "write --training-workers N (Ray workers that train together)"}
+
+    run: Run
+    classifier: Annotated[str, named("classifiers", "which kind, listed below", "NAME")]
+    name: Annotated[
+        str | None, Option(metavar="NAME", help="the folder under models/ (default: the classifier's name)")
+    ] = None
+    clip: Clip = CLIP
+    start: Start = None
+    tune_encoder: Annotated[bool, Option("--tune-encoder", help="train the encoders too")] = False
+    epochs: Annotated[
+        int | None,
+        Option(min=1, help=f"default: {EPOCHS}, or {EPOCHS_ANEW} where encoders run in every epoch", metavar="N"),
+    ] = None
+    batch: Annotated[int, Option(min=1, metavar="N", help="rows at once, in each worker")] = 64
+    learning_rate: LearningRate = None
+    encoder_rate: Annotated[float, Option(min=0, metavar="RATE", help="of the encoders, where they are trained")] = 1e-4
+    adversarial: Annotated[Literal["none", "image", "prompt", "both"], Option(help="what is attacked on the way")] = (
+        "none"
+    )
+    epsilon: EpsilonIfAttacked = None
+    attack_steps: AttackSteps = 3
+    token_budget: TokenBudgetIfAttacked = None
+    class_weights: Annotated[
+        Literal["shards", "balanced", "none"], Option(help="shards: the weights that the shards were given")
+    ] = "shards"
+    false_positive_rate: Annotated[
+        float, Option(metavar="SHARE", help="of safe val rows that the threshold lets be flagged")
+    ] = 0.05
+    patience: Annotated[int, Option(min=0, metavar="EPOCHS", help="without a better val loss; 0: never stop early")] = 5
+    seed: Seed = 0
+    training_workers: TrainingWorkers = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for flag, value, whom in (
+            ("--epsilon", self.epsilon, "image"),
+            ("--token-budget", self.token_budget, "prompt"),
+        ):
+            if value is not None and self.adversarial not in (whom, "both"):
+                raise InputError(f"{flag} goes with --adversarial {whom} or both")
+
+    def settings(self) -> "Settings":
+        """All of it as the trainer takes it. Raises InputError."""
+        from classifiers.training.config import Settings
+
+        given: dict[str, Any] = {
+            field.name: getattr(self, field.name)
+            for field in fields(Settings)
+            if getattr(self, field.name, None) is not None
+        }
+        given["name"] = self.name or self.classifier
+        given["epsilon"] = _budget(self.epsilon, EPSILON) if self.adversarial in ("image", "both") else 0.0
+        given["token_budget"] = _budget(self.token_budget, TOKENS) if self.adversarial in ("prompt", "both") else 0
+        settings = Settings(**given)
+        epochs = self.epochs or (EPOCHS_ANEW if settings.encodes_anew else EPOCHS)
+        return Settings(**{**vars(settings), "epochs": epochs})
+
+
+def _budget(given: float | None, default: float) -> float:
+    return default if given is None else given
+
+
+def main(config: Train) -> int:
     """Settings in, a saved classifier and one summary out."""
-    given = parse()
-    settings = settings_of(given)
-    store, _, recipe = run_with_recipe(resolve_out(given.run))
-    if given.workers is None:
-        metrics = train(
-            store.url, settings, recipe, Group(device=torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-        )
+    from jobs.recipes.named import run_with_recipe
+
+    settings = config.settings()
+    store, _, recipe = run_with_recipe(resolve_out(config.run))
+    if config.training_workers is None:
+        import torch
+
+        from classifiers.training.process_group import Group
+        from classifiers.training.train import train
+
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        metrics = train(store.url, settings, recipe, Group(device=device))
     else:
         from classifiers.training.ray_trainer import train_on_ray
 
-        metrics = train_on_ray(store.url, settings, recipe, given.workers)
-    summarise(metrics)
-    print(f"root {root_digest(store)}")
-    if given.json:
-        print(json.dumps(metrics))
+        metrics = train_on_ray(store.url, settings, recipe, config.training_workers)
+    describe(metrics)
+    tell_root(store)
+    report(config, metrics)
     return DONE
 
 
-def parse() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("run", metavar="RUN", help="a run's folder")
-    add("--classifier", required=True, metavar="NAME", help=f"one of {', '.join(classifier_names())}")
-    add("--name", help="the folder under models/ (default: the classifier's name)")
-    add("--clip", default=CLIP, metavar="DIR_OR_ID", help="any CLIP of transformers (default: %(default)s)")
-    add(
-        "--start", metavar="DIR", help="take the weights from a trained classifier: models/NAME of the run, or a folder"
-    )
-    add("--tune-encoder", action="store_true", help="train the encoders too")
-    add("--epochs", type=positive, help=f"default: {EPOCHS}, or {EPOCHS_ANEW} where encoders run in every epoch")
-    add("--batch", type=positive, help="rows a step and worker (default: 64)")
-    add("--learning-rate", type=float, help="of the heads (default: 0.001)")
-    add("--encoder-rate", type=float, help="of the encoders, where they are trained (default: 0.0001)")
-    add("--adversarial", type=float, dest="epsilon", metavar="EPS", help="attack pictures within EPS, in [0, 1] units")
-    add("--attack-steps", type=positive, metavar="N", help="of that attack (default: 3)")
-    add("--token-budget", type=int, metavar="N", help="exchange up to N words, or rewrite up to N letters")
-    add("--class-weights", choices=CLASS_WEIGHTS, help="default: shards, the weights that the shards were given")
-    add("--false-positive-rate", type=float, metavar="SHARE", help="on val, for the thresholds (default: 0.05)")
-    add("--patience", type=int, metavar="EPOCHS", help="without a better val loss (default: 5); 0: never stop early")
-    add("--seed", type=int)
-    add("--workers", type=positive, metavar="N", help="train on N Ray workers (default: in this process)")
-    add("--json", action="store_true", help="print one summary object as the last line")
-    return parser.parse_args()
-
-
-def settings_of(given: argparse.Namespace) -> Settings:
-    """What was given, and defaults for the rest. Raises InputError."""
-    said: dict[str, Any] = {
-        field.name: value for field in fields(Settings) if (value := getattr(given, field.name, None)) is not None
-    }
-    settings = Settings(**{"name": given.classifier, **said})
-    return Settings(**{**vars(settings), "epochs": given.epochs or (EPOCHS_ANEW if settings.encodes_anew else EPOCHS)})
-
-
-def summarise(metrics: dict[str, Any]) -> None:
+def describe(metrics: dict[str, Any]) -> None:
     """A line for the model, one for each split."""
-    print(
+    say(
         f"{metrics['classifier']} at {metrics['model']}: epoch {metrics['best_epoch']} of {metrics['epochs']}, "
         f"val loss {metrics['val_loss']:.4f}, threshold {metrics['threshold']:.4f} "
         f"(at most {metrics['false_positive_rate']:.0%} of the safe val rows flagged)"
     )
     for split in ("train", "val", "test"):
         if split in metrics:
-            print(f"  {split:<6}{metrics[split]}")
+            say(f"  {split:<6}{metrics[split]}")
     if any(metrics["left_out"].values()):
-        print(f"  left out, since nobody knows their label: {metrics['left_out']}")
+        say(f"  excluded, unlabelled: {metrics['left_out']}")
 
 
 if __name__ == "__main__":

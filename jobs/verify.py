@@ -10,65 +10,72 @@
 The digest is of the data: the same wherever and however often the run was made (one hardware and software; DESIGN 3.3). The root
 is of every byte of this very run, times and models included: kept elsewhere, `--expect ROOT` proves later that nothing changed.
 What was begun and not finished is a note, not a problem.
-Exit 0 all is well, 1 something is wrong, 2 bad use or input.
 """
 
-import argparse
-import json
 import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from classifiers.evaluation.summary_checks import check_summaries
-from jobs.command import DONE, FAILED, resolve_out, run_command
-from jobs.recipes.named import run_with_recipe
-from pipeline.dataset.audit import Audit
-from pipeline.dataset.derived_checks import check_derived
-from pipeline.dataset.repair import repair
-from pipeline.dataset.verify import check_expected, verify_run
+from typer import Option
+
+from jobs.command import DONE, FAILED, LocalCommand, report, resolve_out, run_command, say
+from jobs.command.flags import Run
+
+if TYPE_CHECKING:
+    from pipeline.dataset.audit import Audit
 
 
-def main() -> int:
+@dataclass(frozen=True, kw_only=True)
+class Verify(LocalCommand):
+    """Which run."""
+
+    exits: ClassVar = {DONE: "all is well", FAILED: "something is wrong"}
+    resumes = False
+
+    run: Run
+    expect: Annotated[
+        str | None, Option(metavar="DIGEST", help="the root digest that the run had; anything else is a problem")
+    ] = None
+    deep: Annotated[bool, Option("--deep", help="make what is derived again too, and compare")] = False
+    repair: Annotated[bool, Option("--repair", help="first make again what can be made of what is there")] = False
+
+
+def main(config: Verify) -> int:
     """Check everything; say what is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", metavar="RUN", help="a run's folder or object-store url")
-    parser.add_argument(
-        "--expect", metavar="DIGEST", help="the root digest that the run had; anything else is a problem"
-    )
-    parser.add_argument("--json", action="store_true", help="print one summary object as the last line")
-    parser.add_argument("--deep", action="store_true", help="make what is derived again too, and compare")
-    parser.add_argument("--repair", action="store_true", help="first make again what can be made of what is there")
-    given = parser.parse_args()
+    from classifiers.evaluation.summary_checks import check_summaries
+    from jobs.recipes.named import run_with_recipe
+    from pipeline.dataset.derived_checks import check_derived
+    from pipeline.dataset.repair import repair
+    from pipeline.dataset.verify import check_expected, verify_run
+
     started = time.monotonic()
-    store, _, recipe = run_with_recipe(resolve_out(given.run))
-    if given.repair:
+    store, _, recipe = run_with_recipe(resolve_out(config.run))
+    if config.repair:
         for line in repair(store):
-            print(f"made again: {line}")
+            say(f"made again: {line}")
     audit = verify_run(store, recipe.grouping)
-    if given.deep:
+    if config.deep:
         check_derived(audit)
         check_summaries(audit)
-    if given.expect is not None:
-        check_expected(audit, given.expect)
-    return report(audit, time.monotonic() - started, given.json)
+    if config.expect is not None:
+        check_expected(audit, config.expect)
+    print_audit(audit, time.monotonic() - started)
+    summary = {"run": store.url, "samples": audit.samples, "files": audit.files, "bytes": audit.bytes}
+    found = {"ok": not audit.problems, "problems": audit.problems, "notes": audit.notes}
+    report(config, summary | found | {"digest": audit.digest(), "root": audit.root})
+    return FAILED if audit.problems else DONE
 
 
-def report(audit: Audit, seconds: float, as_json: bool) -> int:
-    """Print the problems and the digest."""
+def print_audit(audit: "Audit", seconds: float) -> None:
+    """The problems and the digest."""
     for problem in audit.problems:
         print(f"problem: {problem}")
     for note in audit.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
     verdict = "all is well" if not audit.problems else f"{len(audit.problems)} problems"
-    print(
-        f"{audit.samples} pairs, {audit.files} files, {audit.bytes / 1e6:.1f} MB hashed in {seconds:.1f} s: {verdict}"
-    )
+    say(f"{audit.samples} pairs, {audit.files} files, {audit.bytes / 1e6:.1f} MB hashed in {seconds:.1f} s: {verdict}")
     print(f"digest {audit.digest()}")
     print(f"root {audit.root or 'none: no command that writes one was at this run yet'}")
-    if as_json:
-        counts = {"samples": audit.samples, "files": audit.files, "bytes": audit.bytes}
-        found = {"ok": not audit.problems, "problems": audit.problems, "notes": audit.notes}
-        digests = {"digest": audit.digest(), "root": audit.root}
-        print(json.dumps({"run": audit.store.url, **counts, **found, **digests}))
-    return FAILED if audit.problems else DONE
 
 
 if __name__ == "__main__":

@@ -2,58 +2,82 @@
 """Train the parts of the embedded world: tokenizer, autoencoder, CLIP, diffusion, tagger.
 
     jobs/world.py train vae --minutes 10        goes on where a killed run stopped; the same command resumes
-    jobs/world.py train t2i --samples 2000000 --processes 2
-    jobs/world.py train clip-text --warm assets/world    begins from committed weights; then clip, t2i, tagger likewise
+    jobs/world.py train t2i --samples 2000000 --workers 2
+    jobs/world.py train clip-text --start assets/world    begins from committed weights; then clip, t2i, tagger likewise
 
 Order: tokenizer, then vae and clip (side by side), then t2i and tagger (both need the vae, t2i needs clip's text tower).
-`clip` trains both towers, or with --warm the picture tower alone against what `clip-text` made.
+`clip` trains both towers, or with --start the picture tower alone against what `clip-text` made.
 """
 
-from __future__ import annotations
-
-import os
-import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: see stages/world/training/process_group.py
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from typer import Argument, Option
 
-import argparse
-
-from stages.world.training.parts import PARTS, TrainConfig, train
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command = parser.add_subparsers(dest="command", required=True).add_parser("train", help="train one part")
-    command.add_argument("part", choices=PARTS)
-    command.add_argument("--out", type=Path, default=Path("assets/world"), help="where the finished part is stored")
-    command.add_argument("--work", type=Path, default=Path("runs/world"), help="checkpoints, curves and caches")
-    command.add_argument("--minutes", type=float, help="wall time, added up over restarts; the rate falls to 0 with it")
-    command.add_argument("--samples", type=int, help="instead of --minutes: reproducible")
-    command.add_argument("--processes", type=int, default=1, help="one-thread processes; 1 on an accelerator")
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--warm", type=Path, help="committed assets to start from, as assets/world")
-    command.add_argument("--export", action="store_true", help="only store what the last checkpoint holds")
-    return parser.parse_args()
+from jobs.command import DONE, LocalCommand, report, run_command
+from jobs.command.flags import Seed, Workers
+from schemas.errors import InputError
 
 
-def main() -> None:
-    given = arguments()
-    train(
+@dataclass(frozen=True, kw_only=True)
+class TrainPart(LocalCommand):
+    """Which part, from what, for how long."""
+
+    renamed: ClassVar = {
+        "--processes": "write --workers N",
+        "--warm": "write --start DIR",
+        "--export": "write --export-only",
+    }
+
+    threads = 1  # see stages/world/training/process_group.py
+
+    part: Annotated[
+        Literal["tokenizer", "vae", "clip-text", "clip", "t2i", "tagger"], Argument(metavar="PART", help="which")
+    ]
+    out: Annotated[Path, Option(metavar="DIR", help="where the finished part is stored")] = Path("assets/world")
+    work: Annotated[Path, Option(metavar="DIR", help="checkpoints, curves and caches")] = Path("runs/world")
+    minutes: Annotated[
+        float | None,
+        Option(min=0, metavar="N", help="wall time, added up over restarts; the rate falls to 0 with it"),
+    ] = None
+    samples: Annotated[int | None, Option(min=1, metavar="N", help="instead of --minutes: reproducible")] = None
+    workers: Workers = None
+    seed: Seed = 0
+    start: Annotated[Path | None, Option(metavar="DIR", help="trained parts to start from, as assets/world")] = None
+    export_only: Annotated[bool, Option("--export-only", help="only store what the last checkpoint holds")] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.minutes is not None and self.samples is not None:
+            raise InputError("give --minutes or --samples, not both")
+
+
+def train(config: TrainPart) -> int:
+    """Train one part of the world."""
+    from stages.world.training.parts import TrainConfig
+    from stages.world.training.parts import train as train_part
+
+    started = time.monotonic()
+    train_part(
         TrainConfig(
-            part=given.part,
-            out=given.out,
-            work=given.work,
-            minutes=given.minutes,
-            samples=given.samples,
-            processes=given.processes,
-            seed=given.seed,
-            export_only=given.export,
-            warm=given.warm,
+            part=config.part,
+            out=config.out,
+            work=config.work,
+            minutes=config.minutes,
+            samples=config.samples,
+            processes=config.workers or 1,
+            seed=config.seed,
+            export_only=config.export_only,
+            warm=config.start,
         )
     )
+    report(config, {"part": config.part, "out": str(config.out), "seconds": round(time.monotonic() - started, 1)})
+    return DONE
 
+
+COMMANDS = (train,)
 
 if __name__ == "__main__":
-    main()
+    run_command(*COMMANDS)

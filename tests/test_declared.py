@@ -8,6 +8,7 @@ import pytest
 
 from jobs import query
 from pipeline.catalogue.views import VIEWS
+from tests.support.commands import call
 from tests.support.declared import declared, run_declared, undeclared
 from tests.support.labelled_run import labelled_run
 
@@ -36,8 +37,5 @@ def test_every_column_of_every_view_is_answered(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pytz", None)
     for view in VIEWS:
-        monkeypatch.setattr(
-            sys, "argv", ["query", labelled_run().url, f"SELECT * FROM {view} LIMIT 3", "--format", form]
-        )
-        assert query.main() == 0
+        assert call(query, labelled_run().url, f"SELECT * FROM {view} LIMIT 3", "--format", form) == 0
     assert "scene_truth" in capsys.readouterr().out

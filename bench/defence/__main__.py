@@ -24,7 +24,8 @@ UNDEFENDED_ROWS = "120,30"  # most of these pass, and a rate of .8 of 120 is kno
 PLAIN_EPOCHS = ("--epochs", "12")  # over kept features; more brought little
 # From the first step on, encoders and all, over somewhat more than the budget that is asked about: docs/guide/evaluate.md.
 HARDENING = (
-    "--epochs", "9", "--tune-encoder", "--encoder-rate", "0.0003", "--adversarial", "0.0098", "--attack-steps", "1",
+    "--epochs", "9", "--tune-encoder", "--encoder-rate", "0.0003",
+    "--adversarial", "both", "--epsilon", "0.0098", "--attack-steps", "1",
     "--token-budget", "4",
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from schemas.budgets import EPSILON, TOKENS
 from schemas.code_digest import code_digest
 from schemas.errors import InputError
 from schemas.protocols import Coverage
@@ -14,8 +15,6 @@ from stages.attack.pixel_attack import PixelAttack
 from stages.attack.pixels.pgd import PGDConfig
 from stages.attack.text_attack import TextAttack
 
-EPSILON = 2 / 255  # L-infinity after 8-bit decoding, in [0, 1]: the budget of the published claim on our terms
-EDITS = 4  # characters or tokens
 BLIND_VARIANTS = 4  # of a non-adaptive attack on one sample: what @k is taken over
 CURVE = (0.0, 1 / 255, 2 / 255, 4 / 255, 8 / 255, 32 / 255, 128 / 255)
 STRENGTH: dict[str, dict[str, Any]] = {
@@ -86,7 +85,7 @@ def trials_of(names: Sequence[str], adaptive: bool, limits: tuple[int, int], eps
 
 def _trial(kind: type[AttackStage], name: str, adaptive: bool, limits: tuple[int, int], epsilon: float) -> Trial:
     known = {field.name for field in fields(kind)}
-    wanted: dict[str, Any] = {"epsilon": epsilon, "edit_budget": EDITS, **STRENGTH.get(name, {})}
+    wanted: dict[str, Any] = {"epsilon": epsilon, "edit_budget": TOKENS, **STRENGTH.get(name, {})}
     if not adaptive and issubclass(kind, TextAttack):
         wanted["variants"] = BLIND_VARIANTS
     attack = kind(**{setting: value for setting, value in wanted.items() if setting in known})

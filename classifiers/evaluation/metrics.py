@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from classifiers.evaluation.attack_suite import EDITS, EPSILON
 from classifiers.evaluation.intervals import Estimate, difference, mcnemar, ratio
 from classifiers.evaluation.ranking_intervals import calibration_bounds, ranking_bounds
 from classifiers.evaluation.results import FOLDER, RESULT_SCHEMA
 from pipeline.catalogue.duck import Connection, parquet, quoted, reach, scratch_database
 from pipeline.storage.store import Store
 from schemas.attack import OLD_KNOWLEDGE
+from schemas.budgets import EPSILON, TOKENS
 from schemas.errors import InputError
 
 QUESTIONS = Path(__file__).parent / "sql"
@@ -43,7 +43,7 @@ def opened(store: Store, dataset: str, scorers: Sequence[str]) -> Iterator[Conne
             for old, new in OLD_KNOWLEDGE.items()
         )
         con.execute(f"CREATE TABLE results AS SELECT * EXCLUDE (file) REPLACE ({renamed}) FROM {rows}")
-        con.execute(f"SET VARIABLE epsilon = {EPSILON}; SET VARIABLE edits = {EDITS}")
+        con.execute(f"SET VARIABLE epsilon = {EPSILON}; SET VARIABLE edits = {TOKENS}")
         yield con
 
 

@@ -1,6 +1,7 @@
 """What there is to do: every scorer on every row as it is, with prompts shuffled, and under every trial, in chunks."""
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from classifiers.evaluation.cases import Case
 from classifiers.evaluation.results import Chunk, fingerprint, remove_stale
 from classifiers.evaluation.worker import SHUFFLED, Task, carry_out
 from classifiers.saved import Saved
+from pipeline.engines.stop_signals import Stopped, end_children, finish_first
 from pipeline.storage.store import Store
 from schemas.catalogue import SPLITS
 from schemas.code_digest import code_digest
@@ -115,12 +117,24 @@ def carry_out_all(store: Store, tasks: Sequence[Task], workers: int) -> Iterator
             yield task
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_the_parent) as pool:
-        for task, _ in zip(left, pool.map(carry_out, left), strict=True):
-            yield task
+        done = pool.map(carry_out, left)
+        try:
+            for task in left:
+                with finish_first(drain=True):
+                    next(done)
+                yield task
+        except Stopped:
+            end_children()  # or the pool would wait for what they are at
+            raise
 
 
 def end_with_the_parent() -> None:
-    """Watch for the death of who started this worker: a pool's workers outlive a killed parent, and wait for ever."""
+    """Watch for the death of who started this worker: a pool's workers outlive a killed parent, and wait for ever.
+
+    Ctrl-C and a closed terminal reach every process of the command; only its first one answers.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     parent = parent_process()
 
     def watch() -> None:

@@ -73,7 +73,7 @@ def loaded_scorer(saved: Saved) -> Differentiable:
 
 @lru_cache(maxsize=2)
 def judges(names: str) -> Relabeller:
-    """Of `--judges A,B`; nobody where there is none, so that what an attack may have changed is `na`."""
+    """Of `--labellers A,B`; nobody where there is none, so that what an attack may have changed is `na`."""
     return Relabeller(labellers_of(names) if names else ())
 
 

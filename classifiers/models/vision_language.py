@@ -30,6 +30,7 @@ class VisionLanguage(Perspective):
     """`policies` spells the categories out in the question. P(unsafe) is that of the answers which say so, out of those allowed."""
 
     kind: ClassVar[str] = "vision_language"
+    trained_apart: ClassVar[bool] = True  # by `jobs/perspective.py tune`, from a language model
 
     def __init__(self, llava: Llava, taxonomy: Taxonomy, name: str, *, policies: bool) -> None:
         super().__init__(llava, taxonomy.ids, name)

@@ -78,7 +78,9 @@ def fit(model: PerCategory, pictures: Pictures, recipe: Recipe) -> list[float]:
             total += float(loss.detach()) * len(part)
         losses.append(total / len(vectors))
         if not total < float("inf"):
-            raise InputError(f"the loss is {losses[-1]} after {len(losses)} epochs; a lower --rate may mend that")
+            raise InputError(
+                f"the loss is {losses[-1]} after {len(losses)} epochs; a lower --learning-rate may mend that"
+            )
     return losses
 
 

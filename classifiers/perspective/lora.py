@@ -107,7 +107,7 @@ class Tuning:
         torch.nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], 1.0)
         self.optimiser.step()
         if not torch.isfinite(loss):
-            raise InputError(f"the loss is {loss.item()} at step {self.step}; a lower --rate may mend that")
+            raise InputError(f"the loss is {loss.item()} at step {self.step}; a lower --learning-rate may mend that")
         return float(loss.detach())
 
     def _places(self) -> list[int]:

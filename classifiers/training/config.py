@@ -41,7 +41,7 @@ class Settings:
         if min(self.epochs, self.batch, self.attack_steps) < 1 or min(self.token_budget, self.patience) < 0:
             raise InputError("epochs, batch and attack steps are at least 1, token budget and patience at least 0")
         if not 0 <= self.epsilon <= 1:
-            raise InputError(f"--adversarial {self.epsilon}: expected pixel units in [0, 1], say 0.0078 for 2/255")
+            raise InputError(f"--epsilon {self.epsilon}: expected pixel units in [0, 1], say 2/255")
         if not 0 < self.false_positive_rate < 1:
             raise InputError(f"--false-positive-rate {self.false_positive_rate}: expected a share in (0, 1), say 0.05")
         if self.class_weights not in CLASS_WEIGHTS:

@@ -16,7 +16,7 @@ from classifiers.training.config import Settings
 from classifiers.training.process_group import Group
 from classifiers.training.train import train
 from pipeline.engines.ray_cluster import _refuse_local_path as refuse_local_path
-from pipeline.engines.ray_cluster import connect
+from pipeline.engines.ray_cluster import connect, disconnect
 from pipeline.recipe import Recipe
 from schemas.errors import HazmatError, InputError
 
@@ -41,7 +41,9 @@ def train_on_ray(url: str, settings: Settings, recipe: Recipe, workers: int) -> 
         resources = ray.cluster_resources()
         accelerators, cores = int(resources.get("GPU", 0)), int(resources["CPU"])
         if workers > (accelerators or cores):
-            raise InputError(f"--workers {workers}: there are {accelerators} accelerators and {cores} cores here")
+            raise InputError(
+                f"--training-workers {workers}: there are {accelerators} accelerators and {cores} cores here"
+            )
         refuse_local_path(url)
         TorchTrainer(
             _worker,
@@ -55,7 +57,7 @@ def train_on_ray(url: str, settings: Settings, recipe: Recipe, workers: int) -> 
     except ray.exceptions.RayError as error:
         raise HazmatError(f"a Ray worker failed: {str(error).strip().splitlines()[-1]}") from error
     finally:
-        ray.shutdown()
+        disconnect()
     if (folder / ERROR).is_file():
         said = json.loads((folder / ERROR).read_text())
         (folder / ERROR).unlink()

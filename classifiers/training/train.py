@@ -10,6 +10,7 @@ import torch
 from classifiers.classifier import Classifier
 from classifiers.data.labelled_shards import ShardRows, manifest_of
 from classifiers.saved import build, load
+from classifiers.targets import within
 from classifiers.training.adversarial_of_recipe import harden_of
 from classifiers.training.batches import Source, Streamed
 from classifiers.training.captured_rows import with_captures
@@ -95,8 +96,7 @@ def _weights(store: Store, settings: Settings) -> list[str]:
 
 
 def _start(store: Store, name: str) -> Path:
-    inside = Path(store.url) / name
-    return (inside if inside.is_dir() else Path(name)).resolve()
+    return (within(store.url, name) or Path(name)).resolve()
 
 
 def _begun(store: Store, settings: Settings) -> Classifier:

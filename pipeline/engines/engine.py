@@ -1,13 +1,17 @@
 """The two engines by name. They differ in where units run, never in what comes out."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.engines.progress import watched
+from pipeline.engines.stop_signals import note_standing
 from pipeline.plan import Plan
 from pipeline.rounds.round import Round, pending
 from pipeline.rounds.seal import sealing
 from schemas.manifest import Receipt
+
+_log = logging.getLogger("hazmat")
 
 
 def run_units(engine: str, workers: int | None, plan: Plan, round_: Round, units: Sequence[int]) -> Iterator[Receipt]:
@@ -34,9 +38,15 @@ class EngineOptions:
     engine: str = "local"
     workers: int | None = None
 
-    def carry_out(self, plan: Plan, round_: Round, what: str) -> None:
-        """Run what is left of a round."""
+    def carry_out(self, plan: Plan, round_: Round, what: str) -> list[Receipt]:
+        """Run what is left of a round; the receipts of what was done now."""
         left = pending(round_)
-        receipts = run_units(self.engine, self.workers, plan, round_, left)
-        for _ in watched(receipts, round_.units, round_.units - len(left), what):
-            pass
+        done = round_.units - len(left)
+        receipts: list[Receipt] = []
+        for receipt in watched(run_units(self.engine, self.workers, plan, round_, left), round_.units, done, what):
+            receipts.append(receipt)
+            note_standing(
+                f"{done + len(receipts)} of {round_.units} units are committed in {round_.store.url}/{round_.folder}"
+            )
+            _log.debug("%s", receipt)
+        return receipts

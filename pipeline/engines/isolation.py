@@ -62,6 +62,7 @@ def _start(stage: Stage) -> "subprocess.Popen[bytes]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment,
+        process_group=0,  # Ctrl-C is for the command, which ends its child
     )
     answer: Any = None
     with suppress(BrokenPipeError, EOFError):

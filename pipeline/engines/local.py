@@ -1,8 +1,9 @@
 """The reference engine: one process, units in order. The other engine must give the same files."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+from pipeline.engines.stop_signals import finish_first, grace_left
 from pipeline.engines.worker import GroupWorker
 from pipeline.plan import Plan
 from pipeline.rounds.round import Round
@@ -31,11 +32,13 @@ def run(plan: Plan, round_: Round, units: Sequence[int]) -> Iterator[Receipt]:
         waiting: list[Future[Receipt]] = []
         try:
             for unit in units:
-                waiting.append(thread.submit(finish, head.run(round_.load(unit))))
+                with finish_first():
+                    waiting.append(thread.submit(finish, head.run(round_.load(unit))))
                 while len(waiting) > UNITS_IN_FLIGHT or (waiting and waiting[0].done()):
                     yield waiting.pop(0).result()
             while waiting:
                 yield waiting.pop(0).result()
         finally:
+            wait(waiting, timeout=grace_left())  # none, unless a signal ends us
             for future in waiting:
                 future.cancel()

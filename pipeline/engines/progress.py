@@ -1,11 +1,15 @@
 """The line one watches while units are committed."""
 
+import logging
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from schemas.manifest import Receipt
+
+_log = logging.getLogger("hazmat")
+"""Progress is shown at its level INFO, where commands put it unless --quiet."""
 
 
 def watched(receipts: Iterable[Receipt], units: int, done: int, what: str = "generating") -> Iterator[Receipt]:
@@ -18,7 +22,9 @@ def watched(receipts: Iterable[Receipt], units: int, done: int, what: str = "gen
         TimeRemainingColumn(),
         TextColumn("left"),
     )
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as progress:
+    with Progress(
+        *columns, console=Console(stderr=True), disable=not _log.isEnabledFor(logging.INFO), refresh_per_second=4
+    ) as progress:
         task = progress.add_task(what, total=units, completed=done, rate="starting", bad=0)
         pictures = bad = 0
         for receipt in receipts:

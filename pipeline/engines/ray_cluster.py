@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import psutil
 import ray
 
+from pipeline.engines.stop_signals import keep_handlers
 from pipeline.storage.store import OBJECT_SCHEMES
 from schemas.errors import InputError
 
@@ -30,11 +32,24 @@ def connect(workers: int) -> None:
         "log_to_driver": False,
         "logging_level": "ERROR",
     }
-    if _cluster_address():
-        ray.init(**shared)
-        return
-    cores = max(os.cpu_count() or 1, workers + 1)
-    ray.init(address="local", num_cpus=cores, include_dashboard=False, **shared)
+    with keep_handlers():
+        if _cluster_address():
+            ray.init(**shared)
+            return
+        cores = max(os.cpu_count() or 1, workers + 1)
+        started = ray.init(address="local", num_cpus=cores, include_dashboard=False, **shared)
+    _own_session.append(Path(started["session_dir"]))
+
+
+_own_session: list[Path] = []
+"""Ray's folder of the cluster that was started here."""
+
+
+def disconnect() -> None:
+    """Leave the cluster; one that was started here ends, and its folder with logs and sockets goes."""
+    ray.shutdown()
+    while _own_session:
+        shutil.rmtree(_own_session.pop(), ignore_errors=True)
 
 
 def _cluster_address() -> str | None:

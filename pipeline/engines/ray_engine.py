@@ -18,7 +18,8 @@ from ray.data import ActorPoolStrategy
 from ray.exceptions import RayError
 from ray.util.annotations import RayDeprecationWarning
 
-from pipeline.engines.ray_cluster import _refuse_local_path, connect
+from pipeline.engines.ray_cluster import _refuse_local_path, connect, disconnect
+from pipeline.engines.stop_signals import finish_first
 from pipeline.engines.worker import GroupWorker
 from pipeline.plan import Plan
 from pipeline.rounds.round import Round
@@ -97,7 +98,12 @@ class RayEngine:
                 **bounded,
             )
         try:
-            for row in dataset.iter_rows():
+            rows = dataset.iter_rows()
+            while True:
+                with finish_first(drain=True):
+                    row = next(rows, None)
+                if row is None:
+                    return
                 result = pickle.loads(row["state"])
                 if isinstance(result, HazmatError):
                     raise result
@@ -106,7 +112,7 @@ class RayEngine:
             last_line = str(error).strip().splitlines()[-1]
             raise HazmatError(f"a Ray worker failed: {type(error).__name__}: {last_line}") from error
         finally:
-            ray.shutdown()  # or its late messages would land behind what the caller prints last
+            disconnect()  # or its late messages would land behind what the caller prints last
 
 
 def _share(accelerators: int, actors: int) -> float | None:

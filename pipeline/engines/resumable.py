@@ -5,10 +5,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from pipeline.engines.engine import run_units
+from pipeline.engines.engine import EngineOptions
 from pipeline.pack import Pack
 from pipeline.plan import Plan
-from pipeline.rounds.round import AnotherPlanError, Round, open_round, pending
+from pipeline.rounds.round import AnotherPlanError, Round, open_round
 from pipeline.rounds.rounds import all_rounds, further_round
 from pipeline.storage.store import Store
 from schemas.manifest import Receipt
@@ -23,7 +23,7 @@ class OpenedRound:
 
     def carry_out(self, engine: str, workers: int | None = None) -> list[Receipt]:
         """Do what is left; the receipts of what was done now."""
-        return list(run_units(engine, workers, self.plan, self.round, pending(self.round)))
+        return EngineOptions(engine, workers).carry_out(self.plan, self.round, self.round.folder.rpartition("/")[2])
 
 
 def open_or_resume(store: Store, suffix: str, plan: Plan, pack_in: Callable[[str], Pack] | None = None) -> OpenedRound:

@@ -153,7 +153,7 @@ class LocalStore(Store):
                     os.fsync(file.fileno())
             if not self.private:
                 Path(name).chmod(0o666 & ~_UMASK)
-        except OSError:
+        except BaseException:  # a signal's, too
             Path(name).unlink(missing_ok=True)
             raise
         return Path(name)

@@ -26,12 +26,16 @@ UNIT_SIZE = 64  # samples: an attack takes seconds a sample, and a lost worker l
 
 @dataclass(frozen=True)
 class CleanItems:
-    """The samples of a run that no attack has touched."""
+    """The samples of a run that no attack has touched; `count` of them, first by key, which is a hash, or all."""
 
     items: CommittedItems
+    count: int | None = None
 
     def __iter__(self) -> Iterator[Sample]:
-        return (sample for sample in self.items if sample.clean)
+        if self.count is None:
+            return (sample for sample in self.items if sample.clean)
+        chosen = frozenset(sorted(sample.key for sample in self.items if sample.clean)[: self.count])
+        return (sample for sample in self.items if sample.key in chosen)
 
 
 def open_attack_round(
@@ -43,13 +47,14 @@ def open_attack_round(
     *,
     targets: Sequence[Target] = (),
     aim: str = "evade",
+    count: int | None = None,
 ) -> OpenedRound:
     """The round of exactly these attacks on the clean samples as they are now: found, to be resumed, or begun.
 
     With `targets` it is aimed: at what they flag (or let pass), and each row says whether they were turned.
     """
     name = f"{family}-" + "-".join(attack.name for attack in attacks)
-    clean = CleanItems(CommittedItems(store, rounds_with(store, "raw")))
+    clean = CleanItems(CommittedItems(store, rounds_with(store, "raw")), count)
     if next(iter(clean), None) is None:
         raise InputError(
             f"{store.url} holds no committed sample to attack; run jobs/generate.py --out {store.url} first"

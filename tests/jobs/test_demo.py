@@ -6,6 +6,7 @@ import duckdb
 import pytest
 
 from jobs import demo
+from tests.support.commands import call
 
 
 @pytest.mark.slow
@@ -14,8 +15,7 @@ def test_the_demo_generates_attacks_labels_shards_trains_and_evaluates(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(demo, "PAIRS", 192)
-    monkeypatch.setattr("sys.argv", ["demo.py", "--out", str(tmp_path)])
-    assert demo.main() == 0
+    assert call(demo, "--out", tmp_path) == 0
     said = capfd.readouterr().out
     for table in ("rows as they are", "under attack", "worst case of each sample", "sanity"):
         assert table in said, table

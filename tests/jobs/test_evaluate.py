@@ -1,7 +1,6 @@
 """`jobs/evaluate.py` on a small run: rows for every scorer and attack, resumed where it stopped, and figures out of rows alone."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,12 @@ from classifiers.evaluation.tasks import attacked_rows
 from classifiers.evaluation.variants import variants_of
 from classifiers.evaluation.worker import shuffled
 from jobs import evaluate
-from jobs.evaluate import WORLD_JUDGES
+from jobs.evaluate import WORLD_LABELLERS
 from pipeline.catalogue.duck import scratch_database
 from pipeline.catalogue.views import open_views, refresh
 from schemas.errors import InputError
 from stages.label.by_name import labellers_of
+from tests.support.commands import call as run_here
 from tests.support.labelled_run import labelled_run, trained_model
 
 Said = dict[str, Any]
@@ -34,8 +34,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *a
     store = labelled_run()
     for kind in ("text", "image", "late_fusion"):
         trained_model(kind)
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", store.url, "--workers", "1", "--json", *arguments])
-    assert evaluate.main() == 0
+    assert run_here(evaluate, store.url, "--workers", "1", "--json", *arguments) == 0
     out = capsys.readouterr()
     found: Said = json.loads(out.out.splitlines()[-1])
     return found, out.err
@@ -160,7 +159,7 @@ def test_changed_words_are_read_anew_by_judges_and_unknown_without() -> None:
     cases = attacked_rows(cases_of(labelled_run(), "test"), (6, 3))
     (trial,) = trials_of(["distractors"], False, (6, 3))
     model = trained_model("text").load()
-    read = variants_of(trial, model, cases, Relabeller(labellers_of(WORLD_JUDGES)))
+    read = variants_of(trial, model, cases, Relabeller(labellers_of(WORLD_LABELLERS)))
     alone = variants_of(trial, model, cases, Relabeller(()))
     assert len(read) == len(alone) == 4 * len(cases)
     for known, unknown in zip(read, alone, strict=True):

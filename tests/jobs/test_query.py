@@ -3,9 +3,7 @@
 import csv
 import io
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import duckdb
@@ -26,22 +24,15 @@ from pipeline.rounds.existing_run import existing_run, write_facts
 from pipeline.storage.local_store import LocalStore
 from schemas.errors import InputError
 from stages.rounds.shards_round import make_shards
+from tests.support.commands import call
 from tests.support.planted import pair, plant, shards, variant
-
-
-def call(monkeypatch: pytest.MonkeyPatch, job: ModuleType, *arguments: str) -> int:
-    """Run a job's `main` with these arguments; its exit code."""
-    monkeypatch.setattr(sys, "argv", ["job", *arguments])
-    code: int = job.main()
-    return code
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """40 rendered pairs of the grammar, two of them attacked, sharded."""
     folder = tmp_path_factory.mktemp("query") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        call(patch, generate, "--out", str(folder), "--recipe", "render", "--count", "40", "--engine", "local")
+    call(generate, "--out", str(folder), "--recipe", "render", "--count", "40", "--engine", "local")
     store, config = existing_run(str(folder))
     plant(str(folder), [variant(pair(number)) for number in range(2)], folder.parent / "files")
     write_facts(store, config, {})
@@ -72,9 +63,9 @@ def test_there_are_ten_documented_queries() -> None:
 
 
 def test_every_view_is_there_before_anything_else_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    call(monkeypatch, generate, "--out", str(tmp_path), "--recipe", "render", "--count", "3", "--engine", "local")
+    call(generate, "--out", str(tmp_path), "--recipe", "render", "--count", "3", "--engine", "local")
     for view in VIEWS:
-        assert call(monkeypatch, query, str(tmp_path), f"SELECT count(*) FROM {view}") == 0
+        assert call(query, str(tmp_path), f"SELECT count(*) FROM {view}") == 0
 
 
 def test_a_moved_run_is_read_where_it_is_now(tmp_path: Path) -> None:
@@ -122,7 +113,7 @@ def test_answers_come_in_three_forms(
     run: Path, form: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sql = "SELECT split, count(*) AS samples FROM samples WHERE clean GROUP BY split ORDER BY split"
-    assert call(monkeypatch, query, str(run), sql, "--format", form) == 0
+    assert call(query, str(run), sql, "--format", form) == 0
     out = capsys.readouterr().out
     rows: list[Any] = json.loads(out) if form == "json" else list(csv.DictReader(io.StringIO(out)))
     if form != "table":
@@ -134,9 +125,9 @@ def test_pictures_are_blurred_until_asked_for_and_each_reveal_is_kept(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sql = "SELECT key FROM samples ORDER BY key LIMIT 3"
-    call(monkeypatch, query, str(run), sql, "--images", str(tmp_path / "blurred"))
+    call(query, str(run), sql, "--images", str(tmp_path / "blurred"))
     assert not (run / "reveals").exists()
-    call(monkeypatch, query, str(run), sql, "--images", str(tmp_path / "clear"), "--reveal")
+    call(query, str(run), sql, "--images", str(tmp_path / "clear"), "--reveal")
     (record,) = (run / "reveals").iterdir()
     said = json.loads(record.read_text())
     names = {path.stem for path in (tmp_path / "clear").iterdir()}
@@ -153,7 +144,7 @@ def test_why_tells_the_whole_ancestry(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     attacked = variant(pair(0)).sample
-    call(monkeypatch, query, str(run), "why", attacked.key)
+    call(query, str(run), "why", attacked.key)
     out = capsys.readouterr().out
     for part in (
         attacked.root,
@@ -165,14 +156,14 @@ def test_why_tells_the_whole_ancestry(
         "picture format png",
     ):
         assert part in out
-    call(monkeypatch, query, str(run), "why", attacked.key, "--format", "json")
+    call(query, str(run), "why", attacked.key, "--format", "json")
     assert json.loads(capsys.readouterr().out)["sample"]["key"] == attacked.key
 
 
 def test_regenerate_makes_the_same_bytes(
     run: Path, key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, query, str(run), "regenerate", key) == 0
+    assert call(query, str(run), "regenerate", key) == 0
     assert "the same" in capsys.readouterr().out
 
 
@@ -190,10 +181,10 @@ def test_bad_questions_get_one_clear_error(
     run: Path, question: list[str], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(InputError, match=says):
-        call(monkeypatch, query, str(run), *question)
+        call(query, str(run), *question)
 
 
 def test_a_path_without_a_run_is_refused_and_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="no such folder"):
-        call(monkeypatch, query, str(tmp_path / "none"), "SELECT 1")
+        call(query, str(tmp_path / "none"), "SELECT 1")
     assert not (tmp_path / "none").exists()

@@ -1,27 +1,28 @@
 """A revoked sample is nowhere any more, and neither is what derives from it; the rest is as it was."""
 
 import json
-import sys
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from types import ModuleType
 
 import pyarrow.parquet as pq
 import pytest
 
 from jobs import revoke, verify
+from jobs.recipes import named
 from jobs.recipes.named import run_with_recipe
 from pipeline.storage.local_store import LocalStore
 from pipeline.storage.store import Store
+from tests.support.commands import call as run_here
 from tests.support.planted import Pair, committed_keys, pair, plant, recipe, shards, variant
 
 
 def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: object, *arguments: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: ModuleType, *arguments: str
 ) -> dict[str, object]:
     """Run a job's `main` with --json; the summary."""
-    monkeypatch.setattr(sys, "argv", ["job", *arguments, "--json"])
-    module.main()  # type: ignore[attr-defined]
+    run_here(module, *arguments, "--json")
     found: dict[str, object] = json.loads(capsys.readouterr().out.splitlines()[-1])
     return found
 
@@ -41,7 +42,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Store, list[Pa
     variants.append(variant(pairs[2], "grid", parents=pairs[:3]))
     store = plant(str(tmp_path / "run"), pairs + variants, tmp_path / "files")
     ours = run_with_recipe(store.url)
-    monkeypatch.setattr(revoke, "run_with_recipe", lambda url: (*ours[:2], replace(ours[2], shards=recipe())))
+    monkeypatch.setattr(named, "run_with_recipe", lambda url: (*ours[:2], replace(ours[2], shards=recipe())))
     shards(store)
     return store, pairs, variants
 
@@ -97,8 +98,7 @@ def test_an_unknown_key_is_refused_before_anything_is_touched(
 ) -> None:
     store, pairs, _ = run
     (tmp_path / "keys.txt").write_text(f"{pairs[0].sample.key}\n{'0' * 32}\n")
-    monkeypatch.setattr(sys, "argv", ["revoke", store.url, "--keys", str(tmp_path / "keys.txt")])
     before = hashes(store)
     with pytest.raises(revoke.InputError, match="0000"):
-        revoke.main()
+        run_here(revoke, store.url, "--keys", tmp_path / "keys.txt")
     assert hashes(store) == before and store.size("revoked.parquet") is None

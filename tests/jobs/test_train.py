@@ -15,26 +15,18 @@ import pytest
 from classifiers.saved import Saved
 from jobs import harden as harden_job
 from jobs import train as train_job
-from jobs.command import BAD_INPUT, DONE, run_command
+from jobs.command import BAD_INPUT, DONE
+from tests.support.commands import status
 from tests.support.labelled_run import labelled_run
 
 COMMAND = [sys.executable, "jobs/train.py"]
 QUICK = ("--epochs", "2", "--batch", "32", "--patience", "0", "--false-positive-rate", "0.4")
 
 
-def call(monkeypatch: pytest.MonkeyPatch, *arguments: str, job: object = train_job) -> int:
-    """The command in this process; its exit code."""
-    monkeypatch.setattr(sys, "argv", ["job", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        run_command(job.main)  # type: ignore[attr-defined]
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
-
-
 def test_the_last_line_is_the_summary_and_the_classifier_is_where_it_says(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, labelled_run().url, "--classifier", "text", "--name", "said", *QUICK, "--json") == DONE
+    assert status(train_job, labelled_run().url, "--classifier", "text", "--name", "said", *QUICK, "--json") == DONE
     lines = capsys.readouterr().out.splitlines()
     metrics = json.loads(lines[-1])
     assert metrics == json.loads((Path(metrics["model"]) / "metrics.json").read_text())
@@ -47,17 +39,20 @@ def test_the_last_line_is_the_summary_and_the_classifier_is_where_it_says(
     ("arguments", "said"),
     [
         (("--classifier", "nothing"), "expected one of"),
+        (("--classifier", "vision_language"), "is not trained on a run's rows like the others"),
         (("--classifier", "text", "--clip", "assets/world/nowhere"), "no such directory"),
-        (("--classifier", "text", "--adversarial", "8"), r"expected pixel units in [0, 1]"),
+        (("--classifier", "text", "--adversarial", "both", "--epsilon", "8"), "expected pixel units from 0 to 1"),
         (("--classifier", "text", "--start", "models/none"), "train one with jobs/train.py"),
         (("--classifier", "text", "--false-positive-rate", "0"), "expected a share in (0, 1)"),
-        (("--classifier", "text", "--token-budget", "-1"), "at least 0"),
+        (("--classifier", "text", "--token-budget", "-1"), "greater than or equal to 0"),
+        (("--classifier", "text", "--adversarial", "0.0078"), "is not one of 'none', 'image', 'prompt', 'both'"),
+        (("--classifier", "text", "--workers", "2"), "write --training-workers"),
     ],
 )
 def test_what_cannot_be_trained_is_bad_input(
     arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, labelled_run().url, *arguments) == BAD_INPUT
+    assert status(train_job, labelled_run().url, *arguments) == BAD_INPUT
     error = capsys.readouterr().err
     assert said in error and "Traceback" not in error
 
@@ -66,7 +61,7 @@ def test_a_run_without_shards_is_told_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "run.json").write_bytes((Path(labelled_run().url) / "run.json").read_bytes())
-    assert call(monkeypatch, str(tmp_path), "--classifier", "text") == BAD_INPUT
+    assert status(train_job, str(tmp_path), "--classifier", "text") == BAD_INPUT
     assert "run jobs/shards.py" in capsys.readouterr().err
 
 
@@ -79,8 +74,8 @@ def test_hardening_adds_labelled_variants_and_is_done_once(
         url, "--classifier", "image", "--name", "harder", "--attacks", "fgsm,recompress", "--samples", "12", "--epochs", "1",
         "--labellers", "scene_truth,prompt_truth", "--engine", "local", "--false-positive-rate", "0.4", "--json",
     )  # fmt: skip
-    assert call(monkeypatch, url, "--classifier", "image", *QUICK) == DONE
-    assert call(monkeypatch, *given, job=harden_job) == DONE
+    assert status(train_job, url, "--classifier", "image", *QUICK) == DONE
+    assert status(harden_job, *given) == DONE
     summary = json.loads(capsys.readouterr().out.splitlines()[-1])
     made = summary["rounds"][0]["variants"]
     assert sum(made.values()) > 12 and all("-attack-image-fgsm-recompress" in name for name in made)
@@ -91,7 +86,7 @@ def test_hardening_adds_labelled_variants_and_is_done_once(
     assert {row[0] for row in counts} <= {"train", "val"} and all(row[1] == row[2] for row in counts)
     digest = Saved(summary["model"]).digest()
     folders = sorted(path.name for path in (Path(url) / "rounds").iterdir())
-    assert call(monkeypatch, *given, job=harden_job) == DONE
+    assert status(harden_job, *given) == DONE
     assert sorted(path.name for path in (Path(url) / "rounds").iterdir()) == folders
     assert Saved(summary["model"]).digest() == digest
 
@@ -135,7 +130,7 @@ def test_a_training_killed_in_an_epoch_ends_with_the_same_weights() -> None:
 def test_two_workers_follow_the_loss_curve_of_one_with_double_the_batch() -> None:
     url = labelled_run().url
     quick = (url, "--classifier", "late_fusion", "--epochs", "12", "--patience", "0", "--false-positive-rate", "0.4")
-    for name, more in (("one", ("--batch", "32")), ("two", ("--batch", "16", "--workers", "2"))):
+    for name, more in (("one", ("--batch", "32")), ("two", ("--batch", "16", "--training-workers", "2"))):
         subprocess.run([*COMMAND, *quick, "--name", f"by-{name}", *more], check=True)
     curves = [
         [row[0] for row in duckdb.sql(f"""

@@ -46,8 +46,15 @@ def base64_set(file: Path) -> Path:
 @pytest.mark.timeout(1800)
 def test_one_command_makes_every_table_and_figure_from_its_rows(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    small = (str(out), "--pool", "300,32", "--school", "500", "--draw", "8", "--iterations", "5")
-    small += ("--vlm", "assets/world/vlm", "--draw-vlm", "3", "--external", str(base64_set(tmp_path / "cards.parquet")))
+    small = (str(out), "--pool", "300,32", "--training-pictures", "500", "--attacked", "8", "--attack-steps", "5")
+    small += (
+        "--vlm",
+        "assets/world/vlm",
+        "--attacked-vlm",
+        "3",
+        "--external",
+        str(base64_set(tmp_path / "cards.parquet")),
+    )
     done = command(*small)
     assert done.returncode == 0, done.stderr
     for name in TABLES:

@@ -1,4 +1,4 @@
-"""Start from committed weights: what `jobs/world.py train PART --warm assets/world` takes from there.
+"""Start from committed weights: what `jobs/world.py train PART --start assets/world` takes from there.
 
 A training that has no checkpoint of its own begins from `start.pt` in its work directory, and one that only needs another
 part's weights reads them from there. Heads that training throws away are not in the assets: they begin anew.

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -45,6 +44,7 @@ from stages.attack.text.typos import Typos
 from stages.attack.transforms.recompress import Recompress
 from stages.rounds.attack_round import open_attack_round
 from stages.rounds.shards_round import make_shards
+from tests.support.commands import call
 from tests.support.labelled_run import labelled_run
 
 pytestmark = pytest.mark.slow
@@ -158,12 +158,11 @@ def test_an_attack_on_words_is_drawn_anew_with_captures_of_its_own() -> None:
 
 
 def test_the_evaluator_judges_a_detector_on_the_rows_of_the_others_that_were_drawn(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     store = attacked_run()
     asked = ["--classifiers", "wukong,image", "--data", "train", "--attacks", "typos", "--workers", "1", "--latency"]
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", store.url, "--json", *asked])
-    assert evaluate.main() == 0
+    assert call(evaluate, store.url, "--json", *asked) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     rows = duckdb.sql(f"""
         SELECT scorer, key, attack, setting, score, scope, label, root

@@ -4,8 +4,8 @@ import csv
 import hashlib
 import json
 import shutil
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -15,6 +15,7 @@ from jobs import query
 from pipeline.catalogue.views import refresh
 from schemas.errors import InputError
 from schemas.run import RunConfig
+from tests.support.commands import call
 from tests.support.planted import pair, plant, variant
 
 Ask = Callable[..., int]
@@ -42,11 +43,7 @@ def ask(run: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Call jobs/query.py on the run, in its folder's parent."""
     monkeypatch.chdir(run.parent)
 
-    def call(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["query", str(run), *arguments])
-        return query.main()
-
-    return call
+    return partial(call, query, run)
 
 
 def everything(folder: Path) -> dict[str, str]:

@@ -1,9 +1,9 @@
 """A question to a run changes nothing and sees nothing but the run, whatever a stranger writes into it."""
 
 import hashlib
-import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -17,6 +17,7 @@ from pipeline.catalogue.views import refresh
 from pipeline.storage.open_store import open_store
 from schemas.errors import InputError
 from schemas.run import RunConfig
+from tests.support.commands import call
 from tests.support.planted import pair, plant, variant
 
 Ask = Callable[..., int]
@@ -70,11 +71,7 @@ def ask(run: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """Call jobs/query.py on the run, in its folder's parent."""
     monkeypatch.chdir(run.parent)
 
-    def call(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["query", str(run), *arguments])
-        return query.main()
-
-    return call
+    return partial(call, query, run)
 
 
 def everything(folder: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from jobs.label import main
+from jobs import label
 from pipeline.storage.open_store import open_store
 from pipeline.storage.store import Store
 from pipeline.votes.aggregate import aggregate
@@ -24,6 +24,7 @@ from schemas.vote import votes_of
 from stages.label.prompt_policy import PromptPolicy
 from stages.rounds.human_votes import EXCHANGE, export_tasks, import_votes, veiled
 from stages.rounds.label_round import open_label_round
+from tests.support.commands import call as run_here
 from tests.support.misbehaving import Paint
 from tests.support.runs import carry_out, plan_of, texts
 
@@ -174,8 +175,7 @@ def test_votes_on_samples_of_another_run_are_refused(tmp_path: Path) -> None:
 
 
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
-    monkeypatch.setattr("sys.argv", ["label.py", *arguments, "--json"])
-    assert main() == 0
+    assert run_here(label, *arguments, "--json") == 0
     summary: dict[str, Any] = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     return summary
 
@@ -212,13 +212,11 @@ def test_bad_input_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
 ) -> None:
     labelled_run(tmp_path)
-    monkeypatch.setattr("sys.argv", ["label.py", *(part.format(run=tmp_path) for part in arguments)])
     with pytest.raises(InputError, match=message):
-        main()
+        run_here(label, *(part.format(run=tmp_path) for part in arguments))
 
 
 def test_export_and_for_review_go_together(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("sys.argv", ["label.py", "run", "--export", "tasks.json"])
     with pytest.raises(SystemExit) as ended:
-        main()
+        run_here(label, "run", "--export", "tasks.json")
     assert ended.value.code == 2 and "go together" in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from stages.attack.by_name import attack_classes, attacks_of
 from stages.attack.joint import Joint, cascade_margins
 from stages.attack.success import DEFINITIONS, NA, SAFE, UNSAFE, Bypassed, BypassedAndUnsafePicture, Outcome
 from stages.rounds.attack_round import open_attack_round
+from tests.support.commands import call
 from tests.support.labelled_run import attacked_run, trained_model
 
 
@@ -38,8 +38,7 @@ def test_an_image_round_appends_variants_within_the_budget_and_a_second_call_doe
     command = [store.url, "--attacks", "fgsm,grid", "--against", "models/image", "--engine", "local", "--json"]
     said = []
     for _ in range(2):
-        monkeypatch.setattr(sys, "argv", ["attack.py", *command])
-        assert attack_job.main() == 0
+        assert call(attack_job, *command) == 0
         said.append(json.loads(capsys.readouterr().out.splitlines()[-1])["rounds"][0])
     assert said[0]["made_now"] == said[0]["variants"] > 0 and said[1]["made_now"] == 0
     assert said[0]["digest"] == said[1]["digest"] and said[0]["quarantined"] == 0

@@ -1,0 +1,72 @@
+"""Names of plug-ins as `--help` lists them: read from the files, so that nothing heavy is imported."""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+KINDS = {
+    "labellers": ("stages/label", "Labeller"),
+    "attacks": ("stages/attack", "AttackStage"),
+    "classifiers": ("classifiers/models", "Classifier"),
+}
+"""Folder, and the class that its plug-ins derive from."""
+RECIPE = "Recipe"
+"""What a recipe's function returns."""
+
+
+@cache
+def plug_in_names(kind: str) -> tuple[str, ...]:
+    """The files of the kind's folder that define a concrete class of it, sorted; as `schemas.plug_ins` finds by importing."""
+    if kind == "recipes":
+        return _recipe_names()
+    folder, root = KINDS[kind]
+    parents: dict[str, list[str]] = {}
+    concrete: dict[str, list[str]] = {}
+    for path in (*(ROOT / "classifiers/families").glob("*.py"), *(ROOT / folder).rglob("*.py")):
+        for node in _classes(path):
+            parents[node.name] = [base for base in map(_name, node.bases) if base]
+            if not _abstract(node) and not _apart(node) and path.is_relative_to(ROOT / folder):
+                concrete.setdefault(path.stem, []).append(node.name)
+    return tuple(
+        sorted(stem for stem, names in concrete.items() if any(_derives(name, root, parents) for name in names))
+    )
+
+
+def _recipe_names() -> tuple[str, ...]:
+    """Public functions of jobs/recipes from the run's facts to a recipe."""
+    found = []
+    for path in (ROOT / "jobs/recipes").glob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and node.args.args:
+                takes, gives = node.args.args[0].annotation, node.returns
+                if isinstance(takes, ast.Name) and takes.id == "RunConfig" and isinstance(gives, ast.Name):
+                    found += [node.name] if gives.id == RECIPE else []
+    return tuple(sorted(found))
+
+
+def _classes(path: Path) -> Iterator[ast.ClassDef]:
+    return (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef))
+
+
+def _name(base: ast.expr) -> str | None:
+    base = base.value if isinstance(base, ast.Subscript) else base
+    return base.id if isinstance(base, ast.Name) else None
+
+
+def _abstract(node: ast.ClassDef) -> bool:
+    functions = [part for part in node.body if isinstance(part, ast.FunctionDef)]
+    return any(
+        isinstance(mark, ast.Name) and mark.id == "abstractmethod" for f in functions for mark in f.decorator_list
+    )
+
+
+def _apart(node: ast.ClassDef) -> bool:
+    """Whether it is a classifier that is not trained on a run: `trained_apart: ClassVar[bool] = True`."""
+    settings = [part for part in node.body if isinstance(part, ast.AnnAssign)]
+    return any(ast.unparse(part).startswith("trained_apart: ") and "= True" in ast.unparse(part) for part in settings)
+
+
+def _derives(name: str, root: str, parents: dict[str, list[str]]) -> bool:
+    return any(base == root or _derives(base, root, parents) for base in parents.get(name, ()))
