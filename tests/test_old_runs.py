@@ -1,0 +1,83 @@
+"""A run that was made by the code of 40a546b still opens, verifies, goes on, shards and evaluates (`data/recorded_run/`).
+
+`recorded.py` made it. What is compared byte for byte is skipped where another machine or other versions could give other bytes.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import golden
+from classifiers.saved import load
+from recorded import FACTS, FOLDER, GENERATE, MODEL, evaluated, shards_digest
+
+KEPT = json.loads(FACTS.read_text())
+here = pytest.mark.skipif(
+    golden.unlike(KEPT["fingerprint"]) != [],
+    reason="bytes are not promised here; recorded with " + "; ".join(golden.unlike(KEPT["fingerprint"])),
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> golden.Run:
+    """A copy that a test may change."""
+    return golden.Run(Path(shutil.copytree(FOLDER, tmp_path / "moved")))
+
+
+def test_it_opens_and_answers_questions(run: golden.Run) -> None:
+    (row,) = run.on("query", "SELECT count(*) AS n FROM samples", "--format", "json")
+    assert row == {"n": KEPT["samples"]}
+    samples = pq.read_table(run.folder / "catalogue" / "samples.parquet")
+    assert samples.num_rows == KEPT["samples"]
+    assert {"safe", "unsafe"} <= set(samples["prompt_label"].to_pylist())
+    assert set(samples["split"].to_pylist()) >= {"train", "val", "test"}
+
+
+def test_it_verifies_to_the_same_digest(run: golden.Run) -> None:
+    assert run.verified() == KEPT["run"]
+
+
+@here
+def test_a_unit_that_was_lost_is_made_again_to_the_same_digest(run: golden.Run) -> None:
+    (run.folder / "rounds/000-generate/receipts/unit-000000.json").unlink()
+    (run.folder / "rounds/000-generate/raw/unit-000000.tar").unlink()
+    made = run.call("generate", "--out", str(run.folder), *GENERATE)
+    assert made["digest"] == KEPT["round"] and made["images_per_second"] > 0
+    assert run.verified() == KEPT["run"]
+
+
+def test_the_same_commands_find_nothing_left_to_do(run: golden.Run) -> None:
+    """Another plan would be refused, or begin a further round beside the old one: it is the same on every machine."""
+    rounds = sorted(path.name for path in (run.folder / "rounds").iterdir())
+    made = run.call("generate", "--out", str(run.folder), *GENERATE)
+    assert made["digest"] == KEPT["round"] and made["images_per_second"] == 0
+    run.on("shards", "--engine", "local")
+    assert shards_digest(run) == KEPT["shards"] and run.verified() == KEPT["run"]
+    assert sorted(path.name for path in (run.folder / "rounds").iterdir()) == rounds
+
+
+@here
+def test_shards_are_made_again_to_the_same_digest(run: golden.Run) -> None:
+    for name in ("shards", "keep.parquet", "catalogue"):
+        path = run.folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    run.on("shards", "--engine", "local")
+    assert shards_digest(run) == KEPT["shards"] and run.verified() == KEPT["run"]
+
+
+def test_its_classifier_loads_and_its_results_are_found_again(run: golden.Run) -> None:
+    assert load(run.folder / "models" / MODEL).threshold == pytest.approx(KEPT["threshold"])
+    before = {path: path.stat().st_mtime_ns for path in run.folder.glob("results/**/*.parquet")}
+    evaluated(run)
+    assert {path: path.stat().st_mtime_ns for path in run.folder.glob("results/**/*.parquet")} == before
+
+
+def test_it_is_evaluated_again_to_the_same_scores(run: golden.Run) -> None:
+    before = evaluated(run)
+    shutil.rmtree(run.folder / "results")
+    after = evaluated(run)
+    assert [key for key, _ in after] == [key for key, _ in before]
+    assert [score for _, score in after] == pytest.approx([score for _, score in before], abs=1e-5)
