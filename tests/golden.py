@@ -52,8 +52,6 @@ TRAIN: dict[str, tuple[str, ...]] = {
 PARTS = (*GENERATE, "models")
 ORPHANS = "has a parent that no round planned or committed"
 """Of `rewrite`, whose pictures are children of texts that are committed nowhere. Once that is mended, nothing tolerates it here."""
-EVERYWHERE = ("plan", "metadata")
-"""Facts that hold on every machine (L0); all others on one hardware and one set of versions (L1, docs/promises.md)."""
 PICTURE = frozenset({"image_sha256", "tar", "tar_offset", "tar_size"})
 
 
@@ -195,6 +193,14 @@ def fingerprint() -> dict[str, str]:
     kind = " ".join(cpu.get(name, "?") for name in ("vendor_id", "cpu family", "model"))
     kernels = torch.backends.cpu.get_cpu_capability()
     return {**environment(), "cpu": kind, "kernels": kernels, "duckdb": version("duckdb")}
+
+
+def everywhere(part: str) -> tuple[str, ...]:
+    """The facts that hold on every machine (L0); all others on one hardware and one set of versions (L1, docs/promises.md).
+
+    The prompts of `rewrite` are a language model's, so they are L1; what is trained has nothing that is not.
+    """
+    return {"models": (), "rewrite": ("plan",)}.get(part, ("plan", "metadata"))
 
 
 def unlike(recorded: dict[str, str]) -> list[str]:
