@@ -1,6 +1,7 @@
 """`verify` sees what was changed behind the run's back."""
 
 import io
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.dataset.audit import Audit
+from pipeline.dataset.audit import Audit, check_pictures
 from pipeline.dataset.leaks import check_splits
 from pipeline.dataset.verify import verify_run
 from pipeline.selection.edges import GroupRules
@@ -59,6 +60,19 @@ def test_a_turned_bit_is_found(store: LocalStore) -> None:
         data[700] ^= 1
         path.write_bytes(data)
     assert audit(store).problems == []
+
+
+def test_a_member_too_many_and_one_too_few_are_found(store: LocalStore) -> None:
+    for folder in ("rounds/000-planted/raw", "shards/train"):
+        table, tar = (min((store.root / folder).glob(f"*.{ending}")).read_bytes() for ending in ("parquet", "tar"))
+        rows = pq.read_table(io.BytesIO(table)).num_rows
+        assert list(check_pictures(table, tar, rows)) == []
+        with tarfile.open(fileobj=io.BytesIO(tar)) as file:
+            last = file.getmembers()[-1]
+        without = tar[: last.offset] + bytes(10240)
+        more = tar[: last.offset] + tarfile.TarInfo("stowaway.json").tobuf() + tar[last.offset :]
+        for changed, name in ((without, last.name), (more, "stowaway.json")):
+            assert any("members in the tar" in said and name in said for said in check_pictures(table, changed, rows))
 
 
 def test_a_missing_file_a_missing_receipt_and_a_foreign_receipt_are_found(store: LocalStore) -> None:
