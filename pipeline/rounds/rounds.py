@@ -26,6 +26,11 @@ def further_round(store: Store, suffix: str) -> str:
     return f"rounds/{max(numbers, default=-1) + 1:03d}{suffix}"
 
 
+def stage_names(store: Store, folder: str) -> list[str]:
+    """The names of a round's stages, in order."""
+    return [str(stage["stage"]) for stage in card(store, folder)["stages"]]
+
+
 def reopen_round(store: Store, folder: str, pack: Pack) -> Round:
     """A round as it was planned, without planning it again."""
     known = card(store, folder)

@@ -13,7 +13,9 @@ import pytest
 from jobs.recipes.named import recipe_of
 from jobs.recipes.prompts import generating_plan
 from jobs.recipes.restricted import check_restricted
+from pipeline.dataset.verify import verify_run
 from pipeline.rounds.items import CommittedItems
+from pipeline.selection.edges import GroupRules
 from pipeline.stage import BadSamplesError, Stage
 from pipeline.storage.open_store import open_store
 from pipeline.storage.weights import REPOSITORY
@@ -119,6 +121,7 @@ def test_the_recipe_draws_what_was_written_and_keeps_the_vocabulary_in_the_plan(
     with pytest.raises(InputError, match="--restricted"):
         check_restricted(replace(config, restricted=False))
     carry_out(tmp_path, generating_plan(config, recipe_of(config)))
+    assert verify_run(open_store(str(tmp_path)), GroupRules()).problems == []
     drawn = rows(tmp_path).to_pylist()
     planned = {row["key"]: row for row in pq.read_table(tmp_path / "rounds" / NAME / "plan.parquet").to_pylist()}
     assert len(planned) == 4 and drawn
