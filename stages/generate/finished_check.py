@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pipeline.stage import Stage, Step
 from schemas.errors import InputError
 from schemas.sample import Pixels, Sample
+from stages.signature.perceptual import phash
 
 Check = Callable[[Sequence[Pixels]], Sequence[bool]]
 """The operator's function: pictures, uint8 [height, width, 3], to whether each must go."""
@@ -61,10 +62,7 @@ class FinishedCheck(Stage):
 
 def is_listed(picture: Pixels, listed: Hashes) -> bool:
     """Whether the picture, uint8 [height, width, 3], is within `DISTANCE` bits of a hash of the list."""
-    import imagehash
-    from PIL import Image
-
-    own = np.uint64(int(str(imagehash.phash(Image.fromarray(picture))), 16))
+    own = phash(picture, side=8).view(">u8")
     return bool((np.bitwise_count(listed ^ own) <= DISTANCE).any())
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.stage import Stage, Step
-from schemas.sample import Sample
+from schemas.sample import Pixels, Sample
 
 SIDE = 16  # SIDE² = 256 bits
 
@@ -25,14 +26,19 @@ class Perceptual(Stage):
     adds: ClassVar[frozenset[str]] = frozenset({"signatures"})
 
     def open(self) -> Step:
-        """Import imagehash."""
-        import imagehash
-        from PIL import Image
+        """Nothing to load."""
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             for sample in batch:
                 assert sample.pixels is not None
-                found: Any = imagehash.phash(Image.fromarray(sample.pixels), hash_size=SIDE)
-                yield sample.signed(phash=np.packbits(found.hash).tobytes())
+                yield sample.signed(phash=phash(sample.pixels).tobytes())
 
         return step
+
+
+def phash(pixels: Pixels, side: int = SIDE) -> npt.NDArray[np.uint8]:
+    """uint8 [side² / 8]: the bits of `imagehash.phash`, row by row, of uint8 [height, width, 3]."""
+    import imagehash
+    from PIL import Image
+
+    return np.packbits(np.asarray(imagehash.phash(Image.fromarray(pixels), hash_size=side).hash))

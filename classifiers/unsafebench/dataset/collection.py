@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from classifiers.layers.encoder import Encoder
 from classifiers.unsafebench.dataset.clip_index import ClipIndex, text_vectors
 from schemas.sample import Pixels
+from stages.signature.perceptual import phash
 
 NEAR = 10  # bits of 256 between the pHashes of doubles; unlike scenes of the embedded world are at least 16 apart
 
@@ -37,18 +37,9 @@ def collect(index: ClipIndex, encoder: Encoder, keywords: Mapping[str, Sequence[
 
 def without_doubles(pixels: Sequence[Pixels]) -> list[int]:
     """The places of pictures that are not nearly one that came before (pHash of 256 bits)."""
-    codes = np.stack([_phash(each) for each in pixels]) if pixels else np.zeros((0, 4), np.uint64)
+    codes = np.stack([phash(each).view(np.uint64) for each in pixels]) if pixels else np.zeros((0, 4), np.uint64)
     kept: list[int] = []
     for place, code in enumerate(codes):
         if not kept or int(np.bitwise_count(codes[kept] ^ code).sum(axis=1).min()) > NEAR:
             kept.append(place)
     return kept
-
-
-def _phash(pixels: Pixels) -> npt.NDArray[np.uint64]:
-    import imagehash
-    from PIL import Image
-
-    bits = imagehash.phash(Image.fromarray(pixels), hash_size=16).hash
-    code: npt.NDArray[np.uint64] = np.packbits(bits).view(np.uint64)
-    return code
