@@ -22,7 +22,7 @@ from classifiers.unsafebench.judges.published_zoo import digest
 from classifiers.unsafebench.judges.remote_judges import ChatJudge
 from classifiers.unsafebench.report import figures, queries, tables
 from classifiers.unsafebench.report.case_study import FIGURE_7, judged, originals, variations
-from classifiers.unsafebench.report.distribution_shift import quality, separation
+from classifiers.unsafebench.report.distribution_shift import quality_in_decibels, separation
 from classifiers.unsafebench.report.tables import Rows, write
 from classifiers.unsafebench.robustness.attack_subset import DRAWN, draws
 from classifiers.unsafebench.robustness.attacks import ATTACKED, EPSILON, PROTOCOLS, attack_rows
@@ -101,7 +101,7 @@ def construction(bench: Bench, keywords: Mapping[str, Sequence[str]]) -> dict[st
     )
     rows = bench.ask(queries.TABLE_9, "pictures")
     bench.table("table_9", rows, tables.table_9(rows))
-    measured = [{"key": p.key, "source": p.source, **quality(p.pixels)} for p in bench.pictures]
+    measured = [{"key": p.key, "source": p.source, **quality_in_decibels(p.pixels)} for p in bench.pictures]
     write(bench.rows, "quality", measured)
     figures.figure_13(bench.out / FIGURES, measured)
     vectors = bench.vectors()
@@ -109,7 +109,7 @@ def construction(bench: Bench, keywords: Mapping[str, Sequence[str]]) -> dict[st
     stacked, sources = np.stack(list(vectors.values())), [picture.source for picture in bench.pictures]
     told = separation(stacked, sources) if min(sources.count(source) for source in SHOWN) >= 5 else None
     medians = bench.ask(
-        "SELECT source, median(snr) AS snr, median(edge_density) AS edge_density, median(entropy) AS entropy "
+        "SELECT source, median(snr_db) AS snr_db, median(edge_density) AS edge_density, median(entropy) AS entropy "
         "FROM quality GROUP BY source ORDER BY source",
         "quality",
     )

@@ -19,7 +19,7 @@ from schemas.taxonomy import UNSAFEBENCH
 
 TABLES = ("table_2", "table_4", "table_5", "table_8", "table_9", "table_external", "cost")
 FIGURES = (
-    "figure_03", "figure_04", "figure_05", "figure_08_q16", "figure_11", "figure_13_snr", "figure_13_edge_density",
+    "figure_03", "figure_04", "figure_05", "figure_08_q16", "figure_11", "figure_13_snr_db", "figure_13_edge_density",
     "figure_13_entropy", "figure_14", "figure_15_loss", "figure_15_change",
 )  # fmt: skip
 ATTACKS = ("gaussian", "fgsm", "pgd", "deep_fool")

@@ -1,37 +1,30 @@
 """How two sources of pictures differ (figures 11 and 13 of UnsafeBench): noise, edges, entropy, and where CLIP puts them."""
 
 from collections.abc import Sequence
+from math import log10
 
 import numpy as np
 import numpy.typing as npt
 
 from schemas.sample import Pixels
+from stages.signature.quality import quality
 
 Floats = npt.NDArray[np.float64]
 
-EDGE = 100.0  # levels of the Sobel gradient that make an edge; the paper names no threshold
-FLATTEST = 1e-6  # of the variance, for a picture of one colour
-MEASURES = ("snr", "edge_density", "entropy")
+MEASURES = ("snr_db", "edge_density", "entropy")
 
 
-def quality(pixels: Pixels) -> dict[str, float]:
-    """Of one picture, in grey: `snr` 10 log10(mean² / variance) in dB, `edge_density` in [0, 1], `entropy` in bits of 8."""
-    grey = pixels.astype(np.float64) @ np.array([0.299, 0.587, 0.114])  # ITU-R 601-2
-    levels = np.bincount(grey.round().astype(np.int64).ravel(), minlength=256) / grey.size
-    shares = levels[levels > 0]
+def quality_in_decibels(pixels: Pixels) -> dict[str, float | None]:
+    """`MEASURES` of one picture, uint8 [height, width, 3], as its signatures have them (`stages.signature.quality`), but for the
+    unit of the first: 20 log10(mean / standard deviation) of the grey values; None where a picture is flat or black.
+    """
+    found = quality(pixels)
+    snr = found["snr"]
     return {
-        "snr": float(10 * np.log10(max(grey.mean() ** 2, FLATTEST) / max(grey.var(), FLATTEST))),
-        "edge_density": float((_sobel(grey) > EDGE).mean()),
-        "entropy": float(-(shares * np.log2(shares)).sum()),
+        "snr_db": 20 * log10(snr) if snr else None,
+        "edge_density": found["edge_density"],
+        "entropy": found["entropy"],
     }
-
-
-def _sobel(grey: Floats) -> Floats:
-    padded = np.pad(grey, 1, mode="edge")
-    rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
-    columns = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
-    found: Floats = np.hypot(rows[:, 2:] - rows[:, :-2], columns[2:] - columns[:-2])
-    return found
 
 
 def map_of(vectors: npt.NDArray[np.float32], seed: int = 0) -> Floats:

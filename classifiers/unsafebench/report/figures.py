@@ -16,7 +16,7 @@ from classifiers.unsafebench.report.tables import Rows
 from schemas.taxonomy import UNSAFEBENCH
 
 Vectors = Mapping[str, npt.NDArray[np.float32]]
-ENDS = {"snr": (-5.0, 30.0), "edge_density": (0.0, 1.0), "entropy": (0.0, 8.0)}  # of the axes of figure 13
+ENDS = {"snr_db": (-5.0, 30.0), "edge_density": (0.0, 1.0), "entropy": (0.0, 8.0)}  # of the axes of figure 13
 
 
 def figure_3(folder: Path, rows: Rows) -> None:
@@ -126,7 +126,7 @@ def figure_13(folder: Path, rows: Rows) -> None:
     """Signal-to-noise ratio, edge density, entropy by source."""
     for measure in MEASURES:
         groups = {
-            shown: np.array([row[measure] for row in rows if row["source"] == source])
+            shown: np.array([row[measure] for row in rows if row["source"] == source and row[measure] is not None])
             for source, shown in SHOWN.items()
         }
         charts.boxes(folder / f"figure_13_{measure}.png", f"Figure 13: {measure}", groups, ENDS[measure])

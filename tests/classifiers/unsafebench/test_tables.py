@@ -18,13 +18,14 @@ from classifiers.unsafebench.judges.predictions import VERDICTS
 from classifiers.unsafebench.judges.response_classifier import reader
 from classifiers.unsafebench.protocol import Bench
 from classifiers.unsafebench.report import queries, tables
-from classifiers.unsafebench.report.distribution_shift import quality
+from classifiers.unsafebench.report.distribution_shift import quality_in_decibels
 from classifiers.unsafebench.report.error_clusters import clusters
 from classifiers.unsafebench.report.tables import write
 from classifiers.unsafebench.robustness.attack_subset import DRAWN, draws
 from classifiers.unsafebench.robustness.attacks import ATTACKED
 from schemas.sample import Sample
 from schemas.taxonomy import UNSAFEBENCH
+from stages.signature.quality import quality
 
 NONE: Any = None  # a bench that is only asked needs no CLIP
 
@@ -172,17 +173,15 @@ def test_near_doubles_go_and_unlike_pictures_stay() -> None:
     assert without_doubles([first, other, near, other]) == [0, 1]
 
 
-def test_quality_knows_flat_noisy_and_edged_pictures() -> None:
-    flat = quality(np.full((32, 32, 3), 128, np.uint8))
-    noise = quality(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
-    board = quality(
-        np.kron(np.indices((4, 4)).sum(0) % 2, np.ones((8, 8)))[..., None].repeat(3, 2).astype(np.uint8) * 255
-    )
-    assert flat["entropy"] == 0 and flat["edge_density"] == 0 and flat["snr"] > 90
-    assert (
-        noise["entropy"] > 7 and noise["snr"] < board["snr"] + 20 and noise["edge_density"] > board["edge_density"] > 0
-    )
-    assert board["entropy"] == pytest.approx(1.0)
+def test_quality_is_that_of_the_signatures_but_in_decibels() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    board = np.kron(np.indices((4, 4)).sum(0) % 2, np.ones((8, 8)))[..., None].repeat(3, 2).astype(np.uint8) * 255
+    for pixels in (noise, board):
+        signed, measured = quality(pixels), quality_in_decibels(pixels)
+        assert measured["snr_db"] == pytest.approx(10 * np.log10(signed["snr"] ** 2))
+        assert (measured["edge_density"], measured["entropy"]) == (signed["edge_density"], signed["entropy"])
+    assert quality_in_decibels(np.full((32, 32, 3), 128, np.uint8))["snr_db"] is None
+    assert quality_in_decibels(np.zeros((32, 32, 3), np.uint8))["snr_db"] is None
 
 
 def test_clusters_are_at_most_four_with_the_picture_nearest_each_centre() -> None:
