@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import golden
+from tests.support import golden
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 KEPT = json.loads(golden.RECORDED.read_text())

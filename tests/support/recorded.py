@@ -1,4 +1,4 @@
-"""Make the run that `test_old_runs.py` opens again: `python tests/recorded.py`, done once, with the code of 40a546b.
+"""Make the run that `test_old_runs.py` opens again: `python -m tests.support.recorded`, done once, with the code of 40a546b.
 
 It holds all that a run can: a generating round, votes, labels, signatures, shards, a classifier (on a CLIP of a few thousand random
 weights, to keep it small), an attack on that classifier, and results.
@@ -10,9 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import golden
+from tests.support import golden
 
-FOLDER = Path(__file__).parent / "data" / "recorded_run"
+FOLDER = golden.ROOT / "tests" / "data" / "recorded_run"
 FACTS = FOLDER.with_suffix(".json")
 PROMPTS = FOLDER.with_name("recorded_prompts.csv")
 MODEL = "text"
@@ -38,7 +38,7 @@ def small_clip(folder: Path) -> Path:
     import torch
     from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
-    from tiny_pipelines import _clip_tokenizer
+    from tests.support.tiny_pipelines import _clip_tokenizer
 
     small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     marks = {"bos_token_id": 512, "eos_token_id": 513, "pad_token_id": 513}
@@ -100,5 +100,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(golden.ROOT))
     main()
