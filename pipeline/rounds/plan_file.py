@@ -13,7 +13,7 @@ from pipeline.pack import write_table
 from pipeline.plan import Plan
 from pipeline.storage.store import Store
 from schemas.control_file import ControlFileError
-from schemas.sample import SAMPLE_SCHEMA, to_table
+from schemas.sample import READING, RENAMED, SAMPLE_SCHEMA, to_table
 
 REVOKED = "revoked.parquet"
 """The ledger of keys that were taken out of the run: no plan may bring their prompts back."""
@@ -31,7 +31,7 @@ def write_plan(plan: Plan, path: Path) -> tuple[int, int, str]:
         for unit in plan.units():
             table = to_table(unit)
             writer.write_table(table, row_group_size=len(unit))
-            hasher.update(_ipc_bytes(table))
+            hasher.update(_ipc_bytes(_as_first_stored(table)))
             items, units = items + len(unit), units + 1
     return items, units, hasher.hexdigest()
 
@@ -82,6 +82,14 @@ def check_plan(store: Store, folder: str, card: Mapping[str, Any], made: Path | 
 
 def _mend(where: str) -> str:
     return f"delete {where}, if it is there, and the command that made this round, given again, writes it anew"
+
+
+def _as_first_stored(table: pa.Table) -> pa.Table:
+    """The columns as the first runs named them, without later ones that hold nothing: a run of then is resumed, not refused."""
+    later = [name for name in READING if table[name].null_count == len(table)]
+    first = {now: then for then, now in RENAMED.items()}
+    table = table.drop_columns(later)
+    return table.rename_columns([first.get(name, name) for name in table.column_names])
 
 
 def _ipc_bytes(table: pa.Table) -> pa.Buffer:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.dataset.audit import Audit
+from pipeline.dataset.derivations import is_child, made_on_the_way
 from pipeline.dataset.leaks import check_lineage
 from pipeline.plan import Plan
 from pipeline.stage import Stage, Step
@@ -24,14 +25,14 @@ from tests.support.runs import NAME, Texts, carry_out
 class WriteOut(Stage):
     """Two texts of each, children of it, which goes no further: as a language model does."""
 
-    adds: ClassVar[frozenset[str]] = frozenset({"prompt", "drawn_prompt"})
+    adds: ClassVar[frozenset[str]] = frozenset({"prompt", "generation_prompt"})
 
     def open(self) -> Step:
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             for sample in batch:
                 for index in range(2):
                     text = sample.prompt + "!" * index
-                    yield sample.derive(self.name, index, prompt=text, drawn_prompt=text)
+                    yield sample.derive(self.name, index, prompt=text, generation_prompt=text)
 
         return step
 
@@ -64,8 +65,14 @@ def test_a_parent_that_no_stage_of_the_run_derives_is_found(tmp_path: Path) -> N
     )
 
 
-def test_a_stage_of_another_name_is_not_believed(tmp_path: Path) -> None:
-    problems(tmp_path, WriteOut(), Replicate())
-    card = tmp_path / "rounds" / NAME / "round.json"
-    card.write_text(card.read_text().replace("write_out", "somebody_else"))
-    assert len(problems(tmp_path)) == 5
+def test_a_key_is_of_its_stage_and_within_two_steps() -> None:
+    (root,) = Texts(("a red apple",))
+    text = root.derive("write_out", 700)
+    picture = text.derive("replicate", 3).derive("replicate", 0)
+    stages = ["replicate", "write_out"]
+    assert made_on_the_way(text.key, [root.key], stages) and is_child(picture.key, [picture.parent or ""], stages)
+    assert not made_on_the_way(text.key, [root.key], ["replicate", "somebody_else"])
+    assert not made_on_the_way(text.key, ["0" * 32], stages)
+    near = root.derive("write_out", 1).derive("replicate", 3)
+    assert made_on_the_way(near.key, [root.key], stages)
+    assert not made_on_the_way(near.derive("replicate", 0).key, [root.key], stages)
