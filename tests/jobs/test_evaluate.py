@@ -18,13 +18,12 @@ from classifiers.evaluation.tasks import attacked_rows
 from classifiers.evaluation.variants import variants_of
 from classifiers.evaluation.worker import shuffled
 from jobs import evaluate
-from jobs.evaluate import WORLD_LABELLERS
 from pipeline.catalogue.duck import scratch_database
 from pipeline.catalogue.views import open_views, refresh
 from schemas.errors import InputError
 from stages.label.by_name import labellers_of
 from tests.support.commands import call as run_here
-from tests.support.labelled_run import labelled_run, trained_model
+from tests.support.labelled_run import labelled_run, recipe_of_labelled_run, trained_model
 
 Said = dict[str, Any]
 
@@ -159,7 +158,9 @@ def test_changed_words_are_read_anew_by_judges_and_unknown_without() -> None:
     cases = attacked_rows(cases_of(labelled_run(), "test"), (6, 3))
     (trial,) = trials_of(["distractors"], False, (6, 3))
     model = trained_model("text").load()
-    read = variants_of(trial, model, cases, Relabeller(labellers_of(WORLD_LABELLERS)))
+    judges = recipe_of_labelled_run().judges
+    assert isinstance(judges, tuple)
+    read = variants_of(trial, model, cases, Relabeller(labellers_of(",".join(judges))))
     alone = variants_of(trial, model, cases, Relabeller(()))
     assert len(read) == len(alone) == 4 * len(cases)
     for known, unknown in zip(read, alone, strict=True):

@@ -5,10 +5,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from jobs.recipes.sharding import recipe_of
+from jobs.recipes.named import run_with_recipe
 from pipeline.dataset.audit import Audit
 from pipeline.dataset.verify import verify_run
-from pipeline.rounds.existing_run import existing_run
 from schemas.errors import HazmatError
 
 Damage = Callable[[Path, Path], None]
@@ -81,8 +80,8 @@ def copy_of(run: Path, into: Path) -> Path:
 def verified(run: Path) -> Audit | str:
     """All that `jobs/verify.py` finds, or the one line with which it ends."""
     try:
-        store, config = existing_run(str(run))
-        return verify_run(store, recipe_of(config, store.url).rules.groups)
+        store, _, recipe = run_with_recipe(str(run))
+        return verify_run(store, recipe.grouping)
     except HazmatError as error:
         return str(error)
 

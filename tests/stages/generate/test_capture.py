@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from jobs.recipes.in_diffusion import in_diffusion
-from pipeline.dataset.audit import Audit, check_rounds
 from pipeline.dataset.revocation import enter, remove
+from pipeline.dataset.verify import verify_run
 from pipeline.engines.engine import run_units
 from pipeline.plan import Plan
 from pipeline.rounds.captures import CaptureReader, PackCaptures
 from pipeline.rounds.round import open_round, pending
+from pipeline.selection.edges import GroupRules
 from pipeline.storage.open_store import open_store
 from pipeline.storage.store import Store
 from schemas.capture import CapturedArray, CapturedSample, at_step, block_name
@@ -179,9 +180,7 @@ def test_captures_lie_beside_the_pictures_and_are_read_by_key(pipelines: Path, t
     assert (early["latent"][4] == arrays[0]["latent_2"]).all()
     with pytest.raises(InputError, match="nothing was kept of the drawing of nobody"):
         reader.read(["nobody"])
-    audit = Audit(store)
-    check_rounds(audit)
-    assert not audit.problems
+    assert not verify_run(store, GroupRules()).problems
 
 
 def test_the_tar_says_what_each_array_is_and_opens_as_webdataset(pipelines: Path, tmp_path: Path) -> None:
