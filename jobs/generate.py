@@ -63,6 +63,26 @@ class Generate(ScatteredCommand):
     hash_list: Annotated[
         str | None, Option(metavar="FILE", help="with --restricted: perceptual hashes that must not be made")
     ] = None
+    steps: Annotated[int | None, Option(min=1, metavar="N", help="denoising steps (default: the recipe's)")] = None
+    guidance_scale: Annotated[
+        float | None, Option(metavar="W", help="how closely to follow the prompt (default: the recipe's)")
+    ] = None
+    true_cfg_scale: Annotated[
+        float | None, Option(metavar="W", help="classifier-free guidance of models that were taught a guidance scale")
+    ] = None
+    size: Annotated[str | None, Option(metavar="WxH", help="pixels, such as 1024x768 (default: the model's own)")] = (
+        None
+    )
+    scheduler: Annotated[
+        str | None, Option(metavar="NAME", help="dpm, euler_trailing, … or a scheduler class of diffusers")
+    ] = None
+    negative_prompt: Annotated[str | None, Option(metavar="TEXT", help="what not to draw")] = None
+    lora: Annotated[
+        list[str] | None, Option(metavar="FILE[:WEIGHT]", help="a LoRA for the model; may be given several times")
+    ] = None
+    dtype: Annotated[
+        str | None, Option(metavar="NAME", help="float32, bfloat16 or float16 (default: as the machine draws best)")
+    ] = None
     dry_run: Annotated[
         bool, Option("--dry-run", help="print units, images, expected bytes and time; write nothing")
     ] = False

@@ -6,6 +6,7 @@ from types import UnionType
 from typing import Any, Self, get_args, get_origin
 
 from schemas.control_file import Kinds, check_fields, control_json, read_control
+from schemas.generation import GenerationSettings, size_of
 
 MEND = "the command that made the run, given again, writes it anew"
 
@@ -29,6 +30,28 @@ class RunConfig:
     skip_bad_rows: bool = False  # whether broken rows of a prompt file are left out and counted, or refused
     hash_list: str | None = None  # file of perceptual hashes of pictures that may not be kept
     recipe_sha256: str | None = None  # of the file, where the recipe is the user's own
+    steps: int | None = None
+    guidance_scale: float | None = None
+    true_cfg_scale: float | None = None
+    size: str | None = None  # WIDTHxHEIGHT in pixels
+    scheduler: str | None = None
+    negative_prompt: str | None = None
+    lora: list[str] | None = None  # FILE[:WEIGHT]
+    dtype: str | None = None
+
+    @property
+    def generation(self) -> GenerationSettings:
+        """The settings of generation that were given. Raises InputError for values out of range."""
+        return GenerationSettings(
+            steps=self.steps,
+            guidance_scale=self.guidance_scale,
+            true_cfg_scale=self.true_cfg_scale,
+            size=None if self.size is None else size_of(self.size),
+            scheduler=self.scheduler,
+            negative_prompt=self.negative_prompt,
+            loras=tuple(self.lora or ()),
+            dtype=self.dtype,
+        )
 
     def to_json(self, environment: Mapping[str, str]) -> bytes:
         """What run.json holds: these facts, and the `environment` (versions, hardware) of the machine that last drove the run."""

@@ -50,6 +50,8 @@ class Sample:
     scheduler: str | None = None
     steps: int | None = None
     guidance_scale: float | None = None
+    true_cfg_scale: float | None = None
+    negative_prompt: str | None = None
     seed: int | None = None
     scene: str | None = None  # JSON of the Scene a drawn picture shows: its ground truth
     attack: AttackRecord | None = None
@@ -119,6 +121,7 @@ _NOT_TEXT: dict[str, pa.DataType] = {
     "truncated": pa.bool_(),
     "steps": pa.int32(),
     "guidance_scale": pa.float64(),
+    "true_cfg_scale": pa.float64(),
     "seed": pa.int64(),
     "attack": ATTACK_TYPE,
     "width": pa.int32(),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from jobs.recipes import hardened, in_diffusion, pictogram, published_weights
+from jobs.recipes.asked_settings import as_asked
 from jobs.recipes.own_file import OwnRecipe
 from pipeline.recipe import Recipe
 from pipeline.rounds.existing_run import existing_run
@@ -58,7 +59,7 @@ def recipe_of(config: RunConfig) -> Recipe:
         raise InputError(
             f"--recipe {own.name}: {own.function} returned {type(made).__name__}, not a pipeline.recipe.Recipe"
         )
-    return made
+    return as_asked(config, made)
 
 
 def recipe_of_run(store: Store, config: RunConfig) -> Recipe:

@@ -25,7 +25,7 @@ class Drawing(Stage):
 
     `scheduler` names one of `settings.SCHEDULES`, None keeps the model's own. `steps` and `guidance_scale` are the pipeline's
     own, None what its family or itself has by default; models distilled to few steps take a guidance of 0. `size` is a side or
-    (width, height) in pixels, None the model's own.
+    (width, height) in pixels, None the model's own; `loras` are FILE[:WEIGHT], fused into the weights; `dtype` is the weights'.
 
     Every sample has its own CPU generator, seeded from its key; a batch always computes `batch_size` rows, or each row alone where
     a class was not measured to draw the same in company. Raises InputError for weights that cannot be loaded and for what cannot be
@@ -40,6 +40,8 @@ class Drawing(Stage):
             "scheduler",
             "steps",
             "guidance_scale",
+            "true_cfg_scale",
+            "negative_prompt",
             "seed",
             "generation_prompt",
             *READING,
@@ -53,6 +55,10 @@ class Drawing(Stage):
     steps: int | None = 10
     guidance_scale: float | None = 3.0
     size: int | Size | None = None
+    true_cfg_scale: float | None = None
+    negative_prompt: str | None = None
+    loras: tuple[str, ...] = ()
+    dtype: str | None = None
     batch_size: int = 16
     watches_batches: ClassVar[bool] = False  # whether what is prepared needs all rows in one call
 
@@ -66,12 +72,15 @@ class Drawing(Stage):
 
     def weights(self) -> Weights:
         """Find and check the weights, and that they can draw as asked; loads nothing."""
-        weights = Weights.find(self.model, self.unet, self.lora, self.scheduler)
+        weights = Weights.find(self.model, self.unet, self._adapters(), self.scheduler)
         weights.directory.size(self.size)
         if self.guidance_scale is not None and weights.kind.guidance is None:
             raise InputError(
                 f"guidance_scale {self.guidance_scale}: a {weights.kind.name} has its guidance fixed; leave it out"
             )
+        for name in ("true_cfg_scale", "negative_prompt"):
+            if getattr(self, name) is not None and name not in weights.kind.accepts:
+                raise InputError(f"{name} {getattr(self, name)!r}: a {weights.kind.name} takes none; leave it out")
         schedule = weights.kind.accepts.get("guidance_schedule")
         if schedule and self.guidance_scale is None and self.steps not in (None, len(schedule)):
             raise InputError(
@@ -84,6 +93,10 @@ class Drawing(Stage):
             )
         return weights
 
+    def _adapters(self) -> tuple[str, ...]:
+        """All LoRAs."""
+        return (*(() if self.lora is None else (self.lora,)), *self.loras)
+
     def revision(self) -> str:
         """Digest of all weights; refuses what cannot be loaded."""
         return self.weights().digest()
@@ -94,6 +107,7 @@ class Drawing(Stage):
         named = {
             "num_inference_steps": usual.steps if self.steps is None else self.steps,
             weights.kind.guidance or "": usual.guidance_scale if guidance is None else guidance,
+            "true_cfg_scale": self.true_cfg_scale,
         }
         given = {name: value for name, value in named.items() if value is not None and name in weights.kind.accepts}
         # Ideogram's guidance is a list with a value a step unless one number is given.
@@ -105,16 +119,18 @@ class Drawing(Stage):
         weights = self.weights()
         width, height = weights.directory.size(self.size)
         used = weights.kind.accepts | self.arguments(weights)
-        loaded = load(weights, max(width, height), used.get("num_inference_steps") or 1)
+        loaded = load(weights, max(width, height), used.get("num_inference_steps") or 1, self.dtype)
         encoders = text_encoders(loaded, weights.kind.fixed_arguments())
         pipeline = self.prepare(loaded)
-        swapped = [part for part in (self.unet, self.lora) if part is not None]
+        swapped = [part for part in (self.unet, *self._adapters()) if part is not None]
         known = {
             "generator": "+".join([self.model, *swapped]),
             "revision": weights.digest(),
             "scheduler": type(getattr(pipeline, "scheduler", None)).__name__,
             "steps": used.get("num_inference_steps"),
             "guidance_scale": used.get(weights.kind.guidance or ""),
+            "true_cfg_scale": used.get("true_cfg_scale"),
+            "negative_prompt": self.negative_prompt,
         }
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
@@ -167,6 +183,9 @@ class Drawing(Stage):
     def _call(self, pipeline: Any, weights: Weights, rows: Sequence[Sample], **asked: Any) -> Any:
         import torch
 
+        if self.negative_prompt is not None:
+            alone = isinstance(asked["prompt"], str)
+            asked["negative_prompt"] = self.negative_prompt if alone else [self.negative_prompt] * len(rows)
         with torch.inference_mode():
             drawn = pipeline(
                 output_type="np",

@@ -8,10 +8,11 @@ from typing import Any, Self
 
 from pipeline.storage.weights import PIPELINE_FILES, model_directory, model_file, weights_digest
 from schemas.errors import InputError
+from schemas.generation import lora_and_weight
 from stages.generate import settings
 from stages.generate.pipeline_class import PipelineClass
 from stages.generate.pipeline_directory import PipelineDirectory, Shapes, tensor_shapes, weight_files
-from stages.generate.settings import SCHEDULES
+from stages.generate.settings import SCHEDULES, Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +21,17 @@ class Weights:
 
     directory: PipelineDirectory
     unet: Path | None = None
-    lora: Path | None = None
+    loras: tuple[tuple[Path, float], ...] = ()
     schedule: str | None = None
 
     @classmethod
-    def find(cls, model: str, unet: str | None, lora: str | None, schedule: str | None) -> Self:
+    def find(cls, model: str, unet: str | None, loras: tuple[str, ...], schedule: str | None) -> Self:
         """Find and check everything. Raises InputError that names the part and what is wrong with it."""
         directory = PipelineDirectory.checked(model_directory(model, PIPELINE_FILES))
-        if schedule is not None and schedule not in SCHEDULES:
-            raise InputError(f"scheduler {schedule!r}: expected None (the model's own) or one of {sorted(SCHEDULES)}")
+        if schedule is not None and schedule not in SCHEDULES and not _is_scheduler(schedule):
+            raise InputError(
+                f"scheduler {schedule!r}: expected None (the model's own) one of {sorted(SCHEDULES)} or a class"
+            )
         if schedule is not None and directory.draws_by_flow:
             raise InputError(
                 f"scheduler {schedule!r}: {model} draws with flow matching and keeps its own; leave it out"
@@ -36,10 +39,12 @@ class Weights:
         swapped = None if unet is None else model_file(unet)
         if swapped is not None:
             _check_swap(swapped, directory)
-        adapter = None if lora is None else model_file(lora)
-        if adapter is not None:
-            _check_lora(adapter)
-        return cls(directory, swapped, adapter, schedule)
+        adapters = tuple((model_file(file), weight) for file, weight in map(lora_and_weight, loras))
+        if adapters and not hasattr(directory.kind.found, "load_lora_weights"):
+            raise InputError(f"lora {loras[0]}: a {directory.kind.name} takes none; leave it out")
+        for file, _ in adapters:
+            _check_lora(file)
+        return cls(directory, swapped, adapters, schedule)
 
     @property
     def kind(self) -> PipelineClass:
@@ -48,7 +53,7 @@ class Weights:
 
     def digest(self) -> str:
         """Names all weights together."""
-        files = [path for path in (self.unet, self.lora) if path is not None]
+        files = [path for path in (self.unet, *(file for file, _ in self.loras)) if path is not None]
         if not files:
             return weights_digest(self.directory.path)
         parts = [weights_digest(path) for path in (self.directory.path, *files)]
@@ -72,13 +77,19 @@ def _check_swap(file: Path, directory: PipelineDirectory) -> None:
     )
 
 
+def _is_scheduler(name: str) -> bool:
+    import diffusers
+
+    return name.endswith("Scheduler") and isinstance(getattr(diffusers, name, None), type)
+
+
 def _check_lora(file: Path) -> None:
     other = [name for name in tensor_shapes(file) if "lora" not in name.lower() and not name.endswith("alpha")]
     if other:
         raise InputError(f"lora {file}: {other[0]!r} is no LoRA's tensor; a whole UNet is given as `unet`")
 
 
-def load(weights: Weights, side: int, steps: int) -> Any:
+def load(weights: Weights, side: int, steps: int, precision: str | None = None) -> Any:
     """The pipeline on the accelerator if there is one, ready to draw pictures of at most `side` pixels in `steps` steps."""
     import torch
     from diffusers import DiffusionPipeline
@@ -87,7 +98,8 @@ def load(weights: Weights, side: int, steps: int) -> Any:
     _find_moved()
     accelerator = torch.accelerator.is_available()
     device = str(torch.accelerator.current_accelerator()) if accelerator else "cpu"
-    dtype = getattr(torch, settings.ACCELERATOR_DTYPE if accelerator else settings.CPU_DTYPE)
+    own = settings.ACCELERATOR_DTYPE if accelerator else settings.CPU_DTYPE
+    dtype = getattr(torch, precision or own)
     directory, kind = weights.directory, weights.kind
     pipeline = DiffusionPipeline.from_pretrained(
         directory.path,
@@ -131,12 +143,15 @@ def _adapt(pipeline: Any, weights: Weights) -> None:
 
     if weights.unet is not None:
         pipeline.unet.load_state_dict(load_file(weights.unet))
-    if weights.lora is not None:
-        pipeline.load_lora_weights(str(weights.lora.parent), weight_name=weights.lora.name)
-        pipeline.fuse_lora()  # into the weights: drawing then costs what it costs without
+    for index, (file, _) in enumerate(weights.loras):
+        pipeline.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=f"lora_{index}")
+    if weights.loras:
+        names = [f"lora_{index}" for index in range(len(weights.loras))]
+        pipeline.set_adapters(names, [weight for _, weight in weights.loras])
+        pipeline.fuse_lora(adapter_names=names)  # into the weights: drawing then costs what it costs without
         pipeline.unload_lora_weights()
     if weights.schedule is not None:
-        schedule = SCHEDULES[weights.schedule]
+        schedule = SCHEDULES.get(weights.schedule, Schedule(weights.schedule, {}))
         chosen = getattr(diffusers, schedule.scheduler)
         pipeline.scheduler = chosen.from_config(pipeline.scheduler.config, **schedule.settings)
 

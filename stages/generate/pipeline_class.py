@@ -45,6 +45,11 @@ class PipelineClass:
         return cls(name, accepts, made_of, packs, settings.FAMILIES.get(name, settings.UNMEASURED))
 
     @property
+    def found(self) -> Any:
+        """The class itself."""
+        return _diffusers(self.name)
+
+    @property
     def guidance(self) -> str | None:
         """The parameter that says how closely to follow the prompt, None where that is fixed."""
         return next((name for name in GUIDANCE if name in self.accepts), None)
