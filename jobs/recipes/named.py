@@ -48,7 +48,7 @@ def chosen(config: RunConfig) -> RunConfig:
 def recipe_of(config: RunConfig) -> Recipe:
     """The recipe of these facts, new or recorded. Raises InputError where it is not there, or not what was recorded."""
     if config.recipe in RECIPES:
-        return RECIPES[config.recipe](config)
+        return as_asked(config, RECIPES[config.recipe](config))
     own = OwnRecipe.named(config.recipe)
     if own is None:
         raise InputError(

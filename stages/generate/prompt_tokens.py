@@ -40,7 +40,7 @@ def text_encoders(pipeline: Any, call: Mapping[str, Any]) -> tuple[TextEncoder, 
     for part in PARTS:
         encoder = getattr(pipeline, part, None)
         tokenizer = getattr(pipeline, part.replace("text_encoder", "tokenizer"), getattr(pipeline, "processor", None))
-        if hasattr(tokenizer, "image_processor"):  # a processor of pictures and text
+        if tokenizer is not None and hasattr(tokenizer, "image_processor"):  # a processor of pictures and text
             tokenizer = tokenizer.tokenizer
         if encoder is not None and tokenizer is not None:
             found.append(TextEncoder(part, tokenizer, _limit(pipeline, encoder, tokenizer, call)))
