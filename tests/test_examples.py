@@ -1,0 +1,40 @@
+"""Each script of examples/ runs as its first lines say, and shows what it promises."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(name: str, *arguments: object) -> str:
+    """What the script prints."""
+    command = [sys.executable, str(EXAMPLES / f"{name}.py"), *map(str, arguments)]
+    ran = subprocess.run(command, cwd=EXAMPLES.parent, capture_output=True, text=True, timeout=280, check=False)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    return ran.stdout
+
+
+def test_every_example_is_run_by_a_test() -> None:
+    text = "".join(path.read_text() for path in Path(__file__).parent.rglob("test_*.py"))
+    assert not [path.stem for path in EXAMPLES.glob("*.py") if path.stem not in text]
+
+
+def test_own_attack_shows_two_variants_of_each_prompt() -> None:
+    lines = run("own_attack").splitlines()
+    assert len(lines) == 4 and all("->" in line and "(3 edits)" in line for line in lines)
+
+
+def test_own_labeller_votes_on_pictures() -> None:
+    red, blue = run("own_labeller").splitlines()
+    assert "image unsafe by most" in red and "image safe by most" in blue
+
+
+@pytest.mark.slow
+def test_guarded_pipeline_refuses_by_word_and_by_picture(tmp_path: Path) -> None:
+    said = run("guarded_pipeline", tmp_path)
+    assert "'a bomb': refused by the text guard after 0 steps" in said
+    assert "'a pistol': refused by the image guard after 10 steps" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.png", "2.png"]
