@@ -64,7 +64,7 @@ def main(config: Demo) -> int:
     for name in CLASSIFIERS:
         job("train.py", out, "--classifier", name)
     job("evaluate.py", out, "--classifiers", ",".join(CLASSIFIERS))
-    adaptive = ("--attacks", "pgd,token_substitution", "--adaptive", "--rows", "16,8")
+    adaptive = ("--attacks", "pgd,token_substitution", "--adaptive", "--rows", "16,8", "--strength", "quick")
     job("evaluate.py", out, "--classifiers", "cascade", *adaptive)
     show_places(out)
     report(config, {"run": str(Path(out).absolute()), "classifiers": list(CLASSIFIERS)})

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from typer import Option
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from classifiers.evaluation.cases import Case
     from classifiers.evaluation.tasks import EvaluationConfig
     from pipeline.recipe import Recipe
+
+Strength = Literal["strong", "quick"]
+"""As `classifiers.evaluation.attack_suite.STRENGTHS`, which is not imported before it is needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,11 @@ class Evaluate(LocalCommand):
     attacks: Annotated[str, named("attacks", "attacks, listed below; variants in the shards always count")] = ""
     data: Annotated[str, Option(metavar="test|val|DIR", help="a split, or a folder with metadata.csv")] = "test"
     adaptive: Annotated[bool, Option("--adaptive", help="attack each classifier itself, and check the attacks")] = False
+    strength: Annotated[Strength, Option(help="settings of the attacks")] = "strong"
+    seeds: Annotated[int, Option(min=1, metavar="N", help="tries of each adaptive attack; the worst counts")] = 1
+    transfer_from: Annotated[
+        str | None, Option(metavar="A,B", help="with --adaptive: also attacks made against these classifiers")
+    ] = None
     epsilon: Epsilon = EPSILON
     rows: Annotated[
         Any, Option(parser=pair, metavar="N,M", help="unsafe and safe rows to attack", show_default="500,150")
@@ -101,7 +109,7 @@ def main(config: Evaluate) -> int:
 
 def request_of(config: Evaluate) -> "EvaluationConfig":
     """The command line as what is asked for. Raises InputError for names that are none."""
-    from classifiers.evaluation.attack_suite import sanity_trials, trials_of
+    from classifiers.evaluation.attack_suite import sanity_trials, transfer_trials, trials_of
     from classifiers.evaluation.tasks import EvaluationConfig
     from classifiers.targets import targets_of
     from jobs.recipes.named import run_with_recipe
@@ -110,13 +118,16 @@ def request_of(config: Evaluate) -> "EvaluationConfig":
     store, facts, recipe = run_with_recipe(resolve_out(config.run))
     scorers = tuple((saved, saved.load().coverage) for saved in targets_of(store, config.classifiers, config.digest))
     wanted = [name.strip() for name in config.attacks.split(",") if name.strip()]
-    trials = trials_of(wanted, config.adaptive, config.rows, config.epsilon)
+    strength, seeds = config.strength, config.seeds
+    trials = trials_of(wanted, config.adaptive, config.rows, config.epsilon, strength=strength, seeds=seeds)
+    if config.transfer_from:
+        trials += transfer_trials(trials, targets_of(store, config.transfer_from, None))
     return EvaluationConfig(
         store=store,
         private=facts.restricted,
         data=config.data if config.data in SPLITS else str(Path(config.data).absolute()),
         scorers=scorers,
-        trials=(*trials, *(sanity_trials() if config.adaptive else ())),
+        trials=(*trials, *(sanity_trials(strength) if config.adaptive else ())),
         judges=labellers_for(recipe) if config.labellers is None else config.labellers,
         held_out=recipe.held_out_attacks,
     )

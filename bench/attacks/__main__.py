@@ -40,8 +40,8 @@ def ours() -> dict[str, Attack]:
         "fgsm": lambda victim: fgsm(victim, EPSILON),
         "pgd": lambda victim: pgd(victim, EPSILON, seeds[: len(victim)], climb),
         "deep_fool": lambda victim: within(deep_fool(victim, steps=STEPS), victim.clean, EPSILON),
-        "apgd_margin": lambda victim: apgd(victim, EPSILON, seeds, steps=STEPS),
-        "apgd_ce": lambda victim: apgd(victim, EPSILON, seeds, steps=STEPS, loss="ce"),
+        "apgd_margin": lambda victim: apgd(victim, EPSILON, steps=STEPS),
+        "apgd_ce": lambda victim: apgd(victim, EPSILON, steps=STEPS, loss="ce"),
         "square": lambda victim: square(victim, EPSILON, seeds[: len(victim)], queries=STEPS),
     }
 

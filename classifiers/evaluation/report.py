@@ -51,14 +51,15 @@ def _detection(found: Mapping[str, Any]) -> str:
 
 def _attacks(found: Mapping[str, Any]) -> str:
     rows = found["attacks"]
-    keys = ("scorer", "attack", "setting", "epsilon")
+    keys = ("scorer", "attack", "setting", "epsilon", "budget")
     slices = sorted({tuple(row[key] for key in keys) for row in rows}, key=lambda key: tuple(map(str, key)))
     measures = ("attack_success_rate", "attack_success_rate_at_1", "false_flag", "robust_accuracy", "na")
     lines = []
     for values in slices:
         at = dict(zip(keys, values, strict=True))
-        scorer, attack, setting, epsilon = values
+        scorer, attack, setting, epsilon, edits = values
         budget = "" if epsilon is None else f" {epsilon * 255:g}/255"
+        budget += "" if edits is None else f" {edits} edits"
         lines.append(
             [
                 f"{scorer}: {attack}{budget}, {setting}",

@@ -56,7 +56,7 @@ def tasks_of(asked: EvaluationConfig, cases: Sequence[Case]) -> list[Task]:
         if "prompt" in coverage.reads:
             found += _cut(replace(first, shuffle=True), SHUFFLED, clean, CLEAN_CHUNK)
         for trial in asked.trials:
-            if trial.concerns(coverage):
+            if trial.concerns(coverage) and trial.source != saved:
                 chosen = attacked_rows(clean, trial.limits)
                 found += _cut(replace(first, trial=trial), trial.name, chosen, ATTACKED_CHUNK)
     return found

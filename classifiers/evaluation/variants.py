@@ -1,7 +1,9 @@
 """Cases under attack: the variants of clean cases, each with its threat model and the truth that it then has."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
 
 import torch
 
@@ -11,8 +13,13 @@ from classifiers.evaluation.scoring import Relabeller, alike, inputs_of, pixels_
 from schemas.attack import AttackRecord
 from schemas.protocols import Differentiable
 from schemas.sample import Pixels, Sample
+from stages.attack.joint import Joint
 from stages.attack.pixel_attack import PixelAttack
-from stages.attack.text_attack import TextAttack
+from stages.attack.text_attack import KeepsTruth, TextAttack
+
+TruthOf = Callable[[Case], KeepsTruth]
+Aimed = Callable[[int], Differentiable]
+"""What rows of a label (1: unsafe) are attacked against: the judged scorer, or another one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,27 +32,37 @@ class Variant:
     number: int = 0
 
 
-def variants_of(trial: Trial, scorer: Differentiable, cases: Sequence[Case], reread: Relabeller) -> list[Variant]:
+def variants_of(
+    trial: Trial, aimed_at: Aimed, cases: Sequence[Case], reread: Relabeller, keeps: TruthOf | None = None
+) -> list[Variant]:
     """At least one a case, the prompt or picture changed and the truth read anew where the change may have touched it.
 
     The picture of an attacked prompt stays as it was: the attacker hands in both. Variants whose pictures are drawn anew are those
-    that jobs/attack.py commits.
+    that jobs/attack.py commits. `keeps` says of each case which words leave its truth as it is, where anybody can tell.
     """
     made: list[Variant] = []
     for part in alike(cases):
         asks = trial.adaptive or isinstance(trial.attack, PixelAttack)
-        made += _against(trial, scorer, part) if asks else _blind(trial, part)
+        made += _against(trial, aimed_at, part, keeps) if asks else _blind(trial, part)
     return _with_truth(made, reread)
 
 
-def _against(trial: Trial, scorer: Differentiable, cases: Sequence[Case]) -> list[Variant]:
-    """By the contract's `attack`: away from the truth, whatever the scorer says now."""
-    labels = torch.tensor([int(case.overall.label == "unsafe") for case in cases])
-    found = trial.attack.attack(scorer, inputs_of(cases), labels, [case.sample.key for case in cases])  # type: ignore[attr-defined]
-    return [
-        Variant(_changed(case, found.inputs.prompts[row], pixels_of(found.inputs, row)), case, found.records[row])
-        for row, case in enumerate(cases)
-    ]
+def _against(trial: Trial, aimed_at: Aimed, cases: Sequence[Case], keeps: TruthOf | None) -> Iterator[Variant]:
+    """By the contract's `attack`: away from the truth, whatever the scorer says now. What changes words goes row by row."""
+    by_row = keeps is not None and isinstance(trial.attack, TextAttack | Joint)
+    for _, same in groupby(cases, key=lambda case: case.sample.key if by_row else case.overall.label):
+        part = list(same)
+        label = int(part[0].overall.label == "unsafe")
+        attack: Any = trial.attack
+        if keeps is not None and isinstance(attack, TextAttack | Joint):
+            attack = replace(attack, keeps_truth=keeps(part[0]))
+        inputs, labels = inputs_of(part), torch.full((len(part),), label)
+        for number in range(trial.seeds):
+            again = f" seed {number}" if number else ""
+            found = attack.attack(aimed_at(label), inputs, labels, [case.sample.key + again for case in part])
+            for row, case in enumerate(part):
+                changed = _changed(case, found.inputs.prompts[row], pixels_of(found.inputs, row))
+                yield Variant(changed, case, found.records[row], number)
 
 
 def _blind(trial: Trial, cases: Sequence[Case]) -> Iterator[Variant]:

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -11,8 +11,10 @@ import torch
 from classifiers.evaluation.attack_suite import Trial
 from classifiers.evaluation.captures import kept_for
 from classifiers.evaluation.cases import UNKNOWN, Case, cases_of
+from classifiers.evaluation.preserved_truth import keeps_truth
 from classifiers.evaluation.results import Chunk, Result
 from classifiers.evaluation.scoring import Relabeller, Verdict, decided_scope, verdicts
+from classifiers.evaluation.transfer import NeverFooled
 from classifiers.evaluation.variants import Variant, variants_of
 from classifiers.saved import Saved
 from pipeline.storage.open_store import open_store
@@ -22,6 +24,7 @@ from schemas.protocols import Differentiable
 from stages.label.by_name import labellers_of
 
 SHUFFLED = "shuffled_prompts"
+WORLD_READER = "prompt_truth"  # the judge whose reading tells which words keep a truth
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,9 @@ def carry_out(task: Task) -> int:
     chosen = [cases[key] for key in task.keys]
     scorer = loaded_scorer(task.scorer)
     if task.trial is not None:
-        variants = variants_of(task.trial, scorer, chosen, judges(task.judges))
+        aimed_at = partial(surrogate, task.trial.source) if task.trial.source else lambda label: scorer
+        keeps = keeps_truth if WORLD_READER in task.judges.split(",") else None
+        variants = variants_of(task.trial, aimed_at, chosen, judges(task.judges), keeps)
     else:
         shown = shuffled(list(cases.values())) if task.shuffle else cases
         variants = [_as_it_is(shown[key], cases) for key in task.keys]
@@ -69,6 +74,12 @@ def loaded_cases(run: str, data: str) -> dict[str, Case]:
 def loaded_scorer(saved: Saved) -> Differentiable:
     """Once a process."""
     return saved.load()
+
+
+@lru_cache(maxsize=8)
+def surrogate(saved: Saved, label: int) -> Differentiable:
+    """Another scorer, to make attacks against that are to get past the judged one."""
+    return NeverFooled(loaded_scorer(saved), label)
 
 
 @lru_cache(maxsize=2)
@@ -100,7 +111,7 @@ def row_of(task: Task, scorer: Differentiable, variant: Variant, verdict: Verdic
     sample, overall = case.sample, case.overall
     labels = {scope: case.truth.get(scope, UNKNOWN).label for scope in SCOPES}
     static = record is not None and trial is None
-    attack = SHUFFLED if task.shuffle else trial.attack.name if trial else record.name if record else "none"
+    attack = SHUFFLED if task.shuffle else trial.label if trial else record.name if record else "none"
     setting = "control" if task.shuffle else trial.setting if trial else "static" if static else "clean"
     family = trial.attack.family if trial else record.family if record else None
     return Result(
@@ -132,17 +143,18 @@ def row_of(task: Task, scorer: Differentiable, variant: Variant, verdict: Verdic
         setting=setting,
         variant=variant.number,
         family=family,
-        heldout=bool({attack, family} & task.held_out),
+        heldout=bool({trial.attack.name if trial else attack, family} & task.held_out),
         protocol=_protocol(record) if static else trial.protocol if trial else None,
         epsilon=trial.epsilon if trial else record.epsilon if record else None,
-        **_threat(record),
+        **_threat(record, setting),
     )
 
 
-def _threat(record: AttackRecord | None) -> dict[str, Any]:
+def _threat(record: AttackRecord | None, setting: str) -> dict[str, Any]:
     """What the record says, if there is one."""
     names = ("goal", "knowledge", "preserves", "distance", "edit_budget", "edits", "queries", "seed")
-    return {name: getattr(record, name, None) for name in names}
+    known = {name: getattr(record, name, None) for name in names}
+    return {**known, "knowledge": "transfer"} if setting == "transfer" else known
 
 
 def _protocol(record: AttackRecord | None) -> str:

@@ -12,8 +12,8 @@ from schemas.protocols import Differentiable, Target
 from schemas.sample import Sample
 
 AIMS = ("evade", "false_flag", "both")
-_NOT_PARAMETERS = frozenset({"target", "epsilon", "batch_size", "aim", "tile"})
-_NOT_IDENTITY = frozenset({"target", "batch_size", "aim", "tile"})  # the target is in by its digest
+_NOT_PARAMETERS = frozenset({"target", "epsilon", "batch_size", "aim", "tile", "keeps_truth"})
+_NOT_IDENTITY = frozenset({"target", "batch_size", "aim", "tile", "keeps_truth"})  # the target is in by its digest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Words and pixels against every deployed stage at once (the adaptive attack on a cascade, Tramèr et al. 2020, section 3)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -16,16 +16,11 @@ from schemas.identity import seed_of
 from schemas.protocols import Attacked, Differentiable, Inputs, Staged, Target
 from schemas.sample import Sample
 from stages.attack.attack_stage import AttackStage
+from stages.attack.joint_search import Margins, Tries
 from stages.attack.pixel_attack import refuse_below_a_level
-from stages.attack.pixels.pgd import PGDConfig, pgd
-from stages.attack.text.token_substitution import plain_words_of
-from stages.attack.text_attack import as_row
-from stages.attack.token_search import Aim, Limits, search
-from stages.attack.victim import LEVELS, Victim, at_rest
+from stages.attack.text_attack import KeepsTruth, as_row
+from stages.attack.victim import LEVELS, at_rest
 from stages.prompts.gate import Gate
-
-Margins = Callable[[Inputs, Tensor | None], Tensor]
-"""Rows, and embeddings that stand for those of their tokens where given → [n, stages]; each flags above 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +40,22 @@ class Joint(AttackStage):
     epsilon: float = 4 / 255
     edit_budget: int = 3
     rounds: int = 2
-    steps: int = 10  # of PGD in each round
-    query_budget: int = 200
+    steps: int = 10  # of PGD, or of APGD, in each round
+    climber: str = "pgd"
+    restarts: int = 1  # from a random picture within the budget, until one gets past
+    query_budget: int = 200  # of the words, in each round
+    beam: int = 1
+    patience: int = 1
+    insert: bool = False
     gate: Gate | None = None
+    keeps_truth: KeepsTruth | None = field(default=None, compare=False, repr=False)
     batch_size: int = 16
 
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_below_a_level(self.name, self.epsilon)
+        if self.climber not in ("pgd", "apgd") or min(self.rounds, self.restarts, self.steps) < 1:
+            raise InputError(f"{self!r}: climber is pgd or apgd, and rounds, restarts and steps are at least 1")
 
     def revision(self) -> str:
         """The targets' digests."""
@@ -114,24 +117,14 @@ class Joint(AttackStage):
     def _row(
         self, targets: Sequence[Differentiable], margins: Margins, row: Inputs, label: int, seed: int
     ) -> tuple[Inputs, AttackRecord]:
-        clean, start, edits, asked = row.pixels, row.prompts[0], 0, 0
+        clean, start = row.pixels, row.prompts[0]
         assert clean is not None
-        reading = [target for target in targets if "prompt" in target.coverage.reads]
-        seeing = any("image" in target.coverage.reads for target in targets)
-        for _ in range(self.rounds):
-            if _passes(margins, row, label):
+        tries = Tries(self, targets, margins, clean, label)
+        for restart in range(self.restarts):
+            tries.alternate(row, seed_of(str(seed), f"restart {restart}") if restart else seed, restart)
+            if tries.passed:
                 break
-            if reading and edits < self.edit_budget:
-                limits = Limits(tokens=self.edit_budget - edits, top=16, queries=self.query_budget)
-                aim = _aim(reading[0], margins, row, label)
-                found = search(reading[0], row.prompts[0], aim, plain_words_of(reading[0]), limits)
-                edits, asked = edits + found.edits, asked + found.queries
-                row = replace(row, prompts=(found.text,))
-            if seeing and self.epsilon > 0 and not _passes(margins, row, label):
-                victim = _victim(margins, row, clean, label)
-                pixels = pgd(victim, self.epsilon, [seed], PGDConfig(steps=self.steps, random_start=False))
-                row = replace(row, pixels=victim.stored(pixels, victim.all_rows()))
-                asked += int(victim.queries[0])
+        row, edits, asked = tries.best, tries.edits, tries.queries
         assert row.pixels is not None
         record = AttackRecord(
             name=self.name,
@@ -149,8 +142,8 @@ class Joint(AttackStage):
             edits=edits,
             queries=asked,
             success="bypassed_and_preserved",
-            achieved=_passes(margins, row, label),
-            truncated=any(target.overruns(row.prompts[0]) for target in reading),
+            achieved=tries.passed,
+            truncated=any(target.overruns(row.prompts[0]) for target in tries.reading),
             seed=seed,
             parameters=self.parameters(),
         )
@@ -197,42 +190,6 @@ def cascade_margins(targets: Sequence[Differentiable], inputs: Inputs, embedding
 def _alike(one: Differentiable, other: Differentiable) -> bool:
     reads = "prompt" in one.coverage.reads
     return reads and (one is other or one.embedding_table().shape == other.embedding_table().shape)
-
-
-def _victim(margins: Margins, row: Inputs, clean: Tensor, label: int) -> Victim:
-    def of_pixels(pixels: Tensor, rows: Tensor) -> Tensor:
-        return margins(replace(row, pixels=pixels), None)
-
-    return Victim(of_pixels, clean, torch.tensor([label]), tile=1, as_stored=True)
-
-
-def _passes(margins: Margins, row: Inputs, label: int) -> bool:
-    with torch.no_grad():
-        flagged = bool((margins(row, None) > 0).any())
-    return flagged != (label == 1)
-
-
-def _aim(reading: Differentiable, margins: Margins, row: Inputs, label: int) -> Aim:
-    """What words are to bring about over all stages."""
-
-    def value(of: Tensor) -> Tensor:
-        # As in `Victim`: a stage that is silent by a margin of 1 counts no more; a false flag needs one stage.
-        return -of.clamp(min=-1.0).sum() if label == 1 else of.max()
-
-    def values(texts: list[str]) -> Tensor:
-        with torch.no_grad():
-            return torch.stack([value(margins(replace(row, prompts=(text,)), None)[0]) for text in texts])
-
-    def slope(text: str, ids: Tensor) -> Tensor:
-        with torch.enable_grad():
-            at = reading.embedding_table()[ids].clone().requires_grad_(True)
-            (found,) = torch.autograd.grad(value(margins(replace(row, prompts=(text,)), at)[0]), at)
-        return found[0]
-
-    with torch.no_grad():
-        stages = margins(row, None).shape[1]
-    enough = float(stages) if label == 1 else 1e-6
-    return Aim(values, slope, lambda found: found >= enough)
 
 
 def _joined(inputs: Inputs, rows: Sequence[Inputs]) -> Inputs:

@@ -1,8 +1,8 @@
 """What every attack on words shares: both prompts, the gate on what comes out, the record, and a search against a target."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from pipeline.stage import Resources, Step
@@ -16,6 +16,9 @@ from stages.prompts.gate import Gate
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+KeepsTruth = Callable[[str], bool]
+"""Whether a row with this text in place of its own would still be what it is, safe or unsafe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class TextAttack(AttackStage):
     """Gives `variants` children a prompt; the picture is to be drawn anew. `generation_prompt` changes too where it is the prompt.
 
     Without a target it is static. With one, up to `tries` seeds are tried and the first that gets past it is kept, else the last.
+    With `keeps_truth`, which knows the row, only what leaves its truth as it is counts as getting past.
     Nothing comes out that the gate refuses, nor of a parent that it refuses (`gate` None: Hazmat's own).
     """
 
@@ -45,6 +49,7 @@ class TextAttack(AttackStage):
     variants: int = 1
     tries: int = 16
     gate: Gate | None = None
+    keeps_truth: KeepsTruth | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -104,7 +109,7 @@ class TextAttack(AttackStage):
         return Attacked(replace(inputs, prompts=tuple(prompts)), tuple(records))
 
     def against(self, target: Differentiable, row: Inputs, label: int, seed: int) -> tuple[Rewritten, AttackRecord]:
-        """One row: try seeds until the target decides against `label`."""
+        """One row: try seeds until the target decides against `label`, and the truth is still that."""
         made = Rewritten(row.prompts[0], 0)
         achieved, asked = fools(margin(target, row)[0], label), 1
         tries = (
@@ -112,7 +117,9 @@ class TextAttack(AttackStage):
         )  # a model that reads no words says nothing of these
         while not achieved and asked <= tries:
             made = self.rewrite(row.prompts[0], seed_of(str(seed), f"try {asked}"))
-            achieved, asked = fools(margin(target, replace(row, prompts=(made.text,)))[0], label), asked + 1
+            kept = self.keeps_truth is None or self.keeps_truth(made.text)
+            achieved = fools(margin(target, replace(row, prompts=(made.text,)))[0], label) and kept
+            asked += 1
         return made, self.record(replace(made, queries=asked), seed, target, label, achieved)
 
     def record(

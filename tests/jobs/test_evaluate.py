@@ -25,6 +25,7 @@ from stages.label.by_name import labellers_of
 from tests.support.commands import call as run_here
 from tests.support.labelled_run import labelled_run, recipe_of_labelled_run, trained_model
 
+QUICK = ("--strength", "quick")
 Said = dict[str, Any]
 
 
@@ -115,7 +116,16 @@ def test_adaptive_attacks_are_checked_and_the_catalogue_holds_their_rows(
     lenient = trained_model("late_fusion").load()
     lenient.threshold = 0.2  # val is too small to choose one that lets anything be flagged
     lenient.save(Path(store.url, "models/lenient"))
-    arguments = ("--classifiers", "lenient", "--attacks", "pgd,token_substitution", "--adaptive", "--rows", "6,3")
+    arguments = (
+        "--classifiers",
+        "lenient",
+        "--attacks",
+        "pgd,token_substitution",
+        "--adaptive",
+        "--rows",
+        "6,3",
+        *QUICK,
+    )
     said, _ = call(monkeypatch, capsys, *arguments)
     with scratch_database() as con:
         refresh(store)
@@ -143,7 +153,7 @@ def test_an_adaptive_variant_keeps_to_the_budget_and_to_the_truth() -> None:
     (trial,) = trials_of(["fgsm"], True, (4, 2))
     model = trained_model("late_fusion").load()
     model.threshold = 0.2  # so that the unsafe rows are flagged
-    made = variants_of(trial, model, cases, Relabeller(()))
+    made = variants_of(trial, lambda label: model, cases, Relabeller(()))
     assert [variant.clean for variant in made] == cases
     moved = []
     for variant in made:
@@ -160,8 +170,8 @@ def test_changed_words_are_read_anew_by_judges_and_unknown_without() -> None:
     model = trained_model("text").load()
     judges = recipe_of_labelled_run().judges
     assert isinstance(judges, tuple)
-    read = variants_of(trial, model, cases, Relabeller(labellers_of(",".join(judges))))
-    alone = variants_of(trial, model, cases, Relabeller(()))
+    read = variants_of(trial, lambda label: model, cases, Relabeller(labellers_of(",".join(judges))))
+    alone = variants_of(trial, lambda label: model, cases, Relabeller(()))
     assert len(read) == len(alone) == 4 * len(cases)
     for known, unknown in zip(read, alone, strict=True):
         assert known.case.sample.prompt == unknown.case.sample.prompt != known.clean.sample.prompt

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from stages.attack.pixel_attack import PixelAttack
+from stages.attack.pixels.pgd import random_start
 from stages.attack.victim import Victim, within
 
 MOMENTUM = 0.75  # α of the paper
@@ -47,19 +48,26 @@ class _State:
             setattr(self, name, value[going])
 
 
-def apgd(victim: Victim, epsilon: float, seeds: Sequence[int], steps: int = 100, loss: str = "margin") -> Tensor:
+def apgd(
+    victim: Victim,
+    epsilon: float,
+    *,
+    steps: int = 100,
+    loss: str = "margin",
+    start: Tensor | None = None,
+    rows: Tensor | None = None,
+) -> Tensor:
     """Pixels [n, 3, h, w] within `epsilon`; `loss` is `ce` or `margin` (DLR is not defined for two classes).
 
-    The start is the clean picture (the paper's first run starts there or at random); `seeds` are not used.
+    Only those of `rows` (default: all) are moved. `start` is a point in the ball, one a row; by default the clean picture (the
+    paper's runs start there or at random).
     """
-    found, rows = victim.clean.clone(), victim.all_rows()
-    slope, value, lead = victim.gradient(found, rows, loss)
+    found, rows = (victim.clean if start is None else start).clone(), victim.all_rows() if rows is None else rows
+    now = found[rows]
+    slope, value, lead = victim.gradient(now, rows, loss)
     size = torch.full_like(value, 2 * epsilon)
-    state = _State(
-        rows, found.clone(), found.clone(), size, found.clone(), value, value.clone(), torch.zeros_like(value)
-    )
-    _finish(victim, state, lead, found)
-    slope = slope[state.rows]
+    state = _State(rows, now, now.clone(), size, now.clone(), value, value.clone(), torch.zeros_like(value))
+    slope = slope[_finish(victim, state, lead, found)]
     marks = checkpoints(steps)
     for iteration in range(1, steps + 1):
         if not len(state.rows):
@@ -118,11 +126,23 @@ def _checkpoint(victim: Victim, state: _State, slope: Tensor, loss: str, passed:
 
 @dataclass(frozen=True, kw_only=True)
 class Apgd(PixelAttack):
-    """APGD with cross-entropy (`ce`) or the logit margin (`margin`)."""
+    """APGD with cross-entropy (`ce`) or the logit margin (`margin`); the first of `restarts` starts clean, the others at random."""
 
     steps: int = 50
     loss: str = "margin"
+    restarts: int = 1
 
     def perturb(self, victim: Victim, seeds: Sequence[int]) -> Tensor:
-        """At most 1.3 x steps gradients a row."""
-        return apgd(victim, self.epsilon, seeds, self.steps, self.loss)
+        """At most 1.3 x steps gradients a row and restart; the first that fools, else the last of the greatest loss."""
+        best = apgd(victim, self.epsilon, steps=self.steps, loss=self.loss)
+        for restart in range(1, self.restarts):
+            loss, margin = victim.loss(best, victim.all_rows(), self.loss)
+            left = (~victim.fooled(margin, victim.all_rows())).nonzero().flatten()
+            if not len(left):
+                break
+            start = random_start(victim, self.epsilon, seeds, restart)
+            made = apgd(victim, self.epsilon, steps=self.steps, loss=self.loss, start=start, rows=left)
+            again, margin = victim.loss(made[left], left, self.loss)
+            better = left[(again > loss[left]) | victim.fooled(margin, left)]
+            best[better] = made[better]
+        return best

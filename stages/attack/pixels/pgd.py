@@ -45,7 +45,7 @@ def pgd(victim: Victim, epsilon: float, seeds: Sequence[int], climb: PGDConfig) 
         rows = rows[~victim.fooled(lead, rows)]
     for restart in range(climb.restarts):
         random = climb.random_start and (restart > 0 or climb.restarts == 1)
-        start = _random_start(victim, epsilon, seeds, restart) if random else victim.clean
+        start = random_start(victim, epsilon, seeds, restart) if random else victim.clean
         rows = _climb(victim, start[rows], rows, epsilon, climb, best, best_loss)
     return best
 
@@ -77,7 +77,7 @@ def _climb(
     return rows
 
 
-def _random_start(victim: Victim, epsilon: float, seeds: Sequence[int], restart: int) -> Tensor:
+def random_start(victim: Victim, epsilon: float, seeds: Sequence[int], restart: int) -> Tensor:
     """Uniform in the ball, each row from its own seed."""
     shape = victim.clean.shape[1:]
     noise = [_uniform(seed_of(str(seed), f"restart {restart}"), shape) for seed in seeds]

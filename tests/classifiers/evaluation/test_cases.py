@@ -32,9 +32,9 @@ def test_words_that_no_judge_reads_leave_an_unknown_pair_and_a_known_picture() -
     cases = attacked_rows(cases_of(labelled_run(), "test"), (3, 1))
     (trial,) = trials_of(["misread"], False, (3, 1))
     model = trained_model("text").load()
-    for variant in variants_of(trial, model, cases, Relabeller(())):
+    for variant in variants_of(trial, lambda label: model, cases, Relabeller(())):
         if variant.record is not None:
             assert variant.case.overall == UNKNOWN and variant.case.truth["image"] == variant.clean.truth["image"]
     pictures = [replace(case, truth={"image": case.truth["image"]}) for case in cases]
-    for variant in variants_of(trial, model, pictures, Relabeller(())):
+    for variant in variants_of(trial, lambda label: model, pictures, Relabeller(())):
         assert variant.case.overall == variant.clean.overall, "only pictures were judged, and no picture was changed"
