@@ -6,16 +6,24 @@ All thresholds live here and nowhere else.
 from pipeline.recipe import ShardRecipe, Without
 from pipeline.selection.edges import GroupRules
 from pipeline.selection.keep import Balance, KeepRules
-from pipeline.selection.splits import SplitRules, held_out_attack, held_out_concept, held_out_generator, held_out_style
+from pipeline.selection.splits import (
+    SplitRules,
+    held_out_attack,
+    held_out_concept,
+    held_out_generator,
+    held_out_pairing,
+    held_out_style,
+)
 from stages.signature.concepts import Concepts
 from stages.signature.embedding import Embedding
 from stages.signature.exact import Exact
 from stages.signature.perceptual import Perceptual
 from stages.signature.prompt_text import PromptText
 from stages.signature.quality import Quality
+from stages.world.purposes import BY_PURPOSE
 
-# One style, three concepts and three attacks are never trained on, and neither are the other vendor's drawings. The first that fits
-# names the test set, so an attacked picture in the held-out style counts for the style.
+# One style, three concepts, two pairings and three attacks are never trained on, and neither are the other vendor's drawings.
+# The first that fits names the test set, so an attacked picture in the held-out style counts for the style.
 PICTOGRAM_HELD_OUT = (
     held_out_generator("render/twemoji"),
     held_out_style("vintage"),
@@ -30,6 +38,9 @@ PICTOGRAM_HELD_OUT = (
     held_out_attack(
         "overlay"
     ),  # of pictures by hand: the only one that puts something in instead of taking detail away
+    # Of the confounders one object under two purposes, unsafe and safe; object and purposes are trained on in other pairings, of
+    # both labels, so that what is asked for is to join what was seen apart.
+    *(held_out_pairing("pill", purpose, BY_PURPOSE[purpose].phrases) for purpose in ("give_up", "trick")),
 )
 
 

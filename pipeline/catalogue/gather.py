@@ -39,7 +39,9 @@ def gather(con: Connection, store: Store) -> int:
         WITH signed AS (
             SELECT * FROM {signatures} QUALIFY row_number() OVER (PARTITION BY key ORDER BY file DESC) = 1
         )
-        SELECT row_number() OVER (ORDER BY raw.key) - 1 AS id, raw.key, raw.root, raw.parent, raw.clean, raw.source,
+        SELECT row_number() OVER (ORDER BY raw.key) - 1 AS id,
+            raw.key, raw.root, raw.parent, raw.clean, raw.prompt, raw.generation_prompt,
+            raw.source,
             raw.category, raw.label, raw.generator, raw.attack.name AS attack, raw.attack.family AS family,
             json_extract_string(raw.attack.parameters, '$.parents[*]') AS parents, raw.scene,
             signed.key IS NOT NULL AS signed, coalesce(signed.blank, false) AS blank, signed.prompt_digest,

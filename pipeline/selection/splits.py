@@ -1,6 +1,7 @@
 """Splits: a stable hash of the group orders the groups of each stratum; what is held out goes to test, and nothing moves later."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline.catalogue.duck import Connection, quoted
@@ -39,6 +40,13 @@ def held_out_style(name: str) -> HeldOut:
 def held_out_concept(name: str) -> HeldOut:
     """All pictures that show a concept of the pictogram world, or were asked to."""
     return HeldOut(f"concept:{name}", f"list_contains(concepts, {quoted(name)})")
+
+
+def held_out_pairing(concept: str, purpose: str, phrases: Sequence[str]) -> HeldOut:
+    """Pictures that show a concept under words that name another picture, or none, and say a purpose by one of `phrases`."""
+    says = " OR ".join(f"contains(lower(prompt), {quoted(phrase)})" for phrase in phrases)
+    under_others_words = f"prompt <> generation_prompt AND list_contains(concepts, {quoted(concept)})"
+    return HeldOut(f"pairing:{concept}-{purpose}", f"({under_others_words} AND ({says}))")
 
 
 @dataclass(frozen=True, kw_only=True)
