@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure the defence, from prompts to figures: make data, train baselines and the cascade, harden it, attack all of them.
 
-    make bench-defence       (python -m bench.defence [--out runs/bench-defence] [--rows 540,90])
+    make bench-defence       (python -m bench.defence [--out runs/bench-defence] [--rows 540,200])
 
 Every step is one of the jobs, as its user would call it; the same command goes on where it stopped. Prints one JSON object last and
 writes bench/results/defence.json. docs/guide/evaluate.md says what each key means.
@@ -14,12 +14,26 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.defence.data import CROSSED, DRAWN, EMBEDDED, generate, job, label_and_shard
-from bench.defence.figures import BASELINES, FUSED, HARDENED, IMAGE, PLAIN, TEXT, UNDEFENDED, figures, verdicts
+from bench.defence.figures import (
+    BASELINES,
+    COPY,
+    DEFENDED,
+    FUSED,
+    HARDENED,
+    IMAGE,
+    PLAIN,
+    TEXT,
+    UNDEFENDED,
+    figures,
+    verdicts,
+)
 from bench.report import report
+from classifiers.evaluation.attack_suite import STRENGTHS, SUITE
 from pipeline.rounds.existing_run import existing_run
 
-BLIND = "homoglyphs,typos,synonyms,misread,recompress,overlay"
-ADAPTIVE = "pgd,token_substitution,joint,misread,square"
+BLIND = "homoglyphs,typos,synonyms,misread,distractors,recompress,overlay"
+ADAPTIVE = ",".join(SUITE)
+SOURCES = f"{FUSED},{COPY}"  # of attacks that are to transfer: what is undefended, and the defence trained once more
 UNDEFENDED_ROWS = "120,30"  # most of these pass, and a rate of .8 of 120 is known to ± .07
 PLAIN_EPOCHS = ("--epochs", "12")  # over kept features; more brought little
 # From the first step on, encoders and all, over somewhat more than the budget that is asked about: docs/guide/evaluate.md.
@@ -35,9 +49,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/bench-defence"))
     parser.add_argument(
-        "--rows", default="540,90", help="unsafe and safe rows of the hardened one to attack (default: %(default)s)"
+        "--rows", default="540,200", help="unsafe and safe rows of the hardened one to attack (default: %(default)s)"
     )
     parser.add_argument("--prompts", default=f"{DRAWN},{EMBEDDED},{CROSSED}", help="drawn, by the model, crossed")
+    parser.add_argument("--strength", choices=tuple(STRENGTHS), default="strong", help="settings of the attacks")
     parser.add_argument("--engine", choices=("local", "ray"), default="ray", help="for pictures, labels and variants")
     parser.add_argument(
         "--unhardened", action="store_true", help="judge the cascade as trained on clean rows: half an hour less"
@@ -51,7 +66,7 @@ def main() -> None:
         ("labels and shards", lambda: label_and_shard(out, given.engine)),
         ("training", lambda: train(str(out))),
         ("hardening", lambda: harden(str(out), judged)),
-        ("evaluation", lambda: evaluate(str(out), judged, given.rows)),
+        ("evaluation", lambda: evaluate(str(out), judged, given.rows, given.strength)),
     ):
         started = time.monotonic()
         step()
@@ -62,7 +77,17 @@ def main() -> None:
         print(f"{'yes' if holds else 'NO ':<4}{claim}")
     minutes["all"] = round((time.monotonic() - untrained) / 60, 1)
     name = "defence_unhardened" if given.unhardened else "defence"
-    report(name, {**found, "judged": judged, "claims": verdicts(found), "minutes": minutes, "rows": given.rows})
+    report(
+        name,
+        {
+            **found,
+            "judged": judged,
+            "strength": given.strength,
+            "claims": verdicts(found),
+            "minutes": minutes,
+            "rows": given.rows,
+        },
+    )
 
 
 def train(out: str) -> None:
@@ -74,12 +99,12 @@ def train(out: str) -> None:
 
 
 def harden(out: str, judged: str) -> None:
-    """The hardened one, where it is to be judged: attacked in every step of its training."""
-    if judged == HARDENED:
-        job("train.py", out, "--classifier", PLAIN, "--name", HARDENED, *HARDENING)
+    """The guarded cascade, where it is to be judged, attacked in every step of its training; and a copy from another seed."""
+    for name, seed in ((HARDENED, "0"), (COPY, "1")) if judged == HARDENED else ():
+        job("train.py", out, "--classifier", DEFENDED, "--name", name, "--seed", seed, *HARDENING)
 
 
-def evaluate(out: str, judged: str, rows: str) -> None:
+def evaluate(out: str, judged: str, rows: str, strength: str) -> None:
     """Everyone on rows as they are (on val to see what the thresholds let by), and attacks on the undefended and on `judged`."""
     everyone = ",".join(dict.fromkeys((*BASELINES, PLAIN, judged)))
     job("evaluate.py", out, "--classifiers", everyone, "--data", "val")
@@ -87,7 +112,8 @@ def evaluate(out: str, judged: str, rows: str) -> None:
     for name in dict.fromkeys((judged, *UNDEFENDED)):
         attacked = ("--classifiers", name, "--rows", UNDEFENDED_ROWS if judged == HARDENED != name else rows)
         job("evaluate.py", out, *attacked, "--attacks", BLIND)
-        job("evaluate.py", out, *attacked, "--attacks", ADAPTIVE, "--adaptive")
+        transfer = ("--transfer-from", SOURCES) if name == HARDENED else ()
+        job("evaluate.py", out, *attacked, "--attacks", ADAPTIVE, "--adaptive", "--strength", strength, *transfer)
 
 
 if __name__ == "__main__":
