@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help setup demo test test-slow check format shards evaluate query train harden verify unsafebench world-data cluster cluster-stop clean
+.PHONY: help setup demo test test-slow check format shards evaluate mutate query train harden verify unsafebench world-data cluster cluster-stop clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+%?:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):[^#]*## /\1\t/' | expand -t 16
@@ -43,6 +43,9 @@ format: setup ## put the code into form
 
 bench-%: setup ## measure: bench-generate, bench-world, bench-shards, bench-labels, bench-gate, bench-rewrite, bench-attacks, bench-attack-success, bench-defence, bench-perspective, bench-perspective-robustness, bench-in-diffusion
 	$(BIN)/python -m bench.$(subst -,_,$*)
+
+mutate: setup ## put 40 aimed faults in one after the other: a named test has to fail with each
+	$(BIN)/python -m bench.mutate
 
 shards: setup ## turn a run into a leak-free, split, sharded dataset (RUN=runs/demo)
 	$(BIN)/python jobs/shards.py $(RUN)
