@@ -26,6 +26,7 @@ from tests.support.commands import call as run_here
 from tests.support.labelled_run import labelled_run, recipe_of_labelled_run, trained_model
 
 QUICK = ("--strength", "quick")
+WORLD_LABELLERS = "scene_truth,tagger_truth,prompt_truth"
 Said = dict[str, Any]
 
 
