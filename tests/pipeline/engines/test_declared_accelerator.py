@@ -25,8 +25,17 @@ ROOT = Path(__file__).parents[3]
 GENERATE = ROOT / "jobs" / "generate.py"
 LIMIT = 400  # seconds for one call of the job
 RECIPES = {
-    "pictogram": ("--recipe", "pictogram", "--count", "192"),
-    "text_to_image": ("--recipe", "diffusion", "--model", str(ROOT / "assets" / "world" / "t2i"), "--count", "130"),
+    "pictogram": ("--recipe", "pictogram", "--count", "144"),
+    "text_to_image": (
+        "--recipe",
+        "diffusion",
+        "--model",
+        str(ROOT / "assets" / "world" / "t2i"),
+        "--count",
+        "130",
+        "--steps",
+        "3",
+    ),
 }
 DECLARED = f"""
 import os, runpy, sys, ray
