@@ -1,5 +1,6 @@
 """Rows of older runs are read under today's names."""
 
+import json
 from pathlib import Path
 
 import duckdb
@@ -39,5 +40,6 @@ def test_files_from_before_and_after_are_one_relation(tmp_path: Path) -> None:
 
 
 def test_a_run_of_before_an_option_was_there_is_read_without_it() -> None:
-    data = RunConfig(out="runs/mine").to_json({}).replace(b' "skip_bad_rows": false,\n', b"")
-    assert b"skip_bad_rows" not in data and RunConfig.from_json(data) == RunConfig(out="runs/mine")
+    fields = json.loads(RunConfig(out="runs/mine").to_json({}))
+    older = {name: value for name, value in fields.items() if name not in ("skip_bad_rows", "version", "checksum")}
+    assert RunConfig.from_json(json.dumps(older).encode()) == RunConfig(out="runs/mine")

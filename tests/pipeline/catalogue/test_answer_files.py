@@ -103,8 +103,6 @@ def test_nothing_is_written_into_the_run(run: Path, ask: Ask, option: str) -> No
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["SELECT 1", "--write", "a.xlsx"],
-        ["SELECT 1", "--write", "a"],
         ["why", "0" * 32, "--write", "a.csv"],
         ["SELECT 1", "--timeout", "0"],
         ["SELECT 1", "--timeout", "nan"],
@@ -115,3 +113,9 @@ def test_bad_use_ends_with_two(ask: Ask, arguments: list[str], capsys: pytest.Ca
     with pytest.raises(SystemExit) as ended:
         ask(*arguments)
     assert ended.value.code == 2 and capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", ["a.xlsx", "a"])
+def test_a_suffix_that_says_no_format_is_refused_with_those_that_do(ask: Ask, file: str) -> None:
+    with pytest.raises(InputError, match=r"the suffix says the format; give one of \.csv"):
+        ask("SELECT 1", "--write", file)
