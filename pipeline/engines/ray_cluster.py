@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import ray
 
+from pipeline.engines.ray_access import on_loopback, require_token
 from pipeline.engines.stop_signals import keep_handlers
 from pipeline.storage.store import OBJECT_SCHEMES
 from schemas.errors import InputError
@@ -37,12 +38,15 @@ def connect(workers: int) -> None:
             ray.init(**shared)
             return
         cores = max(os.cpu_count() or 1, workers + 1)
-        started = ray.init(address="local", num_cpus=cores, include_dashboard=False, **shared)
+        token = require_token()
+        with on_loopback():
+            started = ray.init(address="local", num_cpus=cores, include_dashboard=False, **shared)
     _own_session.append(Path(started["session_dir"]))
+    _own_session.extend([token] if token else [])
 
 
 _own_session: list[Path] = []
-"""Ray's folder of the cluster that was started here."""
+"""Ray's folder of the cluster that was started here, and that of its token."""
 
 
 def disconnect() -> None:
