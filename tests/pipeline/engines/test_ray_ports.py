@@ -8,8 +8,6 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from pipeline.engines.ray_cluster import ONE_NODE
-
 SCRIPT = """
 import os, stat, sys
 from pathlib import Path
@@ -22,7 +20,11 @@ print(oct(stat.S_IMODE(Path(os.environ["RAY_AUTH_TOKEN_PATH"]).stat().st_mode)),
 sys.stdin.read()
 ray.shutdown()
 """
-ATTACH = "import ray, sys; ray.init(sys.argv[1], logging_level='ERROR'); print('got in', ray.cluster_resources())"
+ATTACH = """
+import sys
+from ray._raylet import GcsClient
+print("got in", GcsClient(address=sys.argv[1]).get_all_node_info(timeout=20))
+"""
 INSIDE = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -61,14 +63,26 @@ def test_ray_listens_on_loopback_alone(running: tuple[subprocess.Popen[str], str
 def test_nobody_attaches_without_the_token_which_only_its_user_can_read(
     running: tuple[subprocess.Popen[str], str, str],
 ) -> None:
-    _, address, mode = running
+    process, address, mode = running
     assert mode == "0o600"
     stranger = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    stranger |= {ONE_NODE: "0"}  # or its ray.init would knock at the machine's own address, where nobody listens
+    known = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": token_of(process)}
+    assert "got in" in attached(address, stranger | known).stdout, (
+        "with the token it is a way in, so that the test can fail"
+    )
     for token in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}):
-        done = subprocess.run(
-            [sys.executable, "-c", ATTACH, address],
-            env=stranger | token, capture_output=True, text=True, timeout=100, check=False,
-        )  # fmt: skip
+        done = attached(address, stranger | token)
         assert done.returncode != 0 and "got in" not in done.stdout
         assert "InvalidAuthToken" in done.stderr
+
+
+def attached(address: str, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Somebody else's try to speak with the cluster."""
+    command = [sys.executable, "-c", ATTACH, address]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+
+
+def token_of(process: "subprocess.Popen[str]") -> str:
+    """Where the token lies: what Ray's own processes are told."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    return next(path for one in children if (path := one.environ().get("RAY_AUTH_TOKEN_PATH")))
