@@ -98,7 +98,7 @@ class RayEngine:
                 **bounded,
             )
         try:
-            rows = dataset.iter_rows()
+            rows = iter(dataset.iter_rows())
             while True:
                 with finish_first(drain=True):
                     row = next(rows, None)
