@@ -5,6 +5,8 @@ PYTHON ?= python3
 RUN ?= runs/demo
 CLASSIFIER ?= cascade
 ROUNDS ?= 1
+LABELLERS ?= tagger_truth,prompt_truth
+ATTACKS ?= homoglyphs,recompress
 CLASSIFIERS ?= late_fusion
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +14,7 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help setup demo test test-slow check format shards evaluate mutate query train harden verify unsafebench world-data cluster cluster-stop clean
+.PHONY: help setup demo test test-slow check format shards evaluate mutate query generate label attack moderate train harden verify unsafebench world-data cluster cluster-stop clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+%?:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):[^#]*## /\1\t/' | expand -t 16
@@ -46,6 +48,19 @@ bench-%: setup ## measure: bench-generate, bench-world, bench-shards, bench-labe
 
 mutate: setup ## put 40 aimed faults in one after the other: a named test has to fail with each
 	$(BIN)/python -m bench.mutate
+
+generate: setup ## turn prompts into pairs (RUN=runs/demo ARGS="--prompts FILE --count 100")
+	$(BIN)/python jobs/generate.py --out $(RUN) $(ARGS)
+
+label: setup ## let labellers vote and derive labels (RUN=runs/demo LABELLERS=tagger_truth,prompt_truth)
+	$(BIN)/python jobs/label.py $(RUN) --labellers $(LABELLERS)
+	$(BIN)/python jobs/label.py $(RUN) --aggregate majority
+
+attack: setup ## append variants of a run's samples: make attack RUN=… ATTACKS=typos,recompress ARGS="--samples 500"
+	$(BIN)/python jobs/attack.py $(RUN) --attacks $(ATTACKS) $(ARGS)
+
+moderate: setup ## say of every picture whether it is safe: make moderate PICTURES=folder/
+	$(BIN)/python jobs/moderate.py $(PICTURES) $(ARGS)
 
 shards: setup ## turn a run into a leak-free, split, sharded dataset (RUN=runs/demo)
 	$(BIN)/python jobs/shards.py $(RUN)

@@ -43,10 +43,13 @@ class EngineOptions:
         left = pending(round_)
         done = round_.units - len(left)
         receipts: list[Receipt] = []
+
+        def standing(left: int) -> str:
+            return f"{round_.units - left} of {round_.units} units are committed in {round_.store.url}/{round_.folder}"
+
+        note_standing(standing(len(left)), lambda: standing(len(pending(round_))))
         for receipt in watched(run_units(self.engine, self.workers, plan, round_, left), round_.units, done, what):
             receipts.append(receipt)
-            note_standing(
-                f"{done + len(receipts)} of {round_.units} units are committed in {round_.store.url}/{round_.folder}"
-            )
+            note_standing(standing(round_.units - done - len(receipts)), lambda: standing(len(pending(round_))))
             _log.debug("%s", receipt)
         return receipts

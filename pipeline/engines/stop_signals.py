@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -44,6 +44,7 @@ class _State:
     since: float = 0.0
     depth: int = 0
     standing: str = "what was committed is whole"
+    count: Callable[[], str] | None = None
     onward: str = ""
     resumes: bool = True
 
@@ -66,9 +67,12 @@ def listen(command: list[str], resumes: bool) -> None:
     threading.Thread(target=_watch, args=(reader,), name="stop signals", daemon=True).start()
 
 
-def note_standing(text: str) -> None:
-    """What the line at the end says if a signal comes now: "3 of 9 units are committed"."""
-    _state.standing = text
+def note_standing(text: str, count: Callable[[], str] | None = None) -> None:
+    """What the line at the end says if a signal comes now: "3 of 9 units are committed".
+
+    `count` says it anew, when what was under way has been committed; a second signal does not wait for it.
+    """
+    _state.standing, _state.count = text, count
 
 
 def stopping() -> bool:
@@ -114,7 +118,10 @@ def keep_handlers() -> Iterator[None]:
 
 
 def last_line() -> str:
-    """Where the command stands, and what goes on from there."""
+    """Where the command stands, and what goes on from there: said when all is done, so that the grace is over, too."""
+    if threading.current_thread() is threading.main_thread():
+        signal.setitimer(signal.ITIMER_REAL, 0)  # or it would end the process while Python cleans up
+        _state.standing = _state.count() if _state.count else _state.standing
     onward = "to go on" if _state.resumes else "to start over"
     return f"stopped by {stopped()}: {_state.standing}; {onward}: {_state.onward}"
 
