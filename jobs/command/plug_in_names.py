@@ -12,8 +12,6 @@ KINDS = {
     "classifiers": ("classifiers/models", "Classifier"),
 }
 """Folder, and the class that its plug-ins derive from."""
-RECIPE = "Recipe"
-"""What a recipe's function returns."""
 
 
 @cache
@@ -35,15 +33,12 @@ def plug_in_names(kind: str) -> tuple[str, ...]:
 
 
 def _recipe_names() -> tuple[str, ...]:
-    """Public functions of jobs/recipes from the run's facts to a recipe."""
-    found = []
-    for path in (ROOT / "jobs/recipes").glob("*.py"):
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and node.args.args:
-                takes, gives = node.args.args[0].annotation, node.returns
-                if isinstance(takes, ast.Name) and takes.id == "RunConfig" and isinstance(gives, ast.Name):
-                    found += [node.name] if gives.id == RECIPE else []
-    return tuple(sorted(found))
+    """The functions that `RECIPES` names, by their file's syntax."""
+    for node in ast.parse((ROOT / "jobs/recipes/named.py").read_text()).body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "RECIPES" and node.value:
+            listed = next(part for part in ast.walk(node.value) if isinstance(part, ast.Tuple))
+            return tuple(sorted(ast.unparse(function).rpartition(".")[2] for function in listed.elts))
+    return ()
 
 
 def _classes(path: Path) -> Iterator[ast.ClassDef]:
