@@ -142,7 +142,7 @@ def _message(error: TyperException, functions: Sequence[Function], arguments: li
         new = config_class(function).renamed.get(option or "")
         if new and (not _grouped(functions) or _flag_name(function.__name__) in arguments[:1]):
             return f"{option} is no flag any more: {new}"
-    return " ".join(error.format_message().split())
+    return " ".join(error.format_message().split()).replace("Value error, ", "")
 
 
 def _refuse(prog: str, message: str) -> NoReturn:

@@ -107,7 +107,7 @@ def test_work_under_way_has_five_seconds_and_a_hanging_one_is_ended() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_under_ray_a_signal_ends_the_driver_its_workers_and_the_session(tmp_path: Path) -> None:
-    process = start(tmp_path, "--engine", "ray", "--workers", "1", "--count", str(20 * UNITS * 256))
+    process = start(tmp_path, "--engine", "ray", "--workers", "1", "--count", str(5 * UNITS * 256))
     committed(process, tmp_path)
     sessions = {Path(path).parents[1] for path in opened_logs(process.pid)}
     assert sessions

@@ -32,7 +32,7 @@ def test_the_last_line_is_the_summary_and_the_classifier_is_where_it_says(
     assert metrics == json.loads((Path(metrics["model"]) / "metrics.json").read_text())
     assert Saved(metrics["model"]).load().threshold == metrics["threshold"]
     assert metrics["val"]["false_positive_rate"] <= 0.4 and metrics["test"]["n"] > 0
-    assert lines[0].startswith("text at ") and len(lines) == 5
+    assert lines[0].startswith("text at ") and lines[-2].startswith("root ") and len(lines) == 6
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,6 @@ def test_the_four_commands_of_the_job(
     ("arguments", "message"),
     [
         (["{run}/none", "--aggregate", "majority"], "no such folder"),
-        (["{run}", "--aggregate", "guess"], "majority, dawid_skene"),
         (["{run}", "--labellers", "nobody"], "no such labeller"),
         (["{run}", "--import", "{run}/none.json"], "none.json"),
     ],
@@ -214,6 +213,12 @@ def test_bad_input_is_named(
     labelled_run(tmp_path)
     with pytest.raises(InputError, match=message):
         run_here(label, *(part.format(run=tmp_path) for part in arguments))
+
+
+def test_an_unknown_method_is_refused_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run_here(label, "run", "--aggregate", "guess")
+    assert "'guess' is not one of 'majority', 'dawid_skene'" in capsys.readouterr().err
 
 
 def test_export_and_for_review_go_together(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
