@@ -110,6 +110,7 @@ class Sample:
 
 
 TRANSIENT = ("pixels", "encoded", "votes", "batch_row", "signatures")
+GENERATION = ("true_cfg_scale", "negative_prompt")  # settings of a generator that the first runs did not know
 READING = ("prompt_tokens", "truncated", "encoder_tokens")  # how the text encoders read the prompt
 LOCATION = ("tar", "tar_offset", "tar_size")
 RENAMED = {"drawn_prompt": "generation_prompt"}  # columns of older runs, and what they are called now

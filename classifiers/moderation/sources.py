@@ -18,7 +18,7 @@ from pipeline.catalogue.gather import committed
 from pipeline.rounds.existing_run import existing_run
 from pipeline.storage.file_names import written_name
 from pipeline.storage.image_codec import MAX_BYTES, SUFFIXES, PictureError
-from pipeline.storage.open_store import open_store
+from pipeline.storage.local_store import LocalStore
 from pipeline.storage.store import OBJECT_SCHEMES, Store, StoreError
 from pipeline.storage.tar_members import Member, members
 from schemas.errors import InputError
@@ -78,14 +78,15 @@ class Source:
 def source_of(images: str) -> Source:
     """A run (it has a run.json), a folder of pictures and tars, one tar, or one picture. Raises InputError for nothing."""
     path = Path(images)
+    store: Store
     if images.startswith(OBJECT_SCHEMES) or (path / "run.json").is_file():
         store, _ = existing_run(images)
         found = list(_of_run(store))
     elif path.is_dir():
-        store = open_store(str(path.resolve()))
+        store = LocalStore(path.resolve(), follow_links=True)
         found = _of_entries(store, files_below(path.resolve()))
     elif path.is_file():
-        store = open_store(str(path.parent.resolve()))
+        store = LocalStore(path.parent.resolve(), follow_links=True)
         found = _of_entries(store, [Entry(path.name)])
     else:
         raise InputError(f"{written_name(images)}: there is no such folder or file; give pictures, tar shards or a run")

@@ -13,7 +13,7 @@ from pipeline.pack import write_table
 from pipeline.plan import Plan
 from pipeline.storage.store import Store
 from schemas.control_file import ControlFileError
-from schemas.sample import READING, RENAMED, SAMPLE_SCHEMA, to_table
+from schemas.sample import GENERATION, READING, RENAMED, SAMPLE_SCHEMA, to_table
 
 REVOKED = "revoked.parquet"
 """The ledger of keys that were taken out of the run: no plan may bring their prompts back."""
@@ -86,7 +86,7 @@ def _mend(where: str) -> str:
 
 def _as_first_stored(table: pa.Table) -> pa.Table:
     """The columns as the first runs named them, without later ones that hold nothing: a run of then is resumed, not refused."""
-    later = [name for name in READING if table[name].null_count == len(table)]
+    later = [name for name in (*READING, *GENERATION) if table[name].null_count == len(table)]
     first = {now: then for then, now in RENAMED.items()}
     table = table.drop_columns(later)
     return table.rename_columns([first.get(name, name) for name in table.column_names])

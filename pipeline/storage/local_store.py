@@ -19,10 +19,13 @@ COPY_PIECE = 1 << 20  # bytes
 
 @dataclass(frozen=True, slots=True)
 class LocalStore(Store):
-    """A directory. `private` makes it and what is in it readable to its owner only (restricted runs)."""
+    """A directory. `private` makes it and what is in it readable to its owner only (restricted runs). `follow_links` reads what
+    links in it name, wherever that lies: for folders of the user's, never for a run.
+    """
 
     root: Path
     private: bool = False
+    follow_links: bool = False
 
     @property
     def url(self) -> str:
@@ -35,7 +38,7 @@ class LocalStore(Store):
         if ".." in Path(name).parts or Path(name).is_absolute() or "\0" in name:
             raise StoreError(f"{name!r} points outside of {self.root}")
         real, root = os.path.realpath(path), _real(self.root)
-        if real != root and not real.startswith(root.rstrip(os.sep) + os.sep):
+        if not self.follow_links and real != root and not real.startswith(root.rstrip(os.sep) + os.sep):
             raise StoreError(
                 f"{path} is a link to {real}, out of the run; put the file itself there, or delete the link"
             )

@@ -132,7 +132,7 @@ def test_an_out_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 def test_no_prompts_left_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "empty.txt"
     file.write_text("\n\n")
-    assert "no prompts" in refused(
+    assert "is left: 2 empty" in refused(
         "--out", tmp_path / "run", "--prompts", file, "--recipe", "render", "--engine", "local"
     )
 

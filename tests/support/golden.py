@@ -46,7 +46,8 @@ TRAIN: dict[str, tuple[str, ...]] = {
     "text": ("--classifier", "text", *QUICK),
     "late_fusion": ("--classifier", "late_fusion", *QUICK),
     "cascade": ("--classifier", "cascade", *QUICK),
-    "hard": ("--classifier", "late_fusion", "--name", "hard", "--start", "models/late_fusion", "--adversarial", "both", "--epsilon", "0.0078",
+    "hard": ("--classifier", "late_fusion", "--name", "hard", "--start", "models/late_fusion", "--adversarial", "both",
+             "--epsilon", "0.0078",
              "--token-budget", "2", *QUICK),
 }  # fmt: skip
 PARTS = (*GENERATE, "models")

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.dataset
 import pytest
 
+from pipeline.engines.ray_cluster import connect, disconnect
 from pipeline.storage.local_store import LocalStore
 from tests.support.planted import pair, plant, shards, variant
 
@@ -93,13 +94,13 @@ def test_the_manifest_names_every_file_with_its_hash(folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_ray_data_reads_tars_and_rows(folder: Path, keys: dict[str, list[str]]) -> None:
-    import ray
+    import ray.data
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", address="local")
+    connect(1)
     try:
         tars = ray.data.read_webdataset(str(folder / "train"), file_extensions=["tar"])
         assert sorted(row["__key__"] for row in tars.iter_rows()) == keys["train"]
         rows = ray.data.read_parquet(str(folder / "train"), file_extensions=["parquet"])
         assert rows.count() == len(keys["train"])
     finally:
-        ray.shutdown()
+        disconnect()

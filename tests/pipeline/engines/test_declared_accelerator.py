@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -48,15 +47,10 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.fixture
-def declared_accelerator() -> Iterator[None]:
-    """A Ray of this process with one accelerator; the engine joins it and shuts it down."""
-    environment = {
-        "env_vars": {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    }
-    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
-    ray.init(address="local", num_cpus=3, num_gpus=1, runtime_env=environment, **quiet)
-    yield
-    ray.shutdown()
+def declared_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Ray that the engine starts here has one accelerator."""
+    start = ray.init
+    monkeypatch.setattr(ray, "init", lambda **given: start(**given, num_gpus=1))
 
 
 @pytest.mark.timeout(240)
@@ -64,7 +58,7 @@ def test_stages_that_want_an_accelerator_get_one_and_give_the_bytes_of_one_proce
     tmp_path: Path, declared_accelerator: None
 ) -> None:
     # Two groups that want it, with a third between them: both must find a place on the one there is.
-    plan = plan_of(texts(24), PaintOnAccelerator(), DropThirds(), PaintOnAccelerator())
+    plan = plan_of(texts(12), PaintOnAccelerator(), DropThirds(), PaintOnAccelerator())
     assert len(plan.groups(accelerators=True)) == 4
     on_ray = digest(carry_out(tmp_path / "ray", plan, "ray", workers=1))
     assert on_ray == digest(carry_out(tmp_path / "local", plan))

@@ -251,12 +251,12 @@ def test_a_run_without_prompts_says_where_they_went(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"p.jsonl is left: 1 empty, 1 undecodable \(p.jsonl, line 1: the prompt is no text"
     ):
-        list(roots(RunConfig(out="unused", prompts=str(tmp_path / "p.jsonl"))))
+        list(roots(RunConfig(out="unused", prompts=str(tmp_path / "p.jsonl")), ()))
 
 
 def test_what_was_left_out_is_counted_by_reason_for_the_summary(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text('prompt\na dog\na dog\n\na cat, asleep\n""\na cow\n')
-    items = roots(RunConfig(out="unused", prompts=str(tmp_path / "p.csv"), skip_bad_rows=True))
+    items = roots(RunConfig(out="unused", prompts=str(tmp_path / "p.csv"), skip_bad_rows=True), ())
     assert [sample.prompt for sample in items] == ["a dog", "a cow"]
     assert items.left_out == {"duplicate": 1, "empty": 1, "malformed": 1}
     assert "1 malformed (p.csv, line 5: 2 cells" in items.left_out_line()
