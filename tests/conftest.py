@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import pipeline.engines  # noqa: F401  # before any test imports ray, which reads there and then whether it wants a token
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
