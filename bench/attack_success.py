@@ -64,7 +64,7 @@ BY_HAND = "blur,crop,grid,overlay,recompress,resize"
 
 
 @dataclass(frozen=True)
-class Trial:
+class AttackGroup:
     """Fresh prompts, as many as the attacks' cost allows (some half are flagged), and attacks with whom each is against.
 
     Each of `against` is attacked for itself; with a comma it is a cascade.
@@ -76,8 +76,8 @@ class Trial:
 
 
 TRIALS = (
-    Trial("pictures", 240, ((f"{PIXELS},{BY_HAND}", SEEING),)),
-    Trial(
+    AttackGroup("pictures", 240, ((f"{PIXELS},{BY_HAND}", SEEING),)),
+    AttackGroup(
         "words",
         80,
         (
@@ -87,7 +87,7 @@ TRIALS = (
             ("joint", ("late_fusion", "text,image")),
         ),
     ),
-    Trial("models", 24, (("embedding_matching,paraphrase", BASELINES),)),
+    AttackGroup("models", 24, (("embedding_matching,paraphrase", BASELINES),)),
 )
 
 
@@ -154,7 +154,7 @@ def baselines(folder: Path) -> None:
             raise HazmatError(f"jobs/train.py could not train {kind}; its own message stands above")
 
 
-def attacked(folder: Path, trial: Trial, share: float, seed: int) -> str:
+def attacked(folder: Path, trial: AttackGroup, share: float, seed: int) -> str:
     """The trial's run with all its attack rounds, everything labelled; its folder."""
     store, config = generated(folder / trial.name, "pictogram", max(4, round(trial.prompts * share)), seed)
     for attacks, against in trial.attacks:

@@ -25,7 +25,7 @@ from bench.report import report
 from classifiers.classifier import Classifier
 from classifiers.data.labelled_shards import ShardRows
 from classifiers.saved import build
-from classifiers.training.batches import Batch, Source, Streamed
+from classifiers.training.batches import BatchSource, Streamed, TrainingBatch
 from classifiers.training.checkpoint import Checkpoint
 from classifiers.training.config import CLIP, Settings
 from classifiers.training.dataset_check import survey
@@ -83,7 +83,7 @@ def throughput(store: Store, kind: str, way: str, epochs: int) -> dict[str, floa
     for encoder in encoders_of(model):
         encoder.requires_grad_(settings.tune_encoder)
     seen = survey(store, "train", model.coverage)
-    rows: Source = Streamed(ShardRows(store, "train", model.coverage.scopes), model.coverage, seen)
+    rows: BatchSource = Streamed(ShardRows(store, "train", model.coverage.scopes), model.coverage, seen)
     if way == "encoded":
         rows = encoded(model, rows, Group(), even=True)  # type: ignore[arg-type]
     in_memory = [part for step in rows.epoch(0, 0, settings.batch, Group()) for part in step]
@@ -108,7 +108,7 @@ def clocked(run: Callable[[], None]) -> tuple[float, float]:
     return time.process_time() - processor, time.monotonic() - wall
 
 
-def bare_loop(model: Classifier, batches: list[Batch], settings: Settings) -> None:
+def bare_loop(model: Classifier, batches: list[TrainingBatch], settings: Settings) -> None:
     """What one would write by hand: the same model, loss, optimiser and batches, and nothing else."""
     optimiser = optimiser_of(model, settings)
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -122,7 +122,7 @@ def bare_loop(model: Classifier, batches: list[Batch], settings: Settings) -> No
             optimiser.step()
 
 
-def our_loop(store: Store, model: Classifier, rows: Source, settings: Settings) -> None:
+def our_loop(store: Store, model: Classifier, rows: BatchSource, settings: Settings) -> None:
     """The trainer's, streaming, logging and all, but the validation, which the bare loop does not have either."""
     folder = f"models/{settings.name}/training"
     fit = _WithoutVal(settings, Group(), rows, rows, Checkpoint(store, f"{folder}/checkpoint.pt", "bench"), folder)

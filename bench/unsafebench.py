@@ -14,7 +14,7 @@ from collections import Counter
 import torch
 
 from bench.report import report
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.unsafebench.dataset.images import REAL, Picture
 from classifiers.unsafebench.judges.fitted_zoo import world_school
 from classifiers.unsafebench.judges.predictions import judge
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=COUNT)
     count = parser.parse_args().count
     torch.set_num_threads(1)
-    encoder = Encoder.from_directory(model_directory("assets/world/clip"))
+    encoder = ClipEncoder.from_directory(model_directory("assets/world/clip"))
     model = Q16.untrained(encoder)
     model.fit(world_school(encoder, REAL, 1000, seed=50).lesson)
     pool = world_school(encoder, REAL, 2 * count, seed=51).pictures

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from classifiers.layers.calibration import cut_of_safe
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.layers.losses import label_losses
 from schemas.errors import InputError
 from schemas.protocols import Coverage, Inputs, Scores, Targets
@@ -39,7 +39,7 @@ class Classifier(nn.Module):
     trained_apart: ClassVar[bool] = False  # whether a run's rows are not what it learns from
     canonical: ClassVar[bool] = False  # whether prompts are brought to a plain spelling before they are read
 
-    def __init__(self, encoder: Encoder, categories: Sequence[str], name: str) -> None:
+    def __init__(self, encoder: ClipEncoder, categories: Sequence[str], name: str) -> None:
         super().__init__()
         self.encoder = encoder.requires_grad_(False)
         self.name, self.categories, self.threshold = name, tuple(categories), 0.5
@@ -143,7 +143,7 @@ class Classifier(nn.Module):
         return {"threshold": self.threshold}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], encoder: Encoder, name: str) -> Self:
+    def from_settings(cls, settings: Mapping[str, Any], encoder: ClipEncoder, name: str) -> Self:
         """The shape that `settings` says, its weights still to be loaded."""
         model = cls(encoder, settings["categories"], name)
         model.threshold = settings["threshold"]
@@ -173,6 +173,6 @@ class Classifier(nn.Module):
         """What `save` wrote, in eval mode."""
         from safetensors.torch import load_file
 
-        model = cls.from_settings(config, Encoder.from_config(dict(config), folder), folder.name)
+        model = cls.from_settings(config, ClipEncoder.from_config(dict(config), folder), folder.name)
         model.load_state_dict(load_file(folder / "model.safetensors"))
         return model.eval()

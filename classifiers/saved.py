@@ -12,7 +12,7 @@ import torch
 
 import classifiers.models
 from classifiers.classifier import Classifier
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from schemas.code_digest import code_digest
 from schemas.errors import InputError
 from schemas.plug_ins import plug_ins
@@ -103,4 +103,4 @@ def build(kind: str, clip: Path, name: str | None = None) -> Classifier:
         apart = kind in plug_ins(classifiers.models, Classifier)  # type: ignore[type-abstract]
         why = "it is not trained on a run's rows like the others (docs/reference/classifiers.md); " if apart else ""
         raise InputError(f"--classifier {kind}: {why}expected one of {', '.join(names)}")
-    return kind_of(kind)(Encoder.from_directory(clip), UNSAFEBENCH.ids, name or kind).eval()
+    return kind_of(kind)(ClipEncoder.from_directory(clip), UNSAFEBENCH.ids, name or kind).eval()

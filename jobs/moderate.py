@@ -22,7 +22,7 @@ from schemas.errors import InputError
 
 if TYPE_CHECKING:
     from classifiers.classifier import Classifier
-    from classifiers.moderation.sources import Source
+    from classifiers.moderation.sources import PictureSource
 
 CLASSIFIER = "assets/world/linear_probe"  # the best of the three so far (docs/results/perspective.md)
 SHOWN = 10  # unsafe pictures in the summary for people
@@ -126,7 +126,7 @@ def found_in(files: list[str]) -> dict[str, object]:
     }
 
 
-def tell(summary: dict[str, object], source: "Source", files: list[str]) -> None:
+def tell(summary: dict[str, object], source: "PictureSource", files: list[str]) -> None:
     """For people: the counts, what was passed over, and the surest of the unsafe."""
     import duckdb
 

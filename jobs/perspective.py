@@ -25,7 +25,7 @@ from pipeline.storage.store import OBJECT_SCHEMES
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
-    from classifiers.data.labelled_pictures import Pictures
+    from classifiers.data.labelled_pictures import LabelledPictures
 
 BASE = "assets/world/vlm"
 VALIDATED = 1000  # pictures of val at most, by which vision_language sets its threshold
@@ -74,7 +74,7 @@ class Pretrain(LocalCommand):
 
 def tune(config: Tune) -> int:
     """Train one method on a run's shards."""
-    from classifiers.data.labelled_pictures import Pictures
+    from classifiers.data.labelled_pictures import LabelledPictures
     from pipeline.rounds.existing_run import existing_run
     from pipeline.rounds.ledger import recorded
 
@@ -82,7 +82,7 @@ def tune(config: Tune) -> int:
     store, _ = existing_run(resolve_out(config.run))
     if store.url.startswith(OBJECT_SCHEMES):
         raise InputError(f"{store.url}: models are written to a folder; copy the shards to a disk first")
-    pictures = Pictures.of(store, "train", without=held_out(config), at_most=config.samples)
+    pictures = LabelledPictures.of(store, "train", without=held_out(config), at_most=config.samples)
     folder = config.out or Path(store.url) / "models" / config.method
     inside = folder.absolute().is_relative_to(store.url)
     owned = [f"{folder.absolute().relative_to(store.url).as_posix()}/"] if inside else []
@@ -117,12 +117,12 @@ def held_out(config: Tune) -> tuple[str, ...]:
     return tuple(name for name in config.without.split(",") if name)
 
 
-def fit(config: Tune, pictures: "Pictures", folder: Path) -> dict[str, float]:
+def fit(config: Tune, pictures: "LabelledPictures", folder: Path) -> dict[str, float]:
     """Linear probes or soft prompts."""
     import torch
 
     from classifiers.families.perspective import PerCategory
-    from classifiers.layers.encoder import Encoder
+    from classifiers.layers.encoder import ClipEncoder
     from classifiers.models.linear_probe import LinearProbe
     from classifiers.perspective import fit_probes
     from classifiers.saved import kind_of
@@ -135,7 +135,7 @@ def fit(config: Tune, pictures: "Pictures", folder: Path) -> dict[str, float]:
     if config.words and not issubclass(kind, LinearProbe):
         raise InputError(f"--words is linear_probe's; {config.method} compares prompts with the picture's one vector")
     reads = {"words": config.words} if config.words else {}
-    model = kind(Encoder.from_directory(model_directory(config.clip)), UNSAFEBENCH.ids, folder.name, **reads).eval()
+    model = kind(ClipEncoder.from_directory(model_directory(config.clip)), UNSAFEBENCH.ids, folder.name, **reads).eval()
     model.origin = config.clip if Path(config.clip).is_dir() else None  # a hub's model is saved with the probes
     recipe = replace(fit_probes.WITH_WORDS if config.words else fit_probes.RECIPES[config.method], seed=config.seed)
     recipe = recipe if config.epochs is None else replace(recipe, epochs=max(1, round(config.epochs)))
@@ -146,9 +146,9 @@ def fit(config: Tune, pictures: "Pictures", folder: Path) -> dict[str, float]:
     return {"first_loss": round(losses[0], 4), "loss": round(losses[-1], 4), "epochs": len(losses)}
 
 
-def tune_model(config: Tune, pictures: "Pictures", folder: Path) -> dict[str, float]:
+def tune_model(config: Tune, pictures: "LabelledPictures", folder: Path) -> dict[str, float]:
     """LoRA on a LLaVA, then its threshold. The embedded one knows no policy texts, so that it is asked by the categories' names."""
-    from classifiers.data.labelled_pictures import Pictures
+    from classifiers.data.labelled_pictures import LabelledPictures
     from classifiers.models.vision_language import VisionLanguage
     from classifiers.perspective import lora
     from classifiers.perspective.threshold import best_threshold
@@ -159,10 +159,10 @@ def tune_model(config: Tune, pictures: "Pictures", folder: Path) -> dict[str, fl
 
     base = base_folder(config.base)
     small = base.resolve() == base_folder(BASE).resolve()
-    recipe = replace(lora.SMALL if small else lora.Recipe(), seed=config.seed)
+    recipe = replace(lora.SMALL if small else lora.TuningRecipe(), seed=config.seed)
     recipe = recipe if config.epochs is None else replace(recipe, epochs=config.epochs)
     recipe = recipe if config.learning_rate is None else replace(recipe, rate=config.learning_rate)
-    validation = Pictures.of(pictures.store, "val", without=held_out(config), at_most=VALIDATED)
+    validation = LabelledPictures.of(pictures.store, "val", without=held_out(config), at_most=VALIDATED)
     judge = VisionLanguage(Llava.from_directory(base), UNSAFEBENCH, folder.name, policies=not small)
     tuning = lora.Tuning(judge, pictures, recipe, folder / "work")
     loss = float("nan")

@@ -22,7 +22,7 @@ from jobs.command.flags import CLIP, Clip, named, pair
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
-    from classifiers.layers.encoder import Encoder
+    from classifiers.layers.encoder import ClipEncoder
     from classifiers.unsafebench.dataset.images import Picture
     from classifiers.unsafebench.protocol import Bench
     from schemas.protocols import Differentiable, Scorer
@@ -122,13 +122,13 @@ class Unsafebench(LocalCommand):
 
 def main(config: Unsafebench) -> int:
     """All steps in order; a summary last."""
-    from classifiers.layers.encoder import Encoder
+    from classifiers.layers.encoder import ClipEncoder
     from classifiers.unsafebench import protocol
     from pipeline.storage.weights import model_directory
 
     protocol.settle()
     out = Path(resolve_out(config.out))
-    encoder = Encoder.from_directory(model_directory(config.clip))
+    encoder = ClipEncoder.from_directory(model_directory(config.clip))
     pictures, keywords = dataset(config, out, encoder)
     side = config.side or (224 if config.outside else SIDE)
     bench = protocol.Bench(out, encoder, pictures, side, config.outside)
@@ -147,9 +147,9 @@ def main(config: Unsafebench) -> int:
     return DONE
 
 
-def dataset(config: Unsafebench, out: Path, encoder: "Encoder") -> "tuple[list[Picture], dict[str, list[str]]]":
+def dataset(config: Unsafebench, out: Path, encoder: "ClipEncoder") -> "tuple[list[Picture], dict[str, list[str]]]":
     """Pictures and what was looked for. Raises InputError for a set with neither published source."""
-    from classifiers.unsafebench.dataset.construction import Found, Size
+    from classifiers.unsafebench.dataset.construction import ExternalPools, Size
     from classifiers.unsafebench.dataset.images import GENERATED, REAL, read_set
     from classifiers.unsafebench.dataset.keywords import of_definition
     from classifiers.unsafebench.protocol import own_set
@@ -160,7 +160,7 @@ def dataset(config: Unsafebench, out: Path, encoder: "Encoder") -> "tuple[list[P
         size, shards = Size(real=real, generated=generated, writer=config.writer), None
         if config.search is not None:
             first, second = config.search.split(",")
-            shards = Found(first, second, config.annotators)
+            shards = ExternalPools(first, second, config.annotators)
         pictures = own_set(out, encoder, size, shards)
         keywords: dict[str, list[str]] = json.loads((out / "keywords.json").read_text())
         return pictures, keywords

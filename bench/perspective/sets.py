@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from classifiers.data.labelled_pictures import Labelled, Pictures
+from classifiers.data.labelled_pictures import LabelledPicture, LabelledPictures
 from pipeline.storage.store import Store
 from schemas.errors import InputError
 from schemas.prompt import Prompt
@@ -50,9 +50,9 @@ class TestSet:
 
 def test_sets(store: Store, at_most: int) -> list[TestSet]:
     """In distribution, the part of it that shows one pictogram, and four out of it. Raises InputError where one is missing."""
-    test = Pictures.of(store, "test")
+    test = LabelledPictures.of(store, "test")
     alone = singles(store)
-    wanted: dict[str, Callable[[Labelled], bool]] = {
+    wanted: dict[str, Callable[[LabelledPicture], bool]] = {
         IN: lambda row: row.test_set == "test" and row.generator == DRAWN,
         IN_SINGLES: lambda row: row.test_set == "test" and row.generator == DRAWN and row.key in alone,
         "held_out_style": lambda row: str(row.test_set).startswith("style:") and row.generator == DRAWN,

@@ -5,7 +5,7 @@ styles and concepts, for MultiHeaded in the first vendor's drawings, for the oth
 """
 
 from bench.perspective.sets import SIDE
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.unsafebench.judges.fitted_zoo import COUNT, world_zoo
 from pipeline.storage.weights import model_directory
 from schemas.protocols import Differentiable
@@ -15,5 +15,5 @@ ZOO = ("q16", "multi_headed", "sd_filter", "nsfw_detector", "nude_net", "q16+nud
 
 def zoo(school: int = COUNT) -> dict[str, Differentiable]:
     """By name; `school` training pictures a source."""
-    fitted = world_zoo(Encoder.from_directory(model_directory("assets/world/clip")), SIDE, school)
+    fitted = world_zoo(ClipEncoder.from_directory(model_directory("assets/world/clip")), SIDE, school)
     return {judge.name: judge for judge in fitted}

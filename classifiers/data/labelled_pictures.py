@@ -29,7 +29,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabelledPicture:
     """One picture of the shards with its own label: `categories` are taxonomy ids, empty for safe."""
 
     key: str
@@ -42,14 +42,16 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class LabelledPictures:
     """The pictures of one split that are known to be safe or unsafe, in the order of the shards."""
 
     store: Store
-    rows: tuple[Labelled, ...]
+    rows: tuple[LabelledPicture, ...]
 
     @classmethod
-    def of(cls, store: Store, split: str, *, without: Sequence[str] = (), at_most: int | None = None) -> "Pictures":
+    def of(
+        cls, store: Store, split: str, *, without: Sequence[str] = (), at_most: int | None = None
+    ) -> "LabelledPictures":
         """`without` are generators to leave out; of more than `at_most`, the first are taken (shards are shuffled).
 
         Raises InputError if none is left.
@@ -104,7 +106,7 @@ class Pictures:
         return Targets({"image": unsafe}, {"image": named}, torch.ones(len(rows)))
 
 
-def _rows(store: Store, split: str) -> Iterator[Labelled]:
+def _rows(store: Store, split: str) -> Iterator[LabelledPicture]:
     for name in sorted(store.names(f"shards/{split}")):
         if not name.endswith(".parquet"):
             continue
@@ -113,7 +115,7 @@ def _rows(store: Store, split: str) -> Iterator[Labelled]:
         for row in table.to_pylist():
             if row["image_label"] in ("safe", "unsafe"):
                 unsafe = row["image_label"] == "unsafe"
-                yield Labelled(
+                yield LabelledPicture(
                     key=row["key"],
                     prompt=row["prompt"],
                     unsafe=unsafe,

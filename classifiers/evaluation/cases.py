@@ -22,14 +22,14 @@ TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class ScopeTruth:
     """The label of one scope, and its categories where it is unsafe."""
 
     label: str = NA
     categories: tuple[str, ...] = ()
 
 
-UNKNOWN = Truth()
+UNKNOWN = ScopeTruth()
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +37,11 @@ class Case:
     """A sample with its pixels, the truth by scope (only of scopes that were judged), and the test set that it belongs to."""
 
     sample: Sample
-    truth: Mapping[str, Truth] = field(default_factory=dict)
+    truth: Mapping[str, ScopeTruth] = field(default_factory=dict)
     test_set: str = "test"
 
     @property
-    def overall(self) -> Truth:
+    def overall(self) -> ScopeTruth:
         """The truth of the widest scope that was judged. A pair that judges could not tell is `na`, whatever its picture is."""
         return next((self.truth[scope] for scope in reversed(SCOPES) if scope in self.truth), UNKNOWN)
 
@@ -76,7 +76,7 @@ def _of_shards(store: Store, split: str) -> Iterator[Case]:
         pictures = store.read_ranges([(row["tar"], row["tar_offset"], row["tar_size"]) for row in rows])
         for row, data in zip(rows, pictures, strict=True):
             judged = [scope for scope in SCOPES if row[f"{scope}_label"]]
-            truth = {scope: Truth(row[f"{scope}_label"], _split(row[f"{scope}_categories"])) for scope in judged}
+            truth = {scope: ScopeTruth(row[f"{scope}_label"], _split(row[f"{scope}_categories"])) for scope in judged}
             sample = from_row(row).with_(pixels=decode(data, row["format"]))
             yield Case(sample, truth, row["test_set"] or split)
 
@@ -112,7 +112,7 @@ def _foreign(folder: Path, row: Mapping[str, str], number: int) -> Case:
             continue
         if label not in ("safe", "unsafe", NA):
             raise InputError(f"{folder}, row {number}: {scope} is {label!r}; expected safe, unsafe or na")
-        truth[scope] = Truth(label, named if label == "unsafe" else ())
+        truth[scope] = ScopeTruth(label, named if label == "unsafe" else ())
     key = derived_key("external", folder.name, number, row["file_name"], row.get("prompt", ""))
     sample = Sample(
         key=key,

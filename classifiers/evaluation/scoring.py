@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from classifiers.evaluation.captures import Captures
-from classifiers.evaluation.cases import NA, UNKNOWN, Case, Truth
+from classifiers.evaluation.cases import NA, UNKNOWN, Case, ScopeTruth
 from schemas.catalogue import SCOPES
 from schemas.protocols import Inputs, Scorer
 from schemas.sample import Pixels, Sample
@@ -76,7 +76,7 @@ class Relabeller:
     def __init__(self, labellers: Sequence[Labeller]) -> None:
         self._steps = [(labeller.batch_size, labeller.open()) for labeller in labellers]
 
-    def truths(self, samples: Sequence[Sample]) -> list[dict[str, Truth]]:
+    def truths(self, samples: Sequence[Sample]) -> list[dict[str, ScopeTruth]]:
         """By scope; `na` where no labeller decides."""
         voted = [replace(sample, votes=()) for sample in samples]
         for size, step in self._steps:
@@ -88,9 +88,9 @@ class Relabeller:
         return [_truth(sample) for sample in voted]
 
 
-def _truth(sample: Sample) -> dict[str, Truth]:
+def _truth(sample: Sample) -> dict[str, ScopeTruth]:
     found = dict.fromkeys(SCOPES, UNKNOWN)
     for vote in reversed(sample.votes):
         if vote.label in COUNTED and vote.label != NA:
-            found[vote.scope] = Truth(vote.label, vote.categories)
+            found[vote.scope] = ScopeTruth(vote.label, vote.categories)
     return found

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from classifiers.evaluation.attack_suite import Trial
-from classifiers.evaluation.cases import Case, Truth
+from classifiers.evaluation.cases import Case, ScopeTruth
 from classifiers.evaluation.scoring import Relabeller, alike, inputs_of, pixels_of
 from schemas.attack import AttackRecord
 from schemas.protocols import Differentiable
@@ -107,7 +107,7 @@ def _to_reread(variant: Variant) -> Sample:
     return replace(sample, scene=None)
 
 
-def _merged(variant: Variant, read: dict[str, Truth]) -> dict[str, Truth]:
+def _merged(variant: Variant, read: dict[str, ScopeTruth]) -> dict[str, ScopeTruth]:
     """A scope that the attack could not touch keeps its truth; one that was never judged is not judged now either."""
     record = variant.record
     assert record is not None

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from classifiers.classifier import Classifier, Features
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from schemas.protocols import Inputs
 
 HIDDEN = 256  # units of the head
@@ -18,7 +18,7 @@ class Baseline(Classifier):
 
     parts: ClassVar[int] = 1  # CLIP vectors that the head sees
 
-    def __init__(self, encoder: Encoder, categories: Sequence[str], name: str) -> None:
+    def __init__(self, encoder: ClipEncoder, categories: Sequence[str], name: str) -> None:
         super().__init__(encoder, categories, name)
         width = self.parts * encoder.width
         # Unit vectors of a CLIP lie close together; without the norm the head would have to learn their scale first.

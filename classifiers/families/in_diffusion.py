@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from classifiers.classifier import Classifier, Features
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from schemas.errors import InputError
 from schemas.protocols import Inputs
 
@@ -44,14 +44,14 @@ class InDiffusion(Classifier):
         return {**super().settings(), "share": self.share}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], encoder: Encoder, name: str) -> Self:
+    def from_settings(cls, settings: Mapping[str, Any], encoder: ClipEncoder, name: str) -> Self:
         """As in `Classifier`."""
         model = super().from_settings(settings, encoder, name)
         model.share = settings["share"]
         return model
 
 
-class Layout(nn.Module):
+class CaptureConvolutions(nn.Module):
     """Captures that are laid out like the picture → [n, 4 · WIDTH]: means and maxima of three convolutions over all of them.
 
     `grids` are as large as the latent, `blocks` as small as attention to words keeps them; both come with their channels.
@@ -92,10 +92,10 @@ class GridProbe(InDiffusion):
 
     capture: ClassVar[str]
 
-    def __init__(self, encoder: Encoder, categories: Sequence[str], name: str, channels: int = LATENT) -> None:
+    def __init__(self, encoder: ClipEncoder, categories: Sequence[str], name: str, channels: int = LATENT) -> None:
         super().__init__(encoder, categories, name)
         self.channels = channels
-        self.layout = Layout({self.capture: channels})
+        self.layout = CaptureConvolutions({self.capture: channels})
         self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(self.layout.width, 1 + len(categories)))
 
     def verdicts(self, features: Features) -> dict[str, Tensor]:
@@ -108,7 +108,7 @@ class GridProbe(InDiffusion):
         return {**super().settings(), "channels": self.channels}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], encoder: Encoder, name: str) -> Self:
+    def from_settings(cls, settings: Mapping[str, Any], encoder: ClipEncoder, name: str) -> Self:
         """As in `Classifier`."""
         model = cls(encoder, settings["categories"], name, settings["channels"])
         model.threshold, model.share = settings["threshold"], settings["share"]

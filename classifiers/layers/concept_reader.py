@@ -58,7 +58,7 @@ def _three(values: Sequence[int]) -> tuple[int, int, int]:
     return first, second, third
 
 
-class Reading(NamedTuple):
+class ConceptLogits(NamedTuple):
     """Logits: of each concept, float32 [n, concepts], and of each cell's concept (0: ground), float32 [n, 1 + concepts, 8, 8]."""
 
     concepts: Tensor
@@ -84,7 +84,9 @@ class ConceptNet(nn.Module):
             nn.PixelUnshuffle(2), _conv(12, config.stem, 3, 1), nn.ReLU(), _conv(config.stem, first, 3, 2), nn.ReLU()
         )
         self.stages = nn.ModuleList(
-            nn.Sequential(Block(before, after, stride), *(Block(after, after, 1) for _ in range(depth - 1)))
+            nn.Sequential(
+                ResidualBlock(before, after, stride), *(ResidualBlock(after, after, 1) for _ in range(depth - 1))
+            )
             for (before, after, stride), depth in zip(
                 ((first, first, 1), (first, second, 2), (second, third, 2)), config.depths, strict=True
             )
@@ -101,13 +103,13 @@ class ConceptNet(nn.Module):
         """Pixels float32 [n, 3, h, w] in [0, 1] → logits of concepts, float32 [n, concepts]."""
         return self.read(pixels, dense=False).concepts
 
-    def read(self, pixels: Tensor, *, dense: bool = True) -> Reading:
+    def read(self, pixels: Tensor, *, dense: bool = True) -> ConceptLogits:
         """As `forward`, with the cells' logits where `dense`."""
         states = self.stem(sized(pixels) * 2 - 1)
         middle = self.stages[1](self.stages[0](states))
         pooled = self.stages[2](middle).float().mean((2, 3))
         cells = self.cells(middle).float() if dense else pooled.new_zeros(0)
-        return Reading(self.head(pooled).float(), cells)
+        return ConceptLogits(self.head(pooled).float(), cells)
 
     def evidence(self, concepts: Tensor) -> Tensor:
         """Logits of concepts [n, concepts] → of rules, [n, rules]."""
@@ -129,7 +131,7 @@ class ConceptNet(nn.Module):
 UNNAMED = -30.0  # P = 1e-13
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """Two 3x3 convolutions and a way round them."""
 
     def __init__(self, before: int, after: int, stride: int) -> None:

@@ -17,7 +17,7 @@ from schemas.errors import InputError
 OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
-class Encoder(nn.Module):
+class ClipEncoder(nn.Module):
     """`clip` is a `transformers.CLIPModel`; `mean` and `std` are of its pictures, per channel, in [0, 1] pixel units."""
 
     mean: Tensor

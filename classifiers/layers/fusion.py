@@ -50,7 +50,7 @@ class Layer(nn.Module):
         return tokens + self.dropout(self.step(self.norm_step(tokens))), weights
 
 
-class Pool(nn.Module):
+class AttentionPool(nn.Module):
     """One learnt question to all tokens (Lee et al. 2019, Set Transformer, section 3.2): [n, length, width] → [n, width]."""
 
     def __init__(self, shape: Shape) -> None:
@@ -73,7 +73,7 @@ class Tower(nn.Module):
     def __init__(self, width: int, shape: Shape) -> None:
         super().__init__()
         self.enter = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, shape.width))
-        self.within, self.pool = Layer(shape), Pool(shape)
+        self.within, self.pool = Layer(shape), AttentionPool(shape)
 
     def forward(self, tokens: Tensor, hidden: Tensor) -> Read:
         entered = self.enter(tokens)
@@ -94,7 +94,7 @@ class Fusion(nn.Module):
         super().__init__()
         self.to_words = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
         self.to_patches = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
-        self.pool_words, self.pool_patches = Pool(shape), Pool(shape)
+        self.pool_words, self.pool_patches = AttentionPool(shape), AttentionPool(shape)
         self.asked, self.shown = nn.Linear(2 * shape.width, shape.width), nn.Linear(2 * shape.width, shape.width)
 
     def forward(self, words: Read, patches: Read) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from classifiers.classifier import Features
 from classifiers.layers.calibration import FARTHEST, cut_of_safe, cut_of_unsafe
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.layers.fusion import Read, Shape, head
 from classifiers.layers.losses import label_losses
 from classifiers.models.multimodal import Multimodal
@@ -30,7 +30,7 @@ class Cascade(Multimodal):
 
     kind: ClassVar[str] = "cascade"
 
-    def __init__(self, encoder: Encoder, categories: Sequence[str], name: str, shape: Shape | None = None) -> None:
+    def __init__(self, encoder: ClipEncoder, categories: Sequence[str], name: str, shape: Shape | None = None) -> None:
         super().__init__(encoder, categories, name, shape)
         self.alone = nn.ModuleDict({what: head(self.shape.width, 1) for what in ("prompt", "image")})
         self.obvious_unsafe, self.obvious_safe = FARTHEST, -FARTHEST  # before `calibrate` fusion decides all
@@ -105,7 +105,7 @@ class Cascade(Multimodal):
         return {**super().settings(), "obvious_unsafe": self.obvious_unsafe, "obvious_safe": self.obvious_safe}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], encoder: Encoder, name: str) -> Self:
+    def from_settings(cls, settings: Mapping[str, Any], encoder: ClipEncoder, name: str) -> Self:
         """As saved."""
         model = super().from_settings(settings, encoder, name)
         model.obvious_unsafe, model.obvious_safe = settings["obvious_unsafe"], settings["obvious_safe"]

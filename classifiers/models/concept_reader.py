@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from classifiers.classifier import Classifier, Features
 from classifiers.layers.concept_reader import ConceptNet, ReaderConfig, sized
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
+from classifiers.layers.no_words import NoWords
 from pipeline.storage.weights import local_directory
 from schemas.errors import InputError
 from schemas.protocols import Inputs
@@ -18,33 +19,11 @@ from schemas.protocols import Inputs
 SHIPPED = "assets/world/defence/reader"
 
 
-class NoWords(Encoder):
-    """Stands where other classifiers have a CLIP: every prompt is of no tokens."""
+class PixelsAlone(NoWords, ClipEncoder):
+    """Stands where other classifiers have a CLIP."""
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
-
-    def encode(self, prompts: Sequence[str]) -> Tensor:
-        """int64 [n, 0]."""
-        return torch.zeros((len(prompts), 0), dtype=torch.int64)
-
-    def decode(self, ids: Tensor) -> str:
-        """Nothing."""
-        del ids
-        return ""
-
-    def embedding_table(self) -> Tensor:
-        """float32 [0, 0]."""
-        return torch.zeros((0, 0))
-
-    def editable(self, ids: Tensor) -> Tensor:
-        """bool [n, 0]."""
-        return torch.zeros_like(ids, dtype=torch.bool)
-
-    def overruns(self, prompt: str) -> bool:
-        """Never."""
-        del prompt
-        return False
 
     def resized(self, pixels: Tensor) -> Tensor:
         """As the network sees them: float32 [n, 3, 64, 64] of [n, 3, h, w]."""
@@ -63,7 +42,7 @@ class ConceptReader(Classifier):
     trained_apart: ClassVar[bool] = True
 
     def __init__(self, network: ConceptNet, categories: Sequence[str], name: str) -> None:
-        super().__init__(NoWords(), categories, name)
+        super().__init__(PixelsAlone(), categories, name)
         self.network = network
 
     def features(self, inputs: Inputs, embeddings: Tensor | None = None) -> Features:

@@ -9,7 +9,7 @@ from torch import Tensor
 from classifiers.classifier import Features
 from classifiers.layers.calibration import FARTHEST, lowest_cut
 from classifiers.layers.concept_reader import ConceptNet, ReaderConfig
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.layers.fusion import Shape
 from classifiers.layers.losses import label_losses
 from classifiers.layers.monotone_text import MonotoneText
@@ -36,7 +36,7 @@ class GuardedCascade(Cascade):
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: ClipEncoder,
         categories: Sequence[str],
         name: str,
         shape: Shape | None = None,
@@ -139,7 +139,7 @@ class GuardedCascade(Cascade):
         return {**super().settings(), **guards}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], encoder: Encoder, name: str) -> Self:
+    def from_settings(cls, settings: Mapping[str, Any], encoder: ClipEncoder, name: str) -> Self:
         """As saved."""
         network = ConceptNet(ReaderConfig.from_json(settings["network"]))
         model = cls(encoder, settings["categories"], name, Shape(**settings["shape"]), network)

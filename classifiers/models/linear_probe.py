@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from classifiers.classifier import Features
 from classifiers.families.perspective import PerCategory
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.layers.visual_words import VisualWords
 from schemas.protocols import Inputs
 
@@ -22,7 +22,7 @@ class LinearProbe(PerCategory):
 
     kind: ClassVar[str] = "linear_probe"
 
-    def __init__(self, encoder: Encoder, categories: Sequence[str], name: str, *, words: int = 0) -> None:
+    def __init__(self, encoder: ClipEncoder, categories: Sequence[str], name: str, *, words: int = 0) -> None:
         super().__init__(encoder, categories, name)
         self.words = VisualWords(words, encoder.hidden[1]) if words else None
         width = encoder.width + words
@@ -49,7 +49,7 @@ class LinearProbe(PerCategory):
         return {**super().settings(), "words": 0 if self.words is None else len(self.words.centres)}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], encoder: Encoder, name: str) -> Self:
+    def from_settings(cls, settings: Mapping[str, Any], encoder: ClipEncoder, name: str) -> Self:
         """The shape that `settings` says, its weights still to be loaded."""
         model = cls(encoder, settings["categories"], name, words=settings.get("words", 0))
         model.threshold = settings["threshold"]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from classifiers.classifier import Classifier, Features
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.layers.fusion import Fusion, Read, Shape, Tower, head
 from classifiers.layers.losses import alignment_loss, label_losses
 from schemas.protocols import Inputs, Targets
@@ -30,7 +30,7 @@ class Multimodal(Classifier):
     scopes: ClassVar[tuple[str, ...]] = ("prompt", "image", "pair")
     canonical: ClassVar[bool] = True
 
-    def __init__(self, encoder: Encoder, categories: Sequence[str], name: str, shape: Shape | None = None) -> None:
+    def __init__(self, encoder: ClipEncoder, categories: Sequence[str], name: str, shape: Shape | None = None) -> None:
         super().__init__(encoder, categories, name)
         # Half of the common space: 64 with the embedded CLIP, a quarter of the time of 128.
         self.shape = shape = shape or Shape(width=encoder.width // 2)
@@ -92,7 +92,7 @@ class Multimodal(Classifier):
         return {**super().settings(), "shape": asdict(self.shape)}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], encoder: Encoder, name: str) -> Self:
+    def from_settings(cls, settings: Mapping[str, Any], encoder: ClipEncoder, name: str) -> Self:
         """As saved."""
         model = cls(encoder, settings["categories"], name, Shape(**settings["shape"]))
         model.threshold = settings["threshold"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from classifiers.families.perspective import PerCategory
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from schemas.taxonomy import UNSAFEBENCH, Taxonomy
 
 LENGTH = 8  # vectors of a soft prompt (appendix A.5)
@@ -23,7 +23,7 @@ class PromptLearning(PerCategory):
     kind: ClassVar[str] = "prompt_learning"
 
     def __init__(
-        self, encoder: Encoder, categories: Sequence[str], name: str, taxonomy: Taxonomy = UNSAFEBENCH
+        self, encoder: ClipEncoder, categories: Sequence[str], name: str, taxonomy: Taxonomy = UNSAFEBENCH
     ) -> None:
         super().__init__(encoder, categories, name)
         names = {category.id: category.name for category in taxonomy.categories}

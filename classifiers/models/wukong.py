@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from classifiers.classifier import Features
-from classifiers.families.in_diffusion import LATENT, InDiffusion, Layout, check_grid
-from classifiers.layers.encoder import Encoder
+from classifiers.families.in_diffusion import LATENT, CaptureConvolutions, InDiffusion, check_grid
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.layers.frozen_attention import FrozenAttention, embedded, from_forms, merged, split
 from schemas.capture import BLOCKS, WORDS, block_name
 from schemas.errors import InputError
@@ -80,7 +80,7 @@ class Wukong(InDiffusion):
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: ClipEncoder,
         categories: Sequence[str],
         name: str,
         attentions: Sequence[FrozenAttention] | None = None,
@@ -95,7 +95,9 @@ class Wukong(InDiffusion):
         self.blocks = nn.ModuleDict({frozen.form.name: Asking(frozen, queries) for frozen in found})
         self.summaries = nn.ModuleDict({form.name: Summary(form.channels, queries) for form in self.forms})
         self.channels = channels
-        self.layout = Layout(dict.fromkeys(GRIDS, channels), {form.name: form.channels for form in self.forms})
+        self.layout = CaptureConvolutions(
+            dict.fromkeys(GRIDS, channels), {form.name: form.channels for form in self.forms}
+        )
         self.drawn = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(self.layout.width, queries))
         self.together = nn.TransformerEncoderLayer(
             WIDTH, HEADS, 2 * WIDTH, DROPOUT, "gelu", batch_first=True, norm_first=True
@@ -132,7 +134,7 @@ class Wukong(InDiffusion):
         return {**super().settings(), "attentions": [asdict(form) for form in self.forms], "channels": self.channels}
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], encoder: Encoder, name: str) -> Self:
+    def from_settings(cls, settings: Mapping[str, Any], encoder: ClipEncoder, name: str) -> Self:
         """As in `Classifier`."""
         model = cls(encoder, settings["categories"], name, from_forms(settings["attentions"]), settings["channels"])
         model.threshold, model.share = settings["threshold"], settings["share"]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 
 from classifiers.classifier import Classifier
-from classifiers.moderation.sources import Item, Source
+from classifiers.moderation.sources import Item, PictureSource
 from classifiers.prediction import tensor_of
 from pipeline.pack import parquet_bytes
 from pipeline.storage.image_codec import PictureError, frames
@@ -68,7 +68,7 @@ def part_name(number: int) -> str:
     return f"part-{number:06d}.parquet"
 
 
-def answer(model: Classifier, source: Source, out: Store, question: Question, batch: int) -> Iterator[int]:
+def answer(model: Classifier, source: PictureSource, out: Store, question: Question, batch: int) -> Iterator[int]:
     """Judge what is left; the number of pictures after each part. Raises InputError where another question was answered."""
     if not out.create(QUESTION, question.to_json()) and out.read(QUESTION) != question.to_json():
         raise InputError(
@@ -84,7 +84,7 @@ def answer(model: Classifier, source: Source, out: Store, question: Question, ba
 
 
 @torch.no_grad()
-def judged(model: Classifier, source: Source, items: Sequence[Item], batch: int) -> list[dict[str, object]]:
+def judged(model: Classifier, source: PictureSource, items: Sequence[Item], batch: int) -> list[dict[str, object]]:
     """A row of `SCHEMA` for each item: of several frames the worst counts. What cannot be read is unreadable, never safe, unless
     a frame before is unsafe. Frames are brought to the model's size one by one, so that memory holds one large picture at a time.
     """
@@ -133,7 +133,7 @@ class _Row:
 
 
 def _frames(
-    model: Classifier, source: Source, items: Sequence[Item], rows: Sequence[_Row]
+    model: Classifier, source: PictureSource, items: Sequence[Item], rows: Sequence[_Row]
 ) -> Iterator[tuple[int, torch.Tensor]]:
     """The place of each item and float32 [1, 3, side, side], frame after frame. What cannot be read costs itself: its row gets
     the reason.

@@ -47,7 +47,7 @@ class PassedOver:
 
 
 @dataclass(frozen=True)
-class Source:
+class PictureSource:
     """Where the pictures lie, and which there are, in a fixed order."""
 
     store: Store
@@ -75,7 +75,7 @@ class Source:
         return dict(Counter(passed.reason for passed in self.passed).most_common())
 
 
-def source_of(images: str) -> Source:
+def source_of(images: str) -> PictureSource:
     """A run (it has a run.json), a folder of pictures and tars, one tar, or one picture. Raises InputError for nothing."""
     path = Path(images)
     store: Store
@@ -99,7 +99,7 @@ def source_of(images: str) -> Source:
             f"{written_name(images)}: no pictures here ({len(passed)} files passed over); expected files ending in "
             f"{', '.join(SUFFIXES)}, tars or a run"
         )
-    return Source(store, items, passed)
+    return PictureSource(store, items, passed)
 
 
 Found = Item | PassedOver

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from classifiers.data.labelled_pictures import Pictures
+from classifiers.data.labelled_pictures import LabelledPictures
 from classifiers.families.perspective import PerCategory
 from classifiers.models.linear_probe import LinearProbe
 from schemas.errors import InputError
@@ -15,7 +15,7 @@ ENCODED = 128  # pictures at once
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ProbeRecipe:
     """Adam's rate, rows a step and epochs: appendix A.5's.
 
     `dropout` is the chance of each number that is read to be left out.
@@ -28,14 +28,14 @@ class Recipe:
     seed: int = 0
 
 
-RECIPES = {"linear_probe": Recipe(epochs=30), "prompt_learning": Recipe(epochs=80)}
-WITH_WORDS = Recipe(epochs=8, rate=1e-3, dropout=0.4)
+RECIPES = {"linear_probe": ProbeRecipe(epochs=30), "prompt_learning": ProbeRecipe(epochs=80)}
+WITH_WORDS = ProbeRecipe(epochs=8, rate=1e-3, dropout=0.4)
 """Of probes that read visual words too: thrice the numbers, which thousands of pictures would be learnt by heart with."""
 LEARNT_FROM = 1250  # pictures, the first, that visual words are clustered from: 80,000 patches of the embedded CLIP
 
 
 @torch.no_grad()
-def vectors_of(model: PerCategory, pictures: Pictures) -> Tensor:
+def vectors_of(model: PerCategory, pictures: LabelledPictures) -> Tensor:
     """float32 of the model's features, [n, width], in the pictures' order."""
     device = model.encoder.mean.device
     found = []
@@ -46,9 +46,9 @@ def vectors_of(model: PerCategory, pictures: Pictures) -> Tensor:
 
 
 @torch.no_grad()
-def patches_of(model: PerCategory, pictures: Pictures) -> Tensor:
+def patches_of(model: PerCategory, pictures: LabelledPictures) -> Tensor:
     """float32 [n, patches, hidden] of the first pictures."""
-    few = Pictures(pictures.store, pictures.rows[:LEARNT_FROM])
+    few = LabelledPictures(pictures.store, pictures.rows[:LEARNT_FROM])
     device, found = model.encoder.mean.device, []
     for _, inputs in few.batches(ENCODED):
         assert inputs.pixels is not None
@@ -56,7 +56,7 @@ def patches_of(model: PerCategory, pictures: Pictures) -> Tensor:
     return torch.cat(found)
 
 
-def fit(model: PerCategory, pictures: Pictures, recipe: Recipe) -> list[float]:
+def fit(model: PerCategory, pictures: LabelledPictures, recipe: ProbeRecipe) -> list[float]:
     """Train with Adam; the mean loss of each epoch. Raises InputError unless both labels occur, and for a loss of NaN."""
     if len({row.unsafe for row in pictures.rows}) < 2:
         raise InputError(f"{pictures.store.url}: training needs safe and unsafe pictures in the train shards")

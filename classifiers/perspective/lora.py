@@ -12,7 +12,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
 
-from classifiers.data.labelled_pictures import Pictures
+from classifiers.data.labelled_pictures import LabelledPictures
 from classifiers.models.vision_language import VisionLanguage
 from classifiers.perspective.instructions import Instruction, instructions
 from classifiers.perspective.list_supervision import before_last, cross_entropy, marks
@@ -26,7 +26,7 @@ REPORT = 50  # steps between two lines of progress
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TuningRecipe:
     """Defaults: batch, rate and epochs of appendix A.5, the rest of the released training script, for LLaVA-1.5-7B."""
 
     rank: int = 128
@@ -42,11 +42,11 @@ class Recipe:
     seed: int = 0
 
 
-SMALL = Recipe(rank=32, alpha=64, dropout=0.0, rate=1.5e-3, projector_rate=5e-4, batch=32, head=True, marks=1.0)
+SMALL = TuningRecipe(rank=32, alpha=64, dropout=0.0, rate=1.5e-3, projector_rate=5e-4, batch=32, head=True, marks=1.0)
 """For assets/world/vlm: fewer ranks than its width of 128, a rate as large as a model this small takes."""
 
 
-def adapted(model: Any, recipe: Recipe) -> Any:
+def adapted(model: Any, recipe: TuningRecipe) -> Any:
     """The model in peft's wrapping: LoRA on every linear layer of the language model, the projector trained whole."""
     layers = rf".*language_model.*\.({LINEAR})" + (r"|lm_head" if recipe.head else "")
     config = LoraConfig(
@@ -63,7 +63,7 @@ def adapted(model: Any, recipe: Recipe) -> Any:
 class Tuning:
     """One fine-tuning: what is trained, on which instructions, and how far it is."""
 
-    def __init__(self, judge: VisionLanguage, pictures: Pictures, recipe: Recipe, work: Path) -> None:
+    def __init__(self, judge: VisionLanguage, pictures: LabelledPictures, recipe: TuningRecipe, work: Path) -> None:
         self.judge, self.pictures, self.recipe, self.path = judge, pictures, recipe, work / "checkpoint.pt"
         rng = np.random.default_rng([recipe.seed, 1])
         self.examples = instructions(pictures.rows, judge.categories, rng)

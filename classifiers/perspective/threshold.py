@@ -4,14 +4,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from classifiers.data.labelled_pictures import Pictures
+from classifiers.data.labelled_pictures import LabelledPictures
 from classifiers.families.perspective import Perspective
 
 BATCH = 64
 
 
 @torch.no_grad()
-def best_threshold(model: Perspective, validation: Pictures) -> float:
+def best_threshold(model: Perspective, validation: LabelledPictures) -> float:
     """Of the greatest F1 on these pictures under the whole scope, halfway between two scores; 0.5 where none is unsafe."""
     found = [model.score(inputs).unsafe["image"] for _, inputs in validation.batches(BATCH)]
     return best_cut(torch.cat(found).double().numpy(), np.array([row.unsafe for row in validation.rows]))

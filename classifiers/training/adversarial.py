@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from classifiers.classifier import Classifier
-from classifiers.training.batches import Batch, rows_of
+from classifiers.training.batches import TrainingBatch, rows_of
 from classifiers.training.loop import half
 from classifiers.training.prompt_augmentation import Reader, Rewording, SameMeaning, copied
 from schemas.identity import seed_of
@@ -32,7 +32,7 @@ EXCHANGED, REWRITTEN = (
 
 
 @dataclass(frozen=True, eq=False)
-class Harden:
+class BatchHardening:
     """Attacks the first rows of a shuffled batch. `epsilon` in [0, 1] pixel units, in `steps`; up to `edits` tokens or letters.
 
     `rewrites` are non-adaptive attacks that keep the meaning; `same_meaning` says whether two prompts ask for the same.
@@ -45,7 +45,7 @@ class Harden:
     same_meaning: SameMeaning
     read: Reader
 
-    def __call__(self, model: Classifier, batch: Batch, seed: int) -> Batch:
+    def __call__(self, model: Classifier, batch: TrainingBatch, seed: int) -> TrainingBatch:
         """The batch with its attacked rows in place, under their keys; labels change where the words ask for something else."""
         inputs, count = batch.inputs, round(len(batch) * SHARE)
         if inputs is None or not count:
@@ -53,7 +53,7 @@ class Harden:
         prompts, targets = self._written(model, batch, count, seed)
         inputs = replace(inputs, prompts=prompts)
         chosen = range(count)
-        attacked = Batch(batch.keys[:count], rows_of(targets, torch.tensor(chosen)), inputs.rows(chosen))
+        attacked = TrainingBatch(batch.keys[:count], rows_of(targets, torch.tensor(chosen)), inputs.rows(chosen))
         with at_rest(model):
             found = self._raised(model, attacked, seed)
         prompts = (*found.prompts, *prompts[count:])
@@ -62,7 +62,9 @@ class Harden:
             pixels = torch.cat([found.pixels, pixels[count:]])
         return replace(batch, inputs=replace(inputs, prompts=prompts, pixels=pixels), targets=targets)
 
-    def _written(self, model: Classifier, batch: Batch, count: int, seed: int) -> tuple[tuple[str, ...], Targets]:
+    def _written(
+        self, model: Classifier, batch: TrainingBatch, count: int, seed: int
+    ) -> tuple[tuple[str, ...], Targets]:
         """All prompts and labels; of the first `count` rows those behind the exchanged ones have other words."""
         prompts, targets = batch.seen.prompts, batch.targets
         if not self.edits or "prompt" not in model.coverage.reads:
@@ -76,7 +78,7 @@ class Harden:
         rewording = Rewording(_plain_texts(model), self.edits, self.read, self.same_meaning, model.coverage.categories)
         return rewording(range(second, count), made, targets, seed), targets
 
-    def _raised(self, model: Classifier, batch: Batch, seed: int) -> Inputs:
+    def _raised(self, model: Classifier, batch: TrainingBatch, seed: int) -> Inputs:
         """Steps up the loss; words are exchanged at the first of them."""
         inputs = batch.inputs
         assert inputs is not None
@@ -105,7 +107,7 @@ def _somewhere(clean: Tensor, epsilon: float, seed: int) -> Tensor:
     return within(clean + epsilon * noise.to(clean.device), clean, epsilon)
 
 
-def _slopes(model: Classifier, batch: Batch, pixels: bool, words: bool) -> tuple[Tensor, ...]:
+def _slopes(model: Classifier, batch: TrainingBatch, pixels: bool, words: bool) -> tuple[Tensor, ...]:
     """Gradients of the loss by the pictures and by the embeddings of the words, as asked for."""
     inputs = batch.inputs
     assert inputs is not None

@@ -1,6 +1,6 @@
 """What hardening needs to know of a run's recipe: whether two prompts mean the same, and which attacks it may use."""
 
-from classifiers.training.adversarial import Harden
+from classifiers.training.adversarial import BatchHardening
 from classifiers.training.config import Settings
 from pipeline.recipe import Recipe, Without
 from schemas.errors import InputError
@@ -11,7 +11,7 @@ from stages.attack.text_attack import TextAttack
 WITHOUT_A_MODEL = "paraphrase"  # asks a language model: seconds a prompt
 
 
-def harden_of(settings: Settings, recipe: Recipe) -> Harden:
+def harden_of(settings: Settings, recipe: Recipe) -> BatchHardening:
     """The attack on training rows. Raises InputError where words are to be exchanged and nobody can read the run's prompts."""
     wording = recipe.wording
     if isinstance(wording, Without):
@@ -20,9 +20,9 @@ def harden_of(settings: Settings, recipe: Recipe) -> Harden:
                 f"--token-budget {settings.token_budget}: the run's recipe is {recipe.name}, and {wording.why}; "
                 "train on stored variants instead (jobs/attack.py, jobs/label.py)"
             )
-        return Harden(settings.epsilon, settings.attack_steps, 0, (), _unreadable, _unknown)
+        return BatchHardening(settings.epsilon, settings.attack_steps, 0, (), _unreadable, _unknown)
     rewrites = tuple(kind(edit_budget=settings.token_budget) for kind in non_adaptive_rewrites(recipe))
-    return Harden(
+    return BatchHardening(
         settings.epsilon, settings.attack_steps, settings.token_budget, rewrites, wording.same_meaning, wording.asked_by
     )
 

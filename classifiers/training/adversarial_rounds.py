@@ -50,7 +50,7 @@ class AdversarialDataConfig:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class TrainedSamples:
     """Clean samples of the shards that a classifier is trained on: `count` of them, first by key, which is a hash."""
 
     store: Store
@@ -76,7 +76,7 @@ def add_variants(
 
     Raises InputError where there is nothing to attack, HazmatError where a round could not be finished.
     """
-    items = Chosen(store, adding.samples)
+    items = TrainedSamples(store, adding.samples)
     if next(iter(items), None) is None:
         raise InputError(f"{store.url} has no clean sample in the shards of train and val; run jobs/shards.py first")
     made = {}

@@ -18,7 +18,7 @@ from schemas.protocols import Coverage, Inputs, Targets
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class TrainingBatch:
     """Rows of one shape: `inputs`, or the `features` of them."""
 
     keys: tuple[str, ...]
@@ -47,20 +47,20 @@ class Batch:
         return self.inputs
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """Rows of a split, again and again."""
 
     def __len__(self) -> int:
         """Rows."""
 
-    def epoch(self, seed: int, skip: int, batch: int, group: Group) -> Iterator[list[Batch]]:
+    def epoch(self, seed: int, skip: int, batch: int, group: Group) -> Iterator[list[TrainingBatch]]:
         """This worker's part of every step's rows, shuffled by `seed`, from step `skip` on.
 
         A step takes `batch` rows a worker, the last what is left; all workers together see each row once, but for fewer than there
         are workers. What has pictures of several shapes is cut there.
         """
 
-    def once(self, batch: int, group: Group) -> Iterator[Batch]:
+    def once(self, batch: int, group: Group) -> Iterator[TrainingBatch]:
         """This worker's part of all rows, in their order."""
 
 
@@ -82,25 +82,25 @@ class Streamed:
     def __len__(self) -> int:
         return self.survey.usable
 
-    def epoch(self, seed: int, skip: int, batch: int, group: Group) -> Iterator[list[Batch]]:
-        """As in `Source`; of what is skipped no picture is decoded."""
+    def epoch(self, seed: int, skip: int, batch: int, group: Group) -> Iterator[list[TrainingBatch]]:
+        """As in `BatchSource`; of what is skipped no picture is decoded."""
         stream = islice(self.rows.shuffled(seed), skip * batch * group.size, None)
         while rows := list(islice(stream, batch * group.size)):
             mine = group.share(rows)
             if mine:
                 yield [self.batch_of(part) for part in same_shape(mine)]
 
-    def once(self, batch: int, group: Group) -> Iterator[Batch]:
-        """As in `Source`."""
+    def once(self, batch: int, group: Group) -> Iterator[TrainingBatch]:
+        """As in `BatchSource`."""
         stream = islice(iter(self.rows), group.rank, None, group.size)
         while rows := list(islice(stream, batch)):
             yield from (self.batch_of(part) for part in same_shape(rows))
 
-    def batch_of(self, rows: Sequence[tuple[Row, Any]]) -> Batch:
+    def batch_of(self, rows: Sequence[tuple[Row, Any]]) -> TrainingBatch:
         """Rows with their pictures, all of one shape."""
         pixels = torch.from_numpy(np.stack([picture for _, picture in rows])).permute(0, 3, 1, 2).float() / 255
         inputs = Inputs(tuple(row.prompt for row, _ in rows), pixels)
-        return Batch(tuple(row.key for row, _ in rows), self._targets([row for row, _ in rows]), inputs)
+        return TrainingBatch(tuple(row.key for row, _ in rows), self._targets([row for row, _ in rows]), inputs)
 
     def _targets(self, rows: Sequence[Row]) -> Targets:
         known = {"safe": 0.0, "unsafe": 1.0}
@@ -134,21 +134,21 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.keys) * self.workers
 
-    def epoch(self, seed: int, skip: int, batch: int, group: Group) -> Iterator[list[Batch]]:
-        """As in `Source`, but that a worker sees the same rows in every epoch."""
+    def epoch(self, seed: int, skip: int, batch: int, group: Group) -> Iterator[list[TrainingBatch]]:
+        """As in `BatchSource`, but that a worker sees the same rows in every epoch."""
         draw = torch.Generator().manual_seed(seed_of(str(seed), f"rank {group.rank}"))
         for rows in torch.split(torch.randperm(len(self.keys), generator=draw), batch)[skip:]:
             yield [self._take(rows)]
 
-    def once(self, batch: int, group: Group) -> Iterator[Batch]:
-        """As in `Source`."""
+    def once(self, batch: int, group: Group) -> Iterator[TrainingBatch]:
+        """As in `BatchSource`."""
         for rows in torch.split(torch.arange(len(self.keys)), batch):
             yield self._take(rows)
 
-    def _take(self, rows: Tensor) -> Batch:
+    def _take(self, rows: Tensor) -> TrainingBatch:
         keys = tuple(self.keys[row] for row in rows.tolist())
         features = {name: value[rows] for name, value in self.features.items()}
-        return Batch(keys, rows_of(self.targets, rows), features=features)
+        return TrainingBatch(keys, rows_of(self.targets, rows), features=features)
 
 
 def same_shape(rows: Sequence[Row]) -> Iterator[list[tuple[Row, Any]]]:
@@ -177,7 +177,7 @@ def joined(parts: Sequence[Targets]) -> Targets:
     )
 
 
-def on_device(batch: Batch, device: torch.device) -> Batch:
+def on_device(batch: TrainingBatch, device: torch.device) -> TrainingBatch:
     """The batch's tensors there."""
     if device.type == "cpu":
         return batch
@@ -191,7 +191,7 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     if inputs is not None and inputs.pixels is not None:
         inputs = replace(inputs, pixels=inputs.pixels.to(device, non_blocking=True))
     features = None if batch.features is None else there(batch.features)
-    return Batch(batch.keys, moved, inputs, features)
+    return TrainingBatch(batch.keys, moved, inputs, features)
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from classifiers.classifier import Classifier
-from classifiers.training.batches import Encoded, Source, Streamed, joined, on_device, rows_of
+from classifiers.training.batches import BatchSource, Encoded, Streamed, joined, on_device, rows_of
 from classifiers.training.process_group import Group
 
 LARGEST = 4 << 30  # bytes of features that a worker may keep; beyond, encoders run again in every epoch
@@ -12,7 +12,7 @@ AT_ONCE = 64  # rows
 
 
 @torch.no_grad()
-def encoded(model: Classifier, rows: Streamed, group: Group, even: bool) -> Source:
+def encoded(model: Classifier, rows: Streamed, group: Group, even: bool) -> BatchSource:
     """The features of this worker's rows, or `rows` as they are where the features would not fit into memory.
 
     `even`: as many rows for every worker, so that all take as many steps.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from classifiers.classifier import Classifier
 from classifiers.training import checkpoint
-from classifiers.training.batches import Batch, Source, epoch_seed, on_device, steps_of
+from classifiers.training.batches import BatchSource, TrainingBatch, epoch_seed, on_device, steps_of
 from classifiers.training.checkpoint import Checkpoint, State, load_weights, trained_weights
 from classifiers.training.config import Settings
 from classifiers.training.dataset_check import widest
@@ -28,11 +28,11 @@ from schemas.identity import seed_of
 LARGEST_GRADIENT = 1.0  # norm; a batch of heavily weighted rows must not throw the heads away
 WARM_UP = 50  # steps
 
-Hardening = Callable[[Classifier, Batch, int], Batch]
+Hardening = Callable[[Classifier, TrainingBatch, int], TrainingBatch]
 """The model, a batch and a seed → the batch with some rows attacked."""
 
 
-def as_it_is(_: Classifier, batch: Batch, __: int) -> Batch:
+def as_it_is(_: Classifier, batch: TrainingBatch, __: int) -> TrainingBatch:
     """Attack nothing."""
     return batch
 
@@ -43,8 +43,8 @@ class Fit:
 
     settings: Settings
     group: Group
-    train: Source
-    val: Source
+    train: BatchSource
+    val: BatchSource
     checkpoint: Checkpoint
     folder: str
     harden: Hardening = as_it_is
@@ -132,7 +132,7 @@ class Fit:
 REMEDY = "the weights were thrown away. Train with a lower --learning-rate, or look at what --start brought"
 
 
-def mean_losses(model: Classifier, parts: Sequence[Batch], device: torch.device) -> Mapping[str, Tensor]:
+def mean_losses(model: Classifier, parts: Sequence[TrainingBatch], device: torch.device) -> Mapping[str, Tensor]:
     """The losses of a step's rows; parts (of other shapes) count by their rows."""
     rows = sum(len(part) for part in parts)
     found: dict[str, Tensor] = {}
@@ -147,7 +147,7 @@ def mean_losses(model: Classifier, parts: Sequence[Batch], device: torch.device)
     return found
 
 
-def check_finite(norm: Tensor, losses: Mapping[str, Tensor], parts: Sequence[Batch], state: State) -> None:
+def check_finite(norm: Tensor, losses: Mapping[str, Tensor], parts: Sequence[TrainingBatch], state: State) -> None:
     """Raises HazmatError, naming step and rows, when the gradient of any worker's rows is NaN or infinite: all meet it at once."""
     if bool(torch.isfinite(norm)):
         return

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from classifiers.classifier import Classifier
-from classifiers.training.batches import Batch, Source, on_device
+from classifiers.training.batches import BatchSource, TrainingBatch, on_device
 from classifiers.training.process_group import Group
 
 AT_ONCE = 64  # rows
 
 
-def calibrate(model: Classifier, validation: Source, false_positive_rate: float, group: Group) -> None:
+def calibrate(model: Classifier, validation: BatchSource, false_positive_rate: float, group: Group) -> None:
     """Set the model's thresholds so that at most this share of the safe validation rows is flagged."""
     model.calibrate_of(
         ((batch.features_by(model), batch.targets) for batch in _batches(validation, group)), false_positive_rate
@@ -20,7 +20,7 @@ def calibrate(model: Classifier, validation: Source, false_positive_rate: float,
 
 
 @torch.no_grad()
-def measures(model: Classifier, rows: Source, scope: str, group: Group) -> dict[str, float | int | None]:
+def measures(model: Classifier, rows: BatchSource, scope: str, group: Group) -> dict[str, float | int | None]:
     """Accuracy, recall and false-positive rate at the deployed threshold, with n; None where there are no such rows.
 
     Rows whose label nobody knows are in none of them.
@@ -44,7 +44,7 @@ def measures(model: Classifier, rows: Source, scope: str, group: Group) -> dict[
 
 
 @torch.no_grad()
-def _batches(rows: Source, group: Group) -> Iterator[Batch]:
+def _batches(rows: BatchSource, group: Group) -> Iterator[TrainingBatch]:
     for batch in rows.once(AT_ONCE, group):
         yield on_device(batch, group.device)
 

@@ -12,7 +12,7 @@ from classifiers.data.labelled_shards import ShardRows, manifest_of
 from classifiers.saved import build, load
 from classifiers.targets import within
 from classifiers.training.adversarial_of_recipe import harden_of
-from classifiers.training.batches import Source, Streamed
+from classifiers.training.batches import BatchSource, Streamed
 from classifiers.training.captured_rows import with_captures
 from classifiers.training.checkpoint import Checkpoint
 from classifiers.training.config import Settings
@@ -122,7 +122,7 @@ def _finished(store: Store, settings: Settings, fingerprint: str) -> dict[str, A
     return found if isinstance(found, dict) and found.get("fingerprint") == fingerprint else None
 
 
-def _source(store: Store, seen: Survey, model: Classifier, settings: Settings, group: Group) -> Source:
+def _source(store: Store, seen: Survey, model: Classifier, settings: Settings, group: Group) -> BatchSource:
     """Rows of one split: encoded once if the encoders stay as they are, else streamed."""
     weights = settings.class_weights if seen.split == "train" else "none"
     rows = with_captures(
@@ -131,14 +131,22 @@ def _source(store: Store, seen: Survey, model: Classifier, settings: Settings, g
     return rows if settings.encodes_anew else encoded(model, rows, group, even=seen.split == "train")
 
 
-def _fit(settings: Settings, recipe: Recipe, *, group: Group, sources: list[Source], checkpoint: Checkpoint) -> Fit:
+def _fit(
+    settings: Settings, recipe: Recipe, *, group: Group, sources: list[BatchSource], checkpoint: Checkpoint
+) -> Fit:
     folder = f"models/{settings.name}/training"
     harden = harden_of(settings, recipe) if settings.adversarial else as_it_is
     return Fit(settings, group, sources[0], sources[1], checkpoint, folder, harden)
 
 
 def _judged(
-    store: Store, model: Classifier, settings: Settings, *, surveys: list[Survey], sources: list[Source], group: Group
+    store: Store,
+    model: Classifier,
+    settings: Settings,
+    *,
+    surveys: list[Survey],
+    sources: list[BatchSource],
+    group: Group,
 ) -> dict[str, Any]:
     """Set the thresholds on val, then measure val, test, and train where it was encoded; by the leading worker alone."""
     alone = Group(device=group.device)

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 import torch
 
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.unsafebench.dataset.annotation import by_labeller
 from classifiers.unsafebench.dataset.clip_index import picture_vectors
-from classifiers.unsafebench.dataset.construction import Found, Size, of_shards, of_the_world
+from classifiers.unsafebench.dataset.construction import ExternalPools, Size, of_shards, of_the_world
 from classifiers.unsafebench.dataset.external_sets import external as outside
 from classifiers.unsafebench.dataset.images import SHOWN, Picture, read_set, squeezed, tensor_of, write_set
 from classifiers.unsafebench.judges.predictions import VERDICTS, agreeing, judge
@@ -41,7 +41,7 @@ class Bench:
     """`out` is the run's folder. `blur`: the set is not the embedded world's, so no picture may be made out."""
 
     out: Path
-    encoder: Encoder
+    encoder: ClipEncoder
     pictures: Sequence[Picture]
     side: int
     blur: bool
@@ -72,7 +72,7 @@ class Bench:
         return {picture.key: vector for picture, vector in zip(self.pictures, found, strict=True)}
 
 
-def own_set(out: Path, encoder: Encoder, size: Size, found: Found | None = None) -> list[Picture]:
+def own_set(out: Path, encoder: ClipEncoder, size: Size, found: ExternalPools | None = None) -> list[Picture]:
     """Built once, from the embedded world or from shards, then read back from the layout of the published set. Raises InputError
     where another one lies there.
     """

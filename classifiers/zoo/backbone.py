@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, scaled_dot_product_attention
 
-from classifiers.layers.encoder import Encoder, picture_statistics
+from classifiers.layers.encoder import ClipEncoder, picture_statistics
 from schemas.errors import InputError
 
 
@@ -53,7 +53,7 @@ class ClipEyes(Backbone):
         self.requires_grad_(False)
 
     @classmethod
-    def of(cls, encoder: Encoder) -> Self:
+    def of(cls, encoder: ClipEncoder) -> Self:
         """Those of a whole CLIP, shared with it."""
         mean, std = (buffer.flatten().tolist() for buffer in (encoder.mean, encoder.std))
         return cls(encoder.clip.vision_model, encoder.clip.visual_projection, mean, std)

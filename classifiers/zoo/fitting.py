@@ -10,7 +10,7 @@ from schemas.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class FittingSet:
     """`vectors` float32 [n, width], `unsafe` float32 [n] in {0, 1}, `categories` of the unsafe ones by name, "" of the safe."""
 
     vectors: Tensor
@@ -24,7 +24,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class FittingSchedule:
     """Adam; defaults are appendix A.5's for probes: 30 epochs of 128 rows at 2e-4."""
 
     epochs: int = 30
@@ -33,7 +33,7 @@ class Schedule:
     seed: int = 0
 
 
-def descend(module: nn.Module, loss: Callable[[Tensor], Tensor], rows: int, schedule: Schedule) -> None:
+def descend(module: nn.Module, loss: Callable[[Tensor], Tensor], rows: int, schedule: FittingSchedule) -> None:
     """Minimise `loss(row numbers)` over the module's free parameters; the module ends in eval mode. Seeded.
 
     A last batch of one row is left out: batch norm has no variance there.

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.zoo.backbone import Backbone, ClipEyes
-from classifiers.zoo.fitting import Lesson, Schedule, balance, descend
+from classifiers.zoo.fitting import FittingSchedule, FittingSet, balance, descend
 from classifiers.zoo.picture_judge import PictureJudge
 from classifiers.zoo.weights import state_of, wanted
 
-SCHEDULE = Schedule(epochs=60, batch=64, rate=1e-3)
+SCHEDULE = FittingSchedule(epochs=60, batch=64, rate=1e-3)
 
 FILES = {
     "sexual": "sexual",
@@ -66,12 +66,12 @@ class MultiHeaded(PictureJudge):
         return model.eval()
 
     @classmethod
-    def untrained(cls, encoder: Encoder) -> Self:
+    def untrained(cls, encoder: ClipEncoder) -> Self:
         """Random heads."""
         torch.manual_seed(0)
         return cls(ClipEyes.of(encoder))
 
-    def fit(self, lesson: Lesson, schedule: Schedule = SCHEDULE) -> None:
+    def fit(self, lesson: FittingSet, schedule: FittingSchedule = SCHEDULE) -> None:
         """Each head alone: its category against all else. Raises InputError for a category without rows."""
         for category, each in zip(self.claims, self.heads, strict=True):
             labels = lesson.named([category])

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import normalize
 
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.zoo.backbone import Backbone, ClipEyes
-from classifiers.zoo.fitting import Lesson, Schedule, balance, descend
+from classifiers.zoo.fitting import FittingSchedule, FittingSet, balance, descend
 from classifiers.zoo.picture_judge import PictureJudge
 from classifiers.zoo.weights import state_of, wanted
 
-SCHEDULE = Schedule(epochs=40, batch=64, rate=1e-3)
+SCHEDULE = FittingSchedule(epochs=40, batch=64, rate=1e-3)
 
 WIDTHS = (64, 512, 256, 1)
 FLOOR = 1e-12  # of the variance, so that a constant feature stays finite
@@ -69,12 +69,12 @@ class NsfwDetector(PictureJudge):
         return model.eval()
 
     @classmethod
-    def untrained(cls, encoder: Encoder) -> Self:
+    def untrained(cls, encoder: ClipEncoder) -> Self:
         """Random layers."""
         torch.manual_seed(0)
         return cls(ClipEyes.of(encoder)).eval()
 
-    def fit(self, lesson: Lesson, schedule: Schedule = SCHEDULE) -> None:
+    def fit(self, lesson: FittingSet, schedule: FittingSchedule = SCHEDULE) -> None:
         """Its categories against all else, on standardised vectors. Raises InputError for one class."""
         labels = lesson.named(self.claims)
         weight = balance(labels, self.name)

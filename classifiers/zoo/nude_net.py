@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from classifiers.zoo.backbone import Backbone
-from classifiers.zoo.fitting import Schedule, balance, descend
+from classifiers.zoo.fitting import FittingSchedule, balance, descend
 from classifiers.zoo.picture_judge import PictureJudge
 
-SCHEDULE = Schedule(epochs=8, batch=32, rate=3e-3)  # from scratch
+SCHEDULE = FittingSchedule(epochs=8, batch=32, rate=3e-3)  # from scratch
 
 CHANNELS = (24, 48, 96, 128)  # Xception has 728 and 36 layers, for 299 px; this is for 64
 
@@ -43,7 +43,7 @@ class ConvolutionalEyes(Backbone):
         return found.mean(dim=(2, 3))
 
 
-class NudeNet(PictureJudge):
+class NudeNetJudge(PictureJudge):
     """One logit on those features."""
 
     name: ClassVar[str] = "nude_net"
@@ -64,7 +64,7 @@ class NudeNet(PictureJudge):
         torch.manual_seed(seed)
         return cls(ConvolutionalEyes(side)).eval()
 
-    def fit(self, pixels: Tensor, labels: Tensor, schedule: Schedule = SCHEDULE) -> None:
+    def fit(self, pixels: Tensor, labels: Tensor, schedule: FittingSchedule = SCHEDULE) -> None:
         """From pixels float32 [n, 3, h, w] in [0, 1] and labels float32 [n], 1 unsafe. Raises InputError for one class."""
         weight = balance(labels, self.name)
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from classifiers.layers.no_words import NoWords
 from classifiers.zoo.backbone import Backbone
 from classifiers.zoo.weights import state_of
 from schemas.errors import InputError
@@ -16,7 +17,7 @@ from schemas.protocols import Coverage, Inputs, Scores
 WEIGHTS = "head.safetensors"
 
 
-class PictureJudge(nn.Module):
+class PictureJudge(NoWords, nn.Module):
     """Eyes → vector → one margin a judgement; it flags a picture where any margin is above 0.
 
     `claims` is its row of UnsafeBench's table 3. A judge that cannot tell its categories apart says P(unsafe) of each.
@@ -65,28 +66,6 @@ class PictureJudge(nn.Module):
         unsafe = each.amax(dim=1).sigmoid()
         named = [each[:, list(own)].amax(dim=1).sigmoid() if own else unsafe for own in self.columns()]
         return Scores({"image": unsafe}, {"image": torch.stack(named, dim=1)})
-
-    def encode(self, prompts: Sequence[str]) -> Tensor:
-        """int64 [n, 0]: it reads no words."""
-        return torch.zeros((len(prompts), 0), dtype=torch.int64)
-
-    def decode(self, ids: Tensor) -> str:
-        """Nothing."""
-        del ids
-        return ""
-
-    def embedding_table(self) -> Tensor:
-        """float32 [0, 0]."""
-        return torch.zeros((0, 0))
-
-    def editable(self, ids: Tensor) -> Tensor:
-        """bool [n, 0]."""
-        return torch.zeros_like(ids, dtype=torch.bool)
-
-    def overruns(self, prompt: str) -> bool:
-        """Never."""
-        del prompt
-        return False
 
     def save_head(self, folder: Path) -> None:
         """head.safetensors: all but the eyes."""

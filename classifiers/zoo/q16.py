@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import normalize
 
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.zoo.backbone import Backbone, ClipEyes
-from classifiers.zoo.fitting import Lesson, Schedule, balance, descend
+from classifiers.zoo.fitting import FittingSchedule, FittingSet, balance, descend
 from classifiers.zoo.picture_judge import PictureJudge
 from classifiers.zoo.weights import state_of, wanted
 from schemas.errors import InputError
 
-SCHEDULE = Schedule(epochs=60, rate=5e-3)  # a prompt has two vectors to move, and cosines are steep
+SCHEDULE = FittingSchedule(epochs=60, rate=5e-3)  # a prompt has two vectors to move, and cosines are steep
 
 SCALE = 100.0  # of cosines, as CLIP's own temperature
 STARTS = ("This image is positive.", "This image is negative.")
@@ -51,11 +51,11 @@ class Q16(PictureJudge):
 
     @classmethod
     @torch.no_grad()
-    def untrained(cls, encoder: Encoder) -> Self:
+    def untrained(cls, encoder: ClipEncoder) -> Self:
         """Before any training: the two sentences."""
         return cls(ClipEyes.of(encoder), encoder.text(encoder.encode(STARTS))).eval()
 
-    def fit(self, lesson: Lesson, schedule: Schedule = SCHEDULE) -> None:
+    def fit(self, lesson: FittingSet, schedule: FittingSchedule = SCHEDULE) -> None:
         """Prompt tuning on rows whose labels are moral, whatever the category (SMID has none). Raises InputError for one class."""
         weight = balance(lesson.unsafe, self.name)
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.zoo.backbone import Backbone, ClipEyes
-from classifiers.zoo.fitting import Lesson, balance
+from classifiers.zoo.fitting import FittingSet, balance
 from classifiers.zoo.picture_judge import PictureJudge
 from schemas.errors import InputError
 
@@ -69,7 +69,7 @@ class SdFilter(PictureJudge):
 
     @classmethod
     @torch.no_grad()
-    def untrained(cls, encoder: Encoder, concepts: Sequence[str], special: Sequence[str]) -> Self:
+    def untrained(cls, encoder: ClipEncoder, concepts: Sequence[str], special: Sequence[str]) -> Self:
         """Of 17 and 3 texts (repeated where there are fewer), with thresholds that nothing meets."""
         chosen, careful = _repeated(concepts, CONCEPTS), _repeated(special, SPECIAL)
         texts = encoder.text(encoder.encode([*chosen, *careful]))
@@ -77,7 +77,7 @@ class SdFilter(PictureJudge):
         return cls(ClipEyes.of(encoder), texts[:CONCEPTS], texts[CONCEPTS:], never[:CONCEPTS], never[CONCEPTS:]).eval()
 
     @torch.no_grad()
-    def fit(self, lesson: Lesson, false_positive_rate: float = 0.05) -> None:
+    def fit(self, lesson: FittingSet, false_positive_rate: float = 0.05) -> None:
         """Thresholds alone, by hand as its makers did: one rank of the safe rows' cosines for all concepts, so that together they
         flag at most this share of the safe. Raises InputError for one class.
         """

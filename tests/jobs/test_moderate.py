@@ -16,8 +16,8 @@ import pytest
 import torch
 from PIL import Image
 
-from classifiers.data.labelled_pictures import Pictures
-from classifiers.layers.encoder import Encoder
+from classifiers.data.labelled_pictures import LabelledPictures
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.models.linear_probe import LinearProbe
 from classifiers.moderation import predictions
 from classifiers.moderation.predictions import Question, answer
@@ -39,8 +39,8 @@ def probe() -> str:
     """Linear probes trained on the small run."""
     folder = Path(mkdtemp(prefix="hazmat-moderate-"))
     torch.manual_seed(0)
-    model = LinearProbe(Encoder.from_directory(model_directory("assets/world/clip")), UNSAFEBENCH.ids, "probe")
-    fit_probes.fit(model, Pictures.of(labelled_run(), "train"), fit_probes.Recipe(epochs=60, rate=1e-3))
+    model = LinearProbe(ClipEncoder.from_directory(model_directory("assets/world/clip")), UNSAFEBENCH.ids, "probe")
+    fit_probes.fit(model, LabelledPictures.of(labelled_run(), "train"), fit_probes.ProbeRecipe(epochs=60, rate=1e-3))
     model.save(folder)
     return str(folder)
 
@@ -49,7 +49,7 @@ def probe() -> str:
 def pictures() -> Path:
     """Nine pictures of the small run as files in sorted order, one of them large, and one file that is no picture."""
     folder = Path(mkdtemp(prefix="hazmat-pictures-"))
-    some = Pictures.of(labelled_run(), "train")
+    some = LabelledPictures.of(labelled_run(), "train")
     (folder / "below").mkdir()
     for row in range(9):
         picture = Image.fromarray(some.pixels(row))

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.models.cascade import Cascade
 from pipeline.storage.weights import model_directory
 from schemas.protocols import Inputs, Targets
@@ -52,7 +52,7 @@ def square_rows(times: int, seed: int) -> tuple[Inputs, Targets]:
 def trained_on_square() -> Cascade:
     """A cascade's heads after a hundred steps on 48 pairs of the square; thresholds at 5 % false positives on 24 others."""
     torch.manual_seed(0)
-    model = Cascade(Encoder.from_directory(model_directory("assets/world/clip")), UNSAFEBENCH.ids, "cascade")
+    model = Cascade(ClipEncoder.from_directory(model_directory("assets/world/clip")), UNSAFEBENCH.ids, "cascade")
     rows, targets = square_rows(12, seed=1)
     with torch.no_grad():
         features = model.features(rows)

@@ -17,7 +17,7 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from classifiers.perspective.list_supervision import before_last, cross_entropy, marks
 from classifiers.perspective.pretraining.llava import build
-from classifiers.perspective.pretraining.tasks import DESCRIBE, NO, YES, Form, Lesson, lesson, taxonomy, ticks
+from classifiers.perspective.pretraining.tasks import DESCRIBE, NO, YES, Form, InstructionPair, lesson, taxonomy, ticks
 from classifiers.perspective.pretraining.tokenizer import ANSWER, BEGIN, END, IMAGE
 from classifiers.vlm.moderation_prompt import SAFE, UNSAFE
 from stages.world.scene import Scene
@@ -89,7 +89,7 @@ class Captioning:
         """float32 [n, 3, 64, 64] in [-1, 1]."""
         return as_pixels(render(scenes)).to(self.module.device)
 
-    def rows(self, taught: Sequence[Lesson]) -> tuple[Tensor, Tensor]:
+    def rows(self, taught: Sequence[InstructionPair]) -> tuple[Tensor, Tensor]:
         """int64 [n, length] ids and labels, padded on the right."""
         ids, labels = [], []
         for each in taught:

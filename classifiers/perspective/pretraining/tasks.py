@@ -29,7 +29,7 @@ TOUCHED = 0.75  # of the taxonomies may hold what is shown; the others are answe
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class InstructionPair:
     """`taught` are the words of the answer that are to be learnt, all of them if it is empty. `marks`: a listed name, and
     whether the picture shows it, to be known where the name stands in the question.
     """
@@ -40,39 +40,39 @@ class Lesson:
     marks: tuple[tuple[str, bool], ...] = ()
 
 
-Form = Callable[[Scene, np.random.Generator], Lesson]
+Form = Callable[[Scene, np.random.Generator], InstructionPair]
 
 
-def lesson(scene: Scene, rng: np.random.Generator, fraction: float) -> Lesson:
+def lesson(scene: Scene, rng: np.random.Generator, fraction: float) -> InstructionPair:
     """Lists alone at first, then one of the three forms; `fraction` is the used part of the budget."""
     forms: tuple[Form, ...] = (description, ticks, taxonomy)
     form = ticks if fraction < TICKS_ALONE else forms[int(rng.choice(len(SHARES), p=SHARES))]
     return form(scene, rng)
 
 
-def description(scene: Scene, rng: np.random.Generator) -> Lesson:
+def description(scene: Scene, rng: np.random.Generator) -> InstructionPair:
     """A caption."""
     asked = DESCRIBE[int(rng.integers(len(DESCRIBE)))]
-    return Lesson(asked, caption(scene, rng, typos=0.0, drop=DROPPED))
+    return InstructionPair(asked, caption(scene, rng, typos=0.0, drop=DROPPED))
 
 
-def ticks(scene: Scene, rng: np.random.Generator) -> Lesson:
+def ticks(scene: Scene, rng: np.random.Generator) -> InstructionPair:
     """Names of things with yes or no; only those two are learnt, since nothing tells which names come."""
     ticked = [
         f"{_noun(name, rng)} {YES if name in scene.concepts else NO}"
         for name in _asked(scene, rng, TICKED, SHOWN_ASKED)
     ]
-    return Lesson(TICK, ", ".join(ticked), (YES, NO))
+    return InstructionPair(TICK, ", ".join(ticked), (YES, NO))
 
 
-def taxonomy(scene: Scene, rng: np.random.Generator) -> Lesson:
+def taxonomy(scene: Scene, rng: np.random.Generator) -> InstructionPair:
     """The moderation question where things are the categories; of several that are shown any may be named."""
     names = _asked(scene, rng, CATEGORIES, SHOWN_ASKED if rng.random() < TOUCHED else 0.0)
     categories = [Category(name, noun, noun) for name in names for noun in [_noun(name, rng)]]
     touched = [category for category in categories if category.id in scene.concepts]
     named = touched[int(rng.integers(len(touched)))] if touched else None
     marks = tuple((category.name, category.id in scene.concepts) for category in categories)
-    return Lesson(question(categories, policies=False), answer(named), marks=marks)
+    return InstructionPair(question(categories, policies=False), answer(named), marks=marks)
 
 
 def _asked(scene: Scene, rng: np.random.Generator, at_most: int, chance: float) -> list[str]:

@@ -17,7 +17,7 @@ from classifiers.training.concept_reader.attack import LEVEL
 from classifiers.training.concept_reader.scenes import (
     HELD_OUT_CONCEPTS,
     HELD_OUT_STYLES,
-    Pictures,
+    ConceptPictures,
     draw_prompted,
     labelled,
 )
@@ -62,7 +62,7 @@ def turned(model: ConceptReader, pixels: Tensor, unsafe: Tensor, attacks: Sequen
     return wrong
 
 
-def attacked_figures(model: ConceptReader, pictures: Pictures, levels: Sequence[int] = EPSILONS) -> Figures:
+def attacked_figures(model: ConceptReader, pictures: ConceptPictures, levels: Sequence[int] = EPSILONS) -> Figures:
     """Clean recall and false-positive rate, then by ε the share of unsafe pictures that pass and of safe ones that are flagged."""
     batch = as_batch(pictures, model.network)
     hits = flagged(model, batch.pixels)

@@ -40,7 +40,7 @@ def reader_config() -> ReaderConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
+class ConceptPictures:
     """`pixels` uint8 [n, 64, 64, 3], `concepts` bool [n, concepts], `cells` int64 [n, 8, 8]: 0 for ground, -1 where unknown."""
 
     pixels: Pixels
@@ -48,7 +48,7 @@ class Pictures:
     cells: npt.NDArray[np.int64]
 
 
-def draw_batch(seed: Sequence[int], count: int, *, degraded: bool = True) -> Pictures:
+def draw_batch(seed: Sequence[int], count: int, *, degraded: bool = True) -> ConceptPictures:
     """`count` pictures of `seed`: a third as grammar prompts ask, a quarter without any concept, the rest composed at random."""
     rng = np.random.default_rng(list(seed))
     ways = rng.choice(len(_WAYS), count, p=[share for share, _ in _WAYS])
@@ -57,7 +57,7 @@ def draw_batch(seed: Sequence[int], count: int, *, degraded: bool = True) -> Pic
     if degraded:
         pixels = [degrade(each, rng) for each in pixels]
     seen = [each if isinstance(each, Scene) else Scene((), "red", "blue") for each in scenes]
-    return Pictures(np.stack(pixels), _labels(seen), _cells(seen))
+    return ConceptPictures(np.stack(pixels), _labels(seen), _cells(seen))
 
 
 def training_scenes(rng: np.random.Generator) -> Iterator[Scene]:
@@ -68,15 +68,17 @@ def training_scenes(rng: np.random.Generator) -> Iterator[Scene]:
             yield scene
 
 
-def draw_prompted(seed: int, count: int, vendor: str = "noto") -> Pictures:
+def draw_prompted(seed: int, count: int, vendor: str = "noto") -> ConceptPictures:
     """`count` pictures as prompts of the grammar ask for, as drawn: what a run's pictures are like, for figures."""
     rng = np.random.default_rng(seed)
     return labelled([_as_prompted(rng) for _ in range(count)], vendor)
 
 
-def labelled(scenes: Sequence[Scene], vendor: str = "noto") -> Pictures:
+def labelled(scenes: Sequence[Scene], vendor: str = "noto") -> ConceptPictures:
     """The scenes' pictures; a concept that is held out is shown and has no label."""
-    return Pictures(np.stack([draw(scene, pictures(vendor)) for scene in scenes]), _labels(scenes), _cells(scenes))
+    return ConceptPictures(
+        np.stack([draw(scene, pictures(vendor)) for scene in scenes]), _labels(scenes), _cells(scenes)
+    )
 
 
 def _labels(scenes: Sequence[Scene]) -> npt.NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from classifiers.layers.concept_reader import ConceptNet
 from classifiers.models.concept_reader import ConceptReader, rounded
 from classifiers.training.concept_reader.attack import LEVEL, Strength, attacked
 from classifiers.training.concept_reader.scenes import draw_prompted, reader_config
-from classifiers.training.concept_reader.training import Batch, as_batch, scores_of
+from classifiers.training.concept_reader.training import ConceptBatch, as_batch, scores_of
 from schemas.taxonomy import UNSAFEBENCH
 from stages.world.training.loop import averaged_weights
 from stages.world.training.process_group import settle
@@ -25,7 +25,9 @@ CLEAN, ATTACKED = 0.02, 0.12  # of the safe pictures: what the reader may flag o
 ATTACK = Strength(least=2 * LEVEL, most=2 * LEVEL, clean=0.0, on_safe=1.0, steps=10)
 
 
-def calibrated(model: ConceptReader, batch: Batch, *, clean: float = CLEAN, attacked_share: float = ATTACKED) -> None:
+def calibrated(
+    model: ConceptReader, batch: ConceptBatch, *, clean: float = CLEAN, attacked_share: float = ATTACKED
+) -> None:
     """The lowest cut that keeps both shares: that of the safe pictures flagged clean, and at 2/255 by ten steps."""
     unsafe = batch.unsafe.float()
     before = scores_of(model.network, batch.pixels)
@@ -33,7 +35,7 @@ def calibrated(model: ConceptReader, batch: Batch, *, clean: float = CLEAN, atta
     model.cut = max(cut_of_safe(before, unsafe, clean), cut_of_safe(after, unsafe, attacked_share))
 
 
-def _moved(network: ConceptNet, batch: Batch) -> Tensor:
+def _moved(network: ConceptNet, batch: ConceptBatch) -> Tensor:
     generator = torch.Generator().manual_seed(SEED)
     parts = zip(torch.split(batch.pixels, 64), torch.split(batch.unsafe, 64), strict=True)
     return torch.cat([attacked(network, pixels, unsafe, ATTACK, generator) for pixels, unsafe in parts])

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from classifiers.layers.concept_reader import ConceptNet
 from classifiers.training.concept_reader.attack import LEVEL, Strength, attacked
-from classifiers.training.concept_reader.scenes import Pictures, draw_batch, reader_config
+from classifiers.training.concept_reader.scenes import ConceptPictures, draw_batch, reader_config
 from stages.world.training.loop import checkpoint_path
 
 AHEAD = 3  # batches drawn before they are asked for, by one process
@@ -25,7 +25,7 @@ GENERATED = 0.12  # of the rows, pictures that the embedded model drew, where th
 VALIDATION_SEED, VALIDATION = 90_023, 384
 
 
-class Batch(NamedTuple):
+class ConceptBatch(NamedTuple):
     """Pixels float32 [n, 3, 64, 64] in [0, 1], concepts float32 [n, concepts], cells int64 [n, 8, 8], unsafe bool [n]."""
 
     pixels: Tensor
@@ -34,15 +34,15 @@ class Batch(NamedTuple):
     unsafe: Tensor
 
 
-def as_batch(pictures: Pictures, reader: ConceptNet) -> Batch:
+def as_batch(pictures: ConceptPictures, reader: ConceptNet) -> ConceptBatch:
     """As tensors, with the truth that the rules give."""
     concepts = torch.from_numpy(pictures.concepts)
     pixels = torch.from_numpy(pictures.pixels).permute(0, 3, 1, 2).float().mul_(LEVEL)
     unsafe = (concepts[:, reader.first.cpu()] & concepts[:, reader.second.cpu()]).any(1)
-    return Batch(pixels, concepts.float(), torch.from_numpy(pictures.cells), unsafe)
+    return ConceptBatch(pixels, concepts.float(), torch.from_numpy(pictures.cells), unsafe)
 
 
-def _draw(seed: int, number: int, count: int, generated: str | None) -> Pictures:
+def _draw(seed: int, number: int, count: int, generated: str | None) -> ConceptPictures:
     """Batch `number` of the stream of `seed`."""
     share = round(count * GENERATED) if generated else 0
     drawn = draw_batch((seed, number), count - share)
@@ -51,24 +51,24 @@ def _draw(seed: int, number: int, count: int, generated: str | None) -> Pictures
     kept = np.load(generated)
     rows = np.random.default_rng([seed, number, 1]).choice(len(kept["pixels"]), share)
     unknown = np.full((share, *drawn.cells.shape[1:]), -1)
-    return Pictures(
+    return ConceptPictures(
         np.concatenate([drawn.pixels, kept["pixels"][rows]]),
         np.concatenate([drawn.concepts, kept["concepts"][rows]]),
         np.concatenate([drawn.cells, unknown]),
     )
 
 
-class Stream(IterableDataset[Pictures]):
+class Stream(IterableDataset[ConceptPictures]):
     """Batches from `start` on, without an end; each is a function of the seed and its number alone."""
 
     def __init__(self, seed: int, count: int, start: int, generated: str | None) -> None:
         self.seed, self.count, self.start, self.generated = seed, count, start, generated
 
-    def __iter__(self) -> Iterator[Pictures]:
+    def __iter__(self) -> Iterator[ConceptPictures]:
         return (_draw(self.seed, number, self.count, self.generated) for number in count_from(self.start))
 
 
-def drawn_ahead(stream: Stream) -> Iterator[Pictures]:
+def drawn_ahead(stream: Stream) -> Iterator[ConceptPictures]:
     """The stream, drawn by another process while this one trains."""
     return iter(DataLoader(stream, None, num_workers=1, prefetch_factor=AHEAD, multiprocessing_context="spawn"))
 

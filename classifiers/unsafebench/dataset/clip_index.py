@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from usearch.index import Index, MetricKind, search
 
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -48,14 +48,14 @@ class ClipIndex:
 
 
 @torch.no_grad()
-def picture_vectors(encoder: Encoder, pixels: Tensor, batch: int = 64) -> Floats:
+def picture_vectors(encoder: ClipEncoder, pixels: Tensor, batch: int = 64) -> Floats:
     """float32 [n, width] of pictures [n, 3, h, w] in [0, 1]."""
     found: Floats = torch.cat([encoder.image(part) for part in torch.split(pixels, batch)]).numpy()
     return found
 
 
 @torch.no_grad()
-def text_vectors(encoder: Encoder, texts: Sequence[str]) -> Floats:
+def text_vectors(encoder: ClipEncoder, texts: Sequence[str]) -> Floats:
     """float32 [n, width]."""
     found: Floats = encoder.text(encoder.encode(list(texts))).numpy()
     return found

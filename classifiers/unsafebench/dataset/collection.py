@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.unsafebench.dataset.clip_index import ClipIndex, text_vectors
 from schemas.sample import Pixels
 from stages.signature.perceptual import phash
@@ -14,7 +14,7 @@ NEAR = 10  # bits of 256 between the pHashes of doubles; unlike scenes of the em
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RetrievedRow:
     """A row of the index, the category and keyword that found it, and their cosine."""
 
     row: int
@@ -23,15 +23,17 @@ class Found:
     cosine: float
 
 
-def collect(index: ClipIndex, encoder: Encoder, keywords: Mapping[str, Sequence[str]], a_keyword: int) -> list[Found]:
+def collect(
+    index: ClipIndex, encoder: ClipEncoder, keywords: Mapping[str, Sequence[str]], a_keyword: int
+) -> list[RetrievedRow]:
     """The `a_keyword` nearest pictures of each keyword; a picture that several find goes to the nearest. In the order of rows."""
-    best: dict[int, Found] = {}
+    best: dict[int, RetrievedRow] = {}
     for category, words in keywords.items():
         rows, cosines = index.nearest(text_vectors(encoder, words), a_keyword)
         for word, near, scores in zip(words, rows.tolist(), cosines.tolist(), strict=True):
             for row, cosine in zip(near, scores, strict=True):
                 if row not in best or cosine > best[row].cosine:
-                    best[row] = Found(row, category, word, cosine)
+                    best[row] = RetrievedRow(row, category, word, cosine)
     return [best[row] for row in sorted(best)]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.unsafebench.dataset.annotation import (
     SAFE,
     UNSAFE,
@@ -43,7 +43,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Found:
+class ExternalPools:
     """Folders of image-caption shards in place of both pools, and three labellers as annotators."""
 
     real: str
@@ -60,12 +60,12 @@ class Built:
     counts: list[dict[str, object]]  # a row a source: see `_counted`
 
 
-class Pool(Protocol):
+class PicturePool(Protocol):
     """Where a source's pictures are looked for."""
 
     source: str
 
-    def vectors(self, encoder: Encoder) -> Floats:
+    def vectors(self, encoder: ClipEncoder) -> Floats:
         """float32 [n, width], unit."""
 
     def samples(self, rows: Sequence[int]) -> list[Sample]:
@@ -82,7 +82,7 @@ class Panel:
     truth: Annotator | None = None
 
 
-def of_the_world(encoder: Encoder, size: Size) -> Built:
+def of_the_world(encoder: ClipEncoder, size: Size) -> Built:
     """Everything of section 3.1 in the embedded world. Raises InputError for a language model that is not there."""
     keywords = merged(of_world(UNSAFEBENCH), keywords_of(size.writer, size.seed) if size.writer else {})
     pools = (WorldPool(REAL, size.real, size.seed), WorldPool(GENERATED, size.generated, size.seed))
@@ -90,7 +90,7 @@ def of_the_world(encoder: Encoder, size: Size) -> Built:
     return build(encoder, pools, keywords, panel, size.a_keyword)
 
 
-def of_shards(encoder: Encoder, found: Found, size: Size) -> Built:
+def of_shards(encoder: ClipEncoder, found: ExternalPools, size: Size) -> Built:
     """The same of any two folders of shards. Raises InputError."""
     labellers = by_labellers(found.annotators)
     if len(labellers) != 3:
@@ -109,7 +109,11 @@ def keywords_of(writer: str, seed: int) -> dict[str, tuple[str, ...]]:
 
 
 def build(
-    encoder: Encoder, pools: Sequence[Pool], keywords: Mapping[str, Sequence[str]], panel: Panel, a_keyword: int
+    encoder: ClipEncoder,
+    pools: Sequence[PicturePool],
+    keywords: Mapping[str, Sequence[str]],
+    panel: Panel,
+    a_keyword: int,
 ) -> Built:
     """Search each pool by every keyword, drop doubles, annotate, count."""
     pictures: list[Picture] = []

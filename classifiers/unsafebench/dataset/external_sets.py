@@ -18,7 +18,7 @@ SAFE_ABOVE, UNSAFE_BELOW = 3.5, 2.5  # of SMID's mean moral score, 1 to 5: as Q1
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
+class ExternalPicture:
     """A picture and whether it is unsafe; these sets have no categories."""
 
     name: str
@@ -26,7 +26,7 @@ class Labelled:
     unsafe: bool
 
 
-def base64_set(file: Path) -> Iterator[Labelled]:
+def base64_set(file: Path) -> Iterator[ExternalPicture]:
     """yiting/{SMID,NSFWDataset,MultiHeaded_Dataset,Violence_Dataset,Self-harm_Dataset}: columns `image` (base64, or the number of
     the row that holds the same picture) and `label` (1 is unsafe), as Parquet or TSV. Raises InputError with the row at fault.
     """
@@ -43,10 +43,10 @@ def base64_set(file: Path) -> Iterator[Labelled]:
             data = base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError) as error:
             raise InputError(f"{file}, row {number}: the image is no base64 ({error})") from error
-        yield Labelled(f"{file.stem}/{number}", decoded(data), label == "1")
+        yield ExternalPicture(f"{file.stem}/{number}", decoded(data), label == "1")
 
 
-def smid(norms: Path, pictures: Path) -> Iterator[Labelled]:
+def smid(norms: Path, pictures: Path) -> Iterator[ExternalPicture]:
     """SMID (Crone et al. 2018): a CSV with `img_name` and `moral_mean`, pictures in a folder. Scores from 2.5 to 3.5 are left
     out. Raises InputError for missing columns or pictures.
     """
@@ -60,10 +60,10 @@ def smid(norms: Path, pictures: Path) -> Iterator[Labelled]:
                 continue
             if row["img_name"] not in files:
                 raise InputError(f"{norms}, line {number}: no picture {row['img_name']} in {pictures}")
-            yield Labelled(row["img_name"], decoded(files[row["img_name"]].read_bytes()), score < UNSAFE_BELOW)
+            yield ExternalPicture(row["img_name"], decoded(files[row["img_name"]].read_bytes()), score < UNSAFE_BELOW)
 
 
-def external(text: str) -> tuple[str, Iterator[Labelled]]:
+def external(text: str) -> tuple[str, Iterator[ExternalPicture]]:
     """A set's name and pictures by its layout: base64 in Parquet (a file, or a folder of them) or TSV, NORMS.csv=PICTURES as SMID,
     or yiting/UnsafeBench's Parquet. Raises InputError for what is none of them.
     """
@@ -78,7 +78,7 @@ def external(text: str) -> tuple[str, Iterator[Labelled]]:
     parts = [file] if file.is_file() else sorted(file.rglob("*.parquet"))
     if file.suffix == ".tsv" or (parts and "label" in pq.read_schema(parts[0]).names):
         return file.stem, chain.from_iterable(base64_set(part) for part in parts)
-    return file.stem, (Labelled(each.key, each.pixels, each.unsafe) for each in read_set(file))
+    return file.stem, (ExternalPicture(each.key, each.pixels, each.unsafe) for each in read_set(file))
 
 
 def _number(text: str, file: Path, line: int) -> float:

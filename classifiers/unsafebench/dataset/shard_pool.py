@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.unsafebench.dataset.clip_index import Floats, picture_vectors
 from classifiers.unsafebench.dataset.images import Picture, decoded, tensor_of
 from pipeline.storage.file_names import written_name
@@ -34,7 +34,7 @@ class ShardPool:
     unreadable: list[str] = field(default_factory=list, init=False)
     _places: list[tuple[Path, Member]] = field(default_factory=list, init=False)
 
-    def vectors(self, encoder: Encoder) -> Floats:
+    def vectors(self, encoder: ClipEncoder) -> Floats:
         """float32 [n, width], in the order of tars and of what is in them. Raises InputError where there are none, and for a
         damaged tar.
         """

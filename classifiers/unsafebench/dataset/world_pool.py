@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count as count_from
 from itertools import islice
 
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.unsafebench.dataset.clip_index import Floats, picture_vectors
 from classifiers.unsafebench.dataset.images import GENERATED, REAL, Picture, tensor_of
 from pipeline.stage import Stage
@@ -36,7 +36,7 @@ class WorldPool:
     seed: int
     _samples: list[Sample] = field(default_factory=list, init=False)
 
-    def vectors(self, encoder: Encoder) -> Floats:
+    def vectors(self, encoder: ClipEncoder) -> Floats:
         """float32 [count, width]."""
         self._samples = self._samples or world_pool(self.source, self.count, self.seed)
         pictures = [Picture(s.key, s.pixels, s.source, "", unsafe=False) for s in self._samples if s.pixels is not None]

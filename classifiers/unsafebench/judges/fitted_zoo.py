@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import torch
 
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.unsafebench.dataset.images import GENERATED, REAL, Picture, tensor_of
 from classifiers.unsafebench.dataset.world_pool import TRAINING, world_pool
 from classifiers.zoo.backbone import ClipEyes, all_vectors
 from classifiers.zoo.either import Either
-from classifiers.zoo.fitting import Lesson
+from classifiers.zoo.fitting import FittingSet
 from classifiers.zoo.multi_headed import MultiHeaded
 from classifiers.zoo.nsfw_detector import NsfwDetector
-from classifiers.zoo.nude_net import NudeNet
+from classifiers.zoo.nude_net import NudeNetJudge
 from classifiers.zoo.q16 import Q16
 from classifiers.zoo.sd_filter import SdFilter
 from schemas.protocols import Differentiable
@@ -30,10 +30,10 @@ class TrainingSet:
     """Training pictures of one source with CLIP's vectors of them."""
 
     pictures: Sequence[Picture]
-    lesson: Lesson
+    lesson: FittingSet
 
 
-def world_school(encoder: Encoder, source: str, count: int = COUNT, seed: int = SEED) -> TrainingSet:
+def world_school(encoder: ClipEncoder, source: str, count: int = COUNT, seed: int = SEED) -> TrainingSet:
     """Drawn pictures, whose truth is known."""
     pictures = []
     for sample in world_pool(source, count, seed, TRAINING):
@@ -44,14 +44,14 @@ def world_school(encoder: Encoder, source: str, count: int = COUNT, seed: int = 
     return school(encoder, pictures)
 
 
-def school(encoder: Encoder, pictures: Sequence[Picture], side: int | None = None) -> TrainingSet:
+def school(encoder: ClipEncoder, pictures: Sequence[Picture], side: int | None = None) -> TrainingSet:
     """Any labelled pictures."""
     vectors = all_vectors(ClipEyes.of(encoder), tensor_of(pictures, side))
     unsafe = torch.tensor([float(picture.unsafe) for picture in pictures])
-    return TrainingSet(pictures, Lesson(vectors, unsafe, tuple(p.category if p.unsafe else "" for p in pictures)))
+    return TrainingSet(pictures, FittingSet(vectors, unsafe, tuple(p.category if p.unsafe else "" for p in pictures)))
 
 
-def world_zoo(encoder: Encoder, side: int, count: int = COUNT) -> list[Differentiable]:
+def world_zoo(encoder: ClipEncoder, side: int, count: int = COUNT) -> list[Differentiable]:
     """`fitted_zoo` on drawn pictures."""
     schools = world_school(encoder, REAL, count), world_school(encoder, GENERATED, count)
     concepts = words_of("sexual"), words_of("shocking")[:3]  # stand-ins for the special-care ones too
@@ -64,7 +64,10 @@ def words_of(category: str) -> list[str]:
 
 
 def fitted_zoo(
-    encoder: Encoder, schools: tuple[TrainingSet, TrainingSet], concepts: tuple[Sequence[str], Sequence[str]], side: int
+    encoder: ClipEncoder,
+    schools: tuple[TrainingSet, TrainingSet],
+    concepts: tuple[Sequence[str], Sequence[str]],
+    side: int,
 ) -> list[Differentiable]:
     """Q16, NSFW_Detector, NudeNet and SD_Filter's thresholds from real-world pictures, MultiHeaded from AI's; then Q16 + NudeNet.
 
@@ -78,6 +81,6 @@ def fitted_zoo(
     multi.fit(generated.lesson)
     nsfw.fit(real.lesson)
     filter_.fit(real.lesson)
-    nude = NudeNet.untrained(side)
+    nude = NudeNetJudge.untrained(side)
     nude.fit(tensor_of(real.pictures, side), real.lesson.named(nude.claims))
     return [q16, multi, filter_, nsfw, nude, Either("q16+nude_net", [q16, nude])]

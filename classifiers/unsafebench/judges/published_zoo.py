@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.zoo.backbone import Backbone, ClipEyes
 from classifiers.zoo.either import Either
 from classifiers.zoo.multi_headed import MultiHeaded
@@ -24,7 +24,7 @@ LOADERS: dict[str, Callable[[Backbone, Path], Differentiable]] = {
 }
 
 
-def loaded(text: str, encoder: Encoder) -> dict[str, Differentiable]:
+def loaded(text: str, encoder: ClipEncoder) -> dict[str, Differentiable]:
     """By name. Raises InputError for a name that has no published layout, and for weights of another shape."""
     found: dict[str, Differentiable] = {}
     for part in (each.strip() for each in text.split(",") if each.strip()):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from classifiers.zoo.fitting import Schedule, descend
+from classifiers.zoo.fitting import FittingSchedule, descend
 from classifiers.zoo.vlm_prompts import READINGS, SAFE, UNCERTAIN, UNSAFE
 from stages.label.device import device, quieten
 from stages.label.text_embedding import MAX_TOKENS, minilm
@@ -46,10 +46,10 @@ EXAMPLES = {
 }  # fmt: skip
 """Written for this file, after the kinds of answer that the paper describes."""
 
-SCHEDULE = Schedule(epochs=8, batch=16, rate=1e-4)
+SCHEDULE = FittingSchedule(epochs=8, batch=16, rate=1e-4)
 
 
-class Reader(nn.Module):
+class ResponseReader(nn.Module):
     """Answers → readings; a callable as `classifiers.zoo.vlm` wants it. Each answer is read alone."""
 
     def __init__(self, encoder: Any, tokenizer: Any) -> None:
@@ -79,7 +79,7 @@ SCALE = 10.0  # of the unit vectors: at 1 a head learns slower than the layers b
 
 
 @cache
-def reader() -> Reader:
+def reader() -> ResponseReader:
     """Fine-tuned on the examples; seeded. Raises InputError where MiniLM is not installed."""
     from transformers import AutoModel, AutoTokenizer
 
@@ -87,7 +87,7 @@ def reader() -> Reader:
     folder = minilm()
     torch.manual_seed(0)
     encoder = AutoModel.from_pretrained(folder, local_files_only=True)
-    made = Reader(encoder, AutoTokenizer.from_pretrained(folder, local_files_only=True)).to(device())
+    made = ResponseReader(encoder, AutoTokenizer.from_pretrained(folder, local_files_only=True)).to(device())
     texts = [text for reading in READINGS for text in EXAMPLES[reading]]
     labels = torch.tensor([place for place, reading in enumerate(READINGS) for _ in EXAMPLES[reading]], device=device())
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from classifiers.evaluation.attack_suite import trials_of
-from classifiers.evaluation.cases import UNKNOWN, Case, Truth, cases_of
+from classifiers.evaluation.cases import UNKNOWN, Case, ScopeTruth, cases_of
 from classifiers.evaluation.scoring import Relabeller
 from classifiers.evaluation.tasks import attacked_rows
 from classifiers.evaluation.variants import variants_of
@@ -14,11 +14,11 @@ from schemas.sample import Sample
 from tests.support.labelled_run import labelled_run, trained_model
 
 SAMPLE = Sample.from_prompt(Prompt("an apple"), 0)
-SAFE, UNSAFE = Truth("safe"), Truth("unsafe", ("violence",))
+SAFE, UNSAFE = ScopeTruth("safe"), ScopeTruth("unsafe", ("violence",))
 
 
 @pytest.mark.parametrize("picture", [SAFE, UNSAFE])
-def test_a_pair_that_nobody_can_tell_is_unknown_whatever_its_picture(picture: Truth) -> None:
+def test_a_pair_that_nobody_can_tell_is_unknown_whatever_its_picture(picture: ScopeTruth) -> None:
     assert Case(SAMPLE, {"prompt": UNKNOWN, "image": picture, "pair": UNKNOWN}).overall == UNKNOWN
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from classifiers.evaluation.attack_suite import trials_of
-from classifiers.evaluation.cases import Case, Truth, cases_of
+from classifiers.evaluation.cases import Case, ScopeTruth, cases_of
 from classifiers.evaluation.preserved_truth import keeps_truth
 from classifiers.evaluation.scoring import Relabeller
 from classifiers.evaluation.tasks import attacked_rows
@@ -17,7 +17,7 @@ from stages.world.purposes import BY_PURPOSE
 from stages.world.scene import compose
 from tests.support.labelled_run import labelled_run, trained_model
 
-SAFE, UNSAFE = Truth("safe"), Truth("unsafe")
+SAFE, UNSAFE = ScopeTruth("safe"), ScopeTruth("unsafe")
 
 
 def case(label: str, picture: str, concepts: tuple[str, ...] = (), prompt: str = "a knife") -> Case:
@@ -25,7 +25,7 @@ def case(label: str, picture: str, concepts: tuple[str, ...] = (), prompt: str =
     sample = Sample.from_prompt(Prompt(prompt), 0)
     if concepts:
         sample = sample.with_(scene=compose(np.random.default_rng(0), list(concepts)).to_json())
-    return Case(sample, {"prompt": Truth(label), "image": Truth(picture), "pair": Truth(label)})
+    return Case(sample, {"prompt": ScopeTruth(label), "image": ScopeTruth(picture), "pair": ScopeTruth(label)})
 
 
 def test_unsafe_words_over_a_safe_picture_keep_their_unsafe_noun() -> None:

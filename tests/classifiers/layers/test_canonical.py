@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from classifiers.layers.canonical import Canonical, distance, lexicon_of
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from pipeline.storage.weights import model_directory
 from schemas.errors import InputError
 from stages.attack.text.homoglyphs import Homoglyphs
@@ -18,7 +18,7 @@ from stages.attack.text.typos import Typos
 from stages.attack.text_attack import TextAttack
 from stages.world.grammar import prompts
 
-ENCODER = Encoder.from_directory(model_directory("assets/world/clip"))
+ENCODER = ClipEncoder.from_directory(model_directory("assets/world/clip"))
 WORLD = ENCODER.lexicon
 PROMPTS = [made.prompt for made in prompts(7, 400)]
 
@@ -83,4 +83,4 @@ def test_the_lexicon_is_what_the_tokenizer_knows() -> None:
 
 def test_a_folder_without_a_clip_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
     with pytest.raises(InputError, match="no CLIP of transformers"):
-        Encoder.from_directory(tmp_path_factory.mktemp("empty"))
+        ClipEncoder.from_directory(tmp_path_factory.mktemp("empty"))

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from classifiers.evaluation.attention_maps import draw
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.models.multimodal import Multimodal
 from classifiers.saved import Saved, kind_of, load
 from pipeline.storage.weights import model_directory
@@ -27,7 +27,7 @@ INPUTS = Inputs(PROMPTS, torch.rand((3, 3, 80, 64), generator=torch.Generator().
 def fresh(kind: str) -> Multimodal:
     """Untrained, with weights of a fixed draw."""
     torch.manual_seed(0)
-    made = kind_of(kind)(Encoder.from_directory(model_directory("assets/world/clip")), UNSAFEBENCH.ids, kind)
+    made = kind_of(kind)(ClipEncoder.from_directory(model_directory("assets/world/clip")), UNSAFEBENCH.ids, kind)
     assert isinstance(made, Multimodal)
     return made.eval()
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifiers.moderation.sources import Source, source_of
+from classifiers.moderation.sources import PictureSource, source_of
 from pipeline.storage.file_names import original_name
 from pipeline.storage.image_codec import PictureError
 from schemas.errors import InputError
@@ -26,7 +26,7 @@ def png(level: int = 0) -> bytes:
     return buffer.getvalue()
 
 
-def sorted_out(source: Source) -> tuple[list[str], dict[str, str], dict[str, str]]:
+def sorted_out(source: PictureSource) -> tuple[list[str], dict[str, str], dict[str, str]]:
     """Keys to be judged; problems and what was passed over, by key."""
     problems = {item.key: item.problem for item in source.items if item.problem is not None}
     return (

@@ -12,9 +12,9 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from classifiers.data.labelled_pictures import Pictures
+from classifiers.data.labelled_pictures import LabelledPictures
 from classifiers.families.perspective import PerCategory, Perspective
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.layers.visual_words import VisualWords
 from classifiers.models.linear_probe import LinearProbe
 from classifiers.models.prompt_learning import PromptLearning
@@ -37,8 +37,8 @@ each = pytest.mark.parametrize("method", METHODS)
 INPUTS = Inputs(("",) * 3, torch.rand((3, 3, 70, 64), generator=torch.Generator().manual_seed(0)))
 CLIP = model_directory("assets/world/clip")
 FAST = {
-    "linear_probe": fit_probes.Recipe(epochs=150, rate=1e-3),
-    "prompt_learning": fit_probes.Recipe(epochs=2, rate=1e-2),
+    "linear_probe": fit_probes.ProbeRecipe(epochs=150, rate=1e-3),
+    "prompt_learning": fit_probes.ProbeRecipe(epochs=2, rate=1e-2),
 }
 
 
@@ -46,17 +46,17 @@ FAST = {
 def trained(method: str) -> Path:
     """A folder with the method trained on the small run; the vision-language one is random and tuned for three steps."""
     folder = Path(mkdtemp(prefix=f"hazmat-{method}-"))
-    pictures = Pictures.of(labelled_run(), "train")
+    pictures = LabelledPictures.of(labelled_run(), "train")
     if method == "vision_language":
         base = llava(folder / "base")
-        few = Pictures(pictures.store, pictures.rows[:24])
-        tuning = lora.Tuning(judge(base), few, lora.Recipe(rank=4, rate=1e-2), folder / "work")
+        few = LabelledPictures(pictures.store, pictures.rows[:24])
+        tuning = lora.Tuning(judge(base), few, lora.TuningRecipe(rank=4, rate=1e-2), folder / "work")
         assert len(list(tuning.run())) == 1
         tuning.store(folder / "judge", str(base))
         return folder / "judge"
     torch.manual_seed(0)
     kind = {"linear_probe": LinearProbe, "prompt_learning": PromptLearning}[method]
-    model = kind(Encoder.from_directory(CLIP), UNSAFEBENCH.ids, method)
+    model = kind(ClipEncoder.from_directory(CLIP), UNSAFEBENCH.ids, method)
     fit_probes.fit(model, pictures, FAST[method])
     model.save(folder)
     return folder
@@ -131,7 +131,7 @@ def test_a_narrowed_judge_is_saved_whole(tmp_path: Path) -> None:
 
 def test_linear_probes_learn_safety_and_category_from_shards() -> None:
     model = loaded("linear_probe")
-    pictures = Pictures.of(labelled_run(), "train")
+    pictures = LabelledPictures.of(labelled_run(), "train")
     index = list(range(len(pictures)))
     scores = model.score(pictures.inputs(index))
     unsafe = torch.tensor([row.unsafe for row in pictures.rows])
@@ -157,9 +157,9 @@ def test_visual_words_say_which_kind_of_patch_is_there_anywhere() -> None:
 
 
 def test_probes_with_visual_words_learn_and_come_back(tmp_path: Path) -> None:
-    pictures = Pictures.of(labelled_run(), "train")
+    pictures = LabelledPictures.of(labelled_run(), "train")
     torch.manual_seed(0)
-    model = LinearProbe(Encoder.from_directory(CLIP), UNSAFEBENCH.ids, "words", words=16).eval()
+    model = LinearProbe(ClipEncoder.from_directory(CLIP), UNSAFEBENCH.ids, "words", words=16).eval()
     losses = fit_probes.fit(model, pictures, replace(fit_probes.WITH_WORDS, epochs=40))
     assert losses[-1] < 0.5 * losses[0]
     read, width = model.features(INPUTS)["vectors"], model.encoder.width
@@ -170,14 +170,14 @@ def test_probes_with_visual_words_learn_and_come_back(tmp_path: Path) -> None:
 
 
 def test_the_published_probe_has_the_published_shape() -> None:
-    encoder = Encoder.from_directory(CLIP)
+    encoder = ClipEncoder.from_directory(CLIP)
     shapes = [tuple(p.shape) for p in LinearProbe(encoder, UNSAFEBENCH.ids, "x").probes[0].parameters()]
     assert shapes == [(encoder.width // 2, encoder.width), (encoder.width // 2,), (2, encoder.width // 2), (2,)]
 
 
 @pytest.mark.parametrize("words", [0, 16])
 def test_probes_that_refer_to_their_clip_are_small_and_notice_another(tmp_path: Path, words: int) -> None:
-    model = LinearProbe(Encoder.from_directory(CLIP), UNSAFEBENCH.ids, "small", words=words).eval()
+    model = LinearProbe(ClipEncoder.from_directory(CLIP), UNSAFEBENCH.ids, "small", words=words).eval()
     model.origin = "assets/world/clip"
     model.save(tmp_path)
     assert (tmp_path / "model.safetensors").stat().st_size < 1e6
@@ -189,7 +189,7 @@ def test_probes_that_refer_to_their_clip_are_small_and_notice_another(tmp_path: 
 
 
 def test_soft_prompts_are_eight_vectors_begun_from_words_and_nothing_else_moves() -> None:
-    fresh = PromptLearning(Encoder.from_directory(CLIP), UNSAFEBENCH.ids, "fresh")
+    fresh = PromptLearning(ClipEncoder.from_directory(CLIP), UNSAFEBENCH.ids, "fresh")
     assert fresh.vectors.shape[:2] == (22, 8)
     table = fresh.encoder.embedding_table()
     assert (fresh.vectors.detach().flatten(0, 1)[:, None] == table).all(dim=2).any(dim=1).all(), (
@@ -206,9 +206,9 @@ def test_a_killed_tuning_ends_with_the_weights_of_an_uninterrupted_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base = llava(tmp_path / "base")
-    pictures = Pictures.of(labelled_run(), "train")
-    few = Pictures(pictures.store, pictures.rows[:24])
-    recipe = lora.Recipe(rank=4, rate=1e-2, batch=8)
+    pictures = LabelledPictures.of(labelled_run(), "train")
+    few = LabelledPictures(pictures.store, pictures.rows[:24])
+    recipe = lora.TuningRecipe(rank=4, rate=1e-2, batch=8)
     monkeypatch.setattr(lora, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(lora, "REPORT", 1)
     whole = lora.Tuning(judge(base), few, recipe, tmp_path / "whole")
@@ -221,12 +221,12 @@ def test_a_killed_tuning_ends_with_the_weights_of_an_uninterrupted_one(
     ours, theirs = again.model.state_dict(), whole.model.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     with pytest.raises(InputError, match="another tuning"):
-        lora.Tuning(judge(base), few, lora.Recipe(rank=2), tmp_path / "killed")
+        lora.Tuning(judge(base), few, lora.TuningRecipe(rank=2), tmp_path / "killed")
 
 
 def test_marks_stand_at_the_names_that_a_question_lists(tmp_path: Path) -> None:
-    pictures = Pictures.of(labelled_run(), "train")
-    few = Pictures(pictures.store, pictures.rows[:24])
+    pictures = LabelledPictures.of(labelled_run(), "train")
+    few = LabelledPictures(pictures.store, pictures.rows[:24])
     tuning = lora.Tuning(judge(Path("assets/world/vlm")), few, replace(lora.SMALL, batch=8), tmp_path)
     words, eye = tuning.judge.llava.tokenizer, tuning.judge.llava
     for each in tuning.examples:
@@ -254,10 +254,10 @@ def test_an_adapter_is_refused_on_another_base(tmp_path: Path) -> None:
 
 def test_what_cannot_be_trained_on_is_refused() -> None:
     with pytest.raises(InputError, match="labelled safe or unsafe by another generator"):
-        Pictures.of(labelled_run(), "train", without=("render/noto",))
-    safe = Pictures.of(labelled_run(), "train")
-    only = Pictures(safe.store, tuple(row for row in safe.rows if not row.unsafe))
-    model = LinearProbe(Encoder.from_directory(CLIP), UNSAFEBENCH.ids, "x")
+        LabelledPictures.of(labelled_run(), "train", without=("render/noto",))
+    safe = LabelledPictures.of(labelled_run(), "train")
+    only = LabelledPictures(safe.store, tuple(row for row in safe.rows if not row.unsafe))
+    model = LinearProbe(ClipEncoder.from_directory(CLIP), UNSAFEBENCH.ids, "x")
     with pytest.raises(InputError, match="safe and unsafe pictures"):
         fit_probes.fit(model, only, fit_probes.RECIPES["linear_probe"])
 
@@ -267,7 +267,7 @@ def test_the_threshold_is_of_the_greatest_f1() -> None:
     assert best_cut(scores, unsafe) == pytest.approx(0.4)  # 3 of 4 flagged are unsafe, and no cut parts the two at .6
     assert best_cut(scores, np.array([True, True, False, False, False])) == pytest.approx(0.7)
     assert best_cut(scores, np.zeros(5, dtype=bool)) == 0.5
-    assert best_threshold(loaded("linear_probe"), Pictures.of(labelled_run(), "train")) < 1
+    assert best_threshold(loaded("linear_probe"), LabelledPictures.of(labelled_run(), "train")) < 1
 
 
 def test_marks_stand_where_the_names_of_a_question_end() -> None:

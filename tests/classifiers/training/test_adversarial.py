@@ -7,9 +7,9 @@ import torch
 
 from classifiers.classifier import Classifier
 from classifiers.data.labelled_shards import ShardRows
-from classifiers.training.adversarial import EXCHANGED, REWRITTEN, SHARE, Harden, exchanged
+from classifiers.training.adversarial import EXCHANGED, REWRITTEN, SHARE, BatchHardening, exchanged
 from classifiers.training.adversarial_of_recipe import harden_of, non_adaptive_rewrites
-from classifiers.training.batches import Batch, Streamed
+from classifiers.training.batches import Streamed, TrainingBatch
 from classifiers.training.config import Settings
 from classifiers.training.dataset_check import survey
 from classifiers.training.process_group import Group
@@ -29,7 +29,7 @@ asked_by, same_meaning = PictogramWording().asked_by, PictogramWording().same_me
 BOTH = Settings(classifier="late_fusion", name="hard", epsilon=EPSILON, token_budget=3)
 
 
-def batch_for(model: Classifier, rows: int = 16) -> Batch:
+def batch_for(model: Classifier, rows: int = 16) -> TrainingBatch:
     store = labelled_run()
     source = Streamed(
         ShardRows(store, "train", model.scopes), model.coverage, survey(store, "train", model.coverage), "none"
@@ -37,12 +37,12 @@ def batch_for(model: Classifier, rows: int = 16) -> Batch:
     return next(source.once(rows, Group()))
 
 
-def harden(settings: Settings) -> Harden:
+def harden(settings: Settings) -> BatchHardening:
     return harden_of(settings, recipe_of_labelled_run())
 
 
-def loss_of(model: Classifier, batch: Batch, rows: int) -> float:
-    part = Batch(batch.keys[:rows], batch.targets, batch.seen.rows(range(rows)))
+def loss_of(model: Classifier, batch: TrainingBatch, rows: int) -> float:
+    part = TrainingBatch(batch.keys[:rows], batch.targets, batch.seen.rows(range(rows)))
     targets = replace(
         batch.targets,
         unsafe={s: v[:rows] for s, v in batch.targets.unsafe.items()},

@@ -14,8 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from classifiers.layers.encoder import Encoder
-from classifiers.unsafebench.dataset.construction import Found, Size, of_shards
+from classifiers.layers.encoder import ClipEncoder
+from classifiers.unsafebench.dataset.construction import ExternalPools, Size, of_shards
 from classifiers.unsafebench.dataset.external_sets import base64_set, smid
 from classifiers.unsafebench.dataset.images import (
     GENERATED,
@@ -233,12 +233,12 @@ def shards(folder: Path, source: str, count: int) -> list[Sample]:
 
 @pytest.mark.slow
 def test_a_set_is_built_from_shards_with_the_captions_beside_the_pictures(tmp_path: Path) -> None:
-    encoder = Encoder.from_directory(model_directory("assets/world/clip"))
+    encoder = ClipEncoder.from_directory(model_directory("assets/world/clip"))
     drawn = [sample for source in (REAL, GENERATED) for sample in shards(tmp_path / source, source, 20)]
     pool = ShardPool(REAL, tmp_path / REAL)
     vectors = pool.vectors(encoder)
     assert vectors.shape == (21, encoder.width) and np.allclose(vectors[0], vectors[20], atol=1e-5)
-    found = Found(str(tmp_path / REAL), str(tmp_path / GENERATED), "tagger_truth,zero_shot,tagger_truth")
+    found = ExternalPools(str(tmp_path / REAL), str(tmp_path / GENERATED), "tagger_truth,zero_shot,tagger_truth")
     built = of_shards(encoder, found, Size(a_keyword=21))
     captions = {(sample.source, sample.prompt): sample for sample in drawn}
     for picture in built.pictures:
@@ -248,7 +248,7 @@ def test_a_set_is_built_from_shards_with_the_captions_beside_the_pictures(tmp_pa
     assert whole["right"] is None and "| real-world | 21 | 20 |" in tables.table_2(built.counts)
     assert len({picture.key for picture in built.pictures}) == len(built.pictures) > 10
     with pytest.raises(InputError, match="expected three labellers"):
-        of_shards(encoder, Found("a", "b", "zero_shot"), Size())
+        of_shards(encoder, ExternalPools("a", "b", "zero_shot"), Size())
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "0.tar").write_bytes((tmp_path / REAL / "00000.tar").read_bytes()[:700])
     with pytest.raises(InputError, match="cannot be read"):

@@ -7,14 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.unsafebench.dataset.images import REAL, Picture
 from classifiers.unsafebench.dataset.world_pool import TRAINING, world_pool
 from classifiers.unsafebench.judges.published_zoo import attackable, digest, in_place, loaded
 from classifiers.unsafebench.judges.remote_judges import ChatJudge, LabellerJudge, by_labellers, by_service
 from classifiers.unsafebench.protocol import Bench, effectiveness
 from classifiers.zoo.either import Either
-from classifiers.zoo.nude_net import NudeNet
+from classifiers.zoo.nude_net import NudeNetJudge
 from classifiers.zoo.q16 import Q16
 from pipeline.storage.weights import model_directory
 from schemas.errors import InputError
@@ -66,7 +66,7 @@ def test_what_a_service_was_paid_for_is_not_asked_again(tmp_path: Path) -> None:
         for _ in range(2):
             judge = by_service(server.model, "10,30", lambda answers: list(answers))
             bench = Bench(
-                tmp_path, Encoder.from_directory(model_directory("assets/world/clip")), pictures, 16, blur=False
+                tmp_path, ClipEncoder.from_directory(model_directory("assets/world/clip")), pictures, 16, blur=False
             )
             (cost,) = effectiveness(bench, [judge])["cost"]
             assert cost["dollars"] == pytest.approx(6 * (100 * 10 + 20 * 30) / 1e6) and cost["seconds"] > 0
@@ -92,10 +92,10 @@ def service(server: ChatServer) -> ChatJudge:
 def test_published_weights_take_the_place_of_fitted_ones_and_are_attacked_only_by_digest(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    encoder = Encoder.from_directory(model_directory("assets/world/clip"))
+    encoder = ClipEncoder.from_directory(model_directory("assets/world/clip"))
     np.save(tmp_path / "prompts.npy", np.eye(2, encoder.width, dtype=np.float32))
     published = loaded(f"q16={tmp_path / 'prompts.npy'}", encoder)
-    fitted, nude = Q16.untrained(encoder), NudeNet.untrained()
+    fitted, nude = Q16.untrained(encoder), NudeNetJudge.untrained()
     zoo = in_place([fitted, nude, Either("q16+nude_net", [fitted, nude])], published)
     assert zoo[0] is published["q16"] and zoo[1] is nude
     rule = zoo[2]

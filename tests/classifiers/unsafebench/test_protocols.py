@@ -13,7 +13,7 @@ from classifiers.unsafebench.judges.predictions import agreeing
 from classifiers.unsafebench.robustness.attacks import ATTACKS, COMPAT, EPSILON, PIXEL, arena, attack_rows, carried_out
 from classifiers.unsafebench.robustness.targeted_loss import Targeted, likelihoods_of
 from classifiers.zoo.backbone import Backbone
-from classifiers.zoo.nude_net import NudeNet
+from classifiers.zoo.nude_net import NudeNetJudge
 from classifiers.zoo.picture_judge import PictureJudge
 from schemas.protocols import Inputs
 from stages.attack.pixels.fgsm import fgsm
@@ -108,7 +108,7 @@ def test_compat_is_foolbox_with_the_published_settings() -> None:
 
 
 def test_a_network_with_its_own_range_is_attacked_in_it() -> None:
-    judge = NudeNet.untrained(16)
+    judge = NudeNetJudge.untrained(16)
     pixels = tensor_of(pictures()[:2])
     at = arena(COMPAT, judge, pixels, torch.ones(2).long(), STEPS)
     assert at is not None and at.unit == 2.0 and at.epsilon == EPSILON / 2

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import binomtest  # type: ignore[import-untyped]  # has no types
 
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.unsafebench.dataset.annotation import Say, annotate, decided, kappa
 from classifiers.unsafebench.dataset.clip_index import ClipIndex
 from classifiers.unsafebench.dataset.collection import collect, without_doubles
@@ -161,7 +161,7 @@ class OneHot:
 
 def test_a_picture_that_several_keywords_find_is_kept_once_by_the_nearest() -> None:
     vectors = np.array([[0.9, 0.1, 0, 0], [0.2, 0.8, 0, 0], [0, 0, 1, 0]], np.float32)
-    encoder: Encoder = OneHot()  # type: ignore[assignment]
+    encoder: ClipEncoder = OneHot()  # type: ignore[assignment]
     found = collect(ClipIndex(vectors), encoder, {"hate": ["0"], "spam": ["1"]}, 2)
     assert [(each.row, each.category) for each in found] == [(0, "hate"), (1, "spam")]
 

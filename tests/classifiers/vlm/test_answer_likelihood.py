@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from classifiers.data.labelled_pictures import Labelled
+from classifiers.data.labelled_pictures import LabelledPicture
 from classifiers.perspective.instructions import instructions
 from classifiers.perspective.pretraining.tokenizer import build
 from classifiers.vlm.answer_likelihood import Answers
@@ -52,8 +52,8 @@ def test_an_answer_outside_of_the_form_is_no_answer() -> None:
             read_answer(said, UNSAFEBENCH.categories)
 
 
-def _labelled(*categories: str) -> Labelled:
-    return Labelled("k", "", bool(categories), categories, "g", None, ("t", 0, 0, "png"))
+def _labelled(*categories: str) -> LabelledPicture:
+    return LabelledPicture("k", "", bool(categories), categories, "g", None, ("t", 0, 0, "png"))
 
 
 def test_the_taxonomy_asked_about_always_fits_the_answer() -> None:

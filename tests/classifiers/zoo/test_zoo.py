@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 import classifiers.zoo
-from classifiers.layers.encoder import Encoder
+from classifiers.layers.encoder import ClipEncoder
 from classifiers.zoo.backbone import ClipEyes, pooled
 from classifiers.zoo.either import Either
-from classifiers.zoo.fitting import Lesson
+from classifiers.zoo.fitting import FittingSet
 from classifiers.zoo.multi_headed import FILES, MultiHeaded, head
 from classifiers.zoo.nsfw_detector import NsfwDetector
-from classifiers.zoo.nude_net import NudeNet
+from classifiers.zoo.nude_net import NudeNetJudge
 from classifiers.zoo.picture_judge import PictureJudge
 from classifiers.zoo.q16 import Q16
 from classifiers.zoo.sd_filter import SdFilter
@@ -35,8 +35,8 @@ assert PIXELS is not None
 
 
 @cache
-def encoder() -> Encoder:
-    return Encoder.from_directory(model_directory("assets/world/clip"))
+def encoder() -> ClipEncoder:
+    return ClipEncoder.from_directory(model_directory("assets/world/clip"))
 
 
 def eyes() -> ClipEyes:
@@ -48,12 +48,12 @@ BUILT: dict[str, Callable[[], PictureJudge]] = {
     "MultiHeaded": lambda: MultiHeaded.untrained(encoder()),
     "NsfwDetector": lambda: NsfwDetector.untrained(encoder()),
     "SdFilter": lambda: SdFilter.untrained(encoder(), ["a kiss", "a peach"], ["a skull"]),
-    "NudeNet": lambda: NudeNet.untrained(),
+    "NudeNetJudge": lambda: NudeNetJudge.untrained(),
 }
 each = pytest.mark.parametrize("build", BUILT.values(), ids=BUILT)
 
 
-def lesson(count: int = 90) -> Lesson:
+def lesson(count: int = 90) -> FittingSet:
     """Vectors in which the category is written: one direction each."""
     draw = torch.Generator().manual_seed(1)
     names = ("", *UNSAFEBENCH.ids)
@@ -61,7 +61,7 @@ def lesson(count: int = 90) -> Lesson:
     directions = torch.randn((len(names), encoder().width), generator=draw)
     vectors = torch.randn((count, encoder().width), generator=draw) * 0.2
     vectors += torch.stack([directions[names.index(name)] for name in categories])
-    return Lesson(vectors, torch.tensor([float(bool(name)) for name in categories]), categories)
+    return FittingSet(vectors, torch.tensor([float(bool(name)) for name in categories]), categories)
 
 
 def test_every_judge_in_the_package_is_tested_here() -> None:
@@ -147,7 +147,7 @@ def test_a_network_from_scratch_learns_red_from_blue() -> None:
     labels = (torch.arange(64) % 2).float()
     pixels[labels == 1, 0] += 0.6
     pixels[labels == 0, 2] += 0.6
-    judge = NudeNet.untrained()
+    judge = NudeNetJudge.untrained()
     judge.fit(pixels, labels)
     scores = judge.score(Inputs(("",) * 64, pixels)).unsafe["image"]
     assert ((scores > 0.5).float() == labels).float().mean() > 0.95
@@ -231,7 +231,7 @@ def test_published_safety_checker_decides_as_diffusers_does(tmp_path: Path) -> N
 
 
 def test_either_flags_what_one_of_both_flags() -> None:
-    first, second = Q16.untrained(encoder()), NudeNet.untrained()
+    first, second = Q16.untrained(encoder()), NudeNetJudge.untrained()
     both = Either("q16+nude_net", [first, second])
     assert isinstance(both, Differentiable)
     assert both.coverage.categories == (*first.claims, "sexual")
