@@ -4,6 +4,7 @@
     jobs/generate.py --out runs/mine --count 256
     jobs/generate.py --out runs/mine --recipe my_recipe.py:cats
     jobs/generate.py --out runs/mine --prompts prompts.csv --column text --images-per-prompt 2
+    jobs/generate.py --out runs/mine --prompts i2p:i2p_benchmark.csv
     ray job submit --working-dir . -- python jobs/generate.py --out /shared/runs/mine
 
 The same command on the same --out goes on where it stopped.
@@ -29,7 +30,7 @@ ROUND = "rounds/000-generate"
 class Generate(ScatteredCommand):
     """The run's facts."""
 
-    lists = ("recipes",)
+    lists = ("recipes", "benchmarks")
     exits: ClassVar = {QUARANTINED: "done, with quarantined samples"}
 
     out: Annotated[str, Option(metavar="RUN", help="a folder or object-store url for the run")] = "runs/generate"
@@ -37,7 +38,8 @@ class Generate(ScatteredCommand):
         "pictogram"
     )
     prompts: Annotated[
-        str | None, Option(metavar="FILE", help="file, datasets folder or hub id; several: A,B,grammar")
+        str | None,
+        named("benchmarks", "file, datasets folder or hub id, of a benchmark NAME:FILE; several: A,B,grammar", "FILE"),
     ] = None
     column: Annotated[
         str | None, Option(metavar="NAME", help="the column that holds the prompts (default: prompt)")

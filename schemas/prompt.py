@@ -19,6 +19,7 @@ class Prompt:
     licence: str | None = None
     category: str | None = None
     label: str | None = None
+    seed: int | None = None  # of a benchmark that fixes it with the prompt: what pictures are drawn from
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.attack import ATTACK_TYPE, AttackRecord
-from schemas.identity import derived_key
+from schemas.identity import derived_key, seed_of
 from schemas.prompt import Prompt
 from schemas.vote import Vote
 
@@ -52,7 +52,7 @@ class Sample:
     guidance_scale: float | None = None
     true_cfg_scale: float | None = None
     negative_prompt: str | None = None
-    seed: int | None = None
+    seed: int | None = None  # of its picture; before there is one, what a benchmark fixes
     scene: str | None = None  # JSON of the Scene a drawn picture shows: its ground truth
     attack: AttackRecord | None = None
     # the picture as it is stored
@@ -79,9 +79,12 @@ class Sample:
 
     @classmethod
     def from_prompt(cls, prompt: Prompt, run_seed: int) -> Self:
-        """The root sample of a prompt; its key depends on the run's seed and both texts, not on its place in a file."""
+        """The root sample of a prompt; its key depends on the run's seed, both texts and the seed that its source fixes, not on
+        its place in a file.
+        """
         drawn = prompt.text if prompt.drawn_text is None else prompt.drawn_text
-        key = derived_key("root", run_seed, prompt.text, drawn)
+        fixed = () if prompt.seed is None else (prompt.seed,)
+        key = derived_key("root", run_seed, prompt.text, drawn, *fixed)
         return cls(
             key=key,
             root=key,
@@ -93,7 +96,12 @@ class Sample:
             licence=prompt.licence,
             category=prompt.category,
             label=prompt.label,
+            seed=prompt.seed,
         )
+
+    def drawing_seed(self, purpose: str) -> int:
+        """What its picture is drawn from: the seed that came with its prompt, else one of its key."""
+        return seed_of(self.key, purpose) if self.seed is None or self.pixels is not None else self.seed
 
     def with_(self, **changes: Any) -> Self:
         """The same sample with more known about it."""

@@ -10,6 +10,7 @@ KINDS = {
     "labellers": ("stages/label", "Labeller"),
     "attacks": ("stages/attack", "AttackStage"),
     "classifiers": ("classifiers/models", "Classifier"),
+    "benchmarks": ("stages/prompts", "PublishedPrompts"),
 }
 """Folder, and the class that its plug-ins derive from."""
 

@@ -1,4 +1,4 @@
-"""Where a run's prompts come from: files, dataset folders, hub ids, the grammar; past the gate, and as root samples."""
+"""Where a run's prompts come from: files, datasets, published benchmarks, the grammar; past the gate, and as root samples."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from stages.prompts.gate import Gate
 from stages.prompts.grammar import COUNT, GrammarPrompts
 from stages.prompts.hub import HubPrompts
 from stages.prompts.intake import Intake
+from stages.prompts.published import benchmark_of
 
 GRAMMAR = "grammar"
 """Names the grammar among the sources of `--prompts A,B,grammar`."""
@@ -65,6 +66,13 @@ class Roots:
         path = Path(name)
         if name == GRAMMAR:
             return default_prompts(self.config)
+        benchmark = benchmark_of(name)
+        if benchmark is not None:
+            if name == self.config.prompts and self.config.column is not None:
+                raise InputError(
+                    f"--column {self.config.column}: {name} has the columns of its benchmark; leave it out"
+                )
+            return benchmark
         if path.is_dir() or (not path.suffix and name.count("/") == 1 and not path.exists()):
             return HubPrompts(name, self.config.column or "prompt")
         return read_prompts(name, self.config.column, skip_bad_rows=self.config.skip_bad_rows)

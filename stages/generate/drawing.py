@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from pipeline.stage import BadSamplesError, Resources, Stage, Step
 from schemas.errors import HazmatError, InputError
-from schemas.identity import seed_of
 from schemas.sample import READING, Sample
 from stages.generate.loading import Weights, load
 from stages.generate.pipeline_directory import Size
@@ -27,9 +26,9 @@ class Drawing(Stage):
     own, None what its family or itself has by default; models distilled to few steps take a guidance of 0. `size` is a side or
     (width, height) in pixels, None the model's own; `loras` are FILE[:WEIGHT], fused into the weights; `dtype` is the weights'.
 
-    Every sample has its own CPU generator, seeded from its key; a batch always computes `batch_size` rows, or each row alone where
-    a class was not measured to draw the same in company. Raises InputError for weights that cannot be loaded and for what cannot be
-    drawn with them, before anything is loaded.
+    Every sample has its own CPU generator, seeded from its key or as its source fixed it; a batch always computes
+    `batch_size` rows, or each row alone where a class was not measured to draw the same in company. Raises InputError for weights
+    that cannot be loaded and for what cannot be drawn with them, before anything is loaded.
     """
 
     adds: ClassVar[frozenset[str]] = frozenset(
@@ -144,7 +143,7 @@ class Drawing(Stage):
                 raise BadSamplesError(bad)
             for sample in batch:
                 pixels = (pictures[sample.batch_row] * 255).round().astype(np.uint8)
-                yield with_reading(sample, encoders).with_(pixels=pixels, seed=seed_of(sample.key, self.name), **known)
+                yield with_reading(sample, encoders).with_(pixels=pixels, seed=sample.drawing_seed(self.name), **known)
 
         return step
 
@@ -157,7 +156,7 @@ class Drawing(Stage):
         rows = [batch[0]] * self.batch_size
         for sample in batch:
             rows[sample.batch_row] = sample
-        generators = [torch.Generator("cpu").manual_seed(seed_of(sample.key, self.name)) for sample in rows]
+        generators = [torch.Generator("cpu").manual_seed(sample.drawing_seed(self.name)) for sample in rows]
         prompts = [sample.generation_prompt for sample in rows]
         drawn: Pictures = self._call(pipeline, weights, rows, prompt=prompts, generator=generators)
         return drawn
@@ -169,7 +168,7 @@ class Drawing(Stage):
         width, height = weights.directory.size(self.size)
         pictures = np.zeros((self.batch_size, height, width, 3), np.float32)
         for sample in batch:
-            seed = seed_of(sample.key, self.name)
+            seed = sample.drawing_seed(self.name)
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
                 own = torch.Generator("cpu").manual_seed(seed)

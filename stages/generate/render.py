@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 
 from pipeline.stage import BadSamplesError, Stage, Step
-from schemas.identity import seed_of
 from schemas.sample import Sample
 from stages.world.draw import Pictures, draw
 from stages.world.reader import read
@@ -35,7 +34,7 @@ class Render(Stage):
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             for sample in batch:
-                seed = seed_of(sample.key, self.name)
+                seed = sample.drawing_seed(self.name)
                 asked = read(sample.generation_prompt)
                 if not 0 < len(asked.concepts) <= MAX_PICTOGRAMS:
                     reason = f"the prompt names {len(asked.concepts)} pictograms of the world; a scene holds 1 to {MAX_PICTOGRAMS}"

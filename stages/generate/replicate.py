@@ -10,7 +10,7 @@ from schemas.sample import Sample
 
 @dataclass(frozen=True, kw_only=True)
 class Replicate(Stage):
-    """Fan a prompt out into `images_per_prompt` samples, children of the prompt."""
+    """Fan a prompt out into `images_per_prompt` samples, children of the prompt; a seed that it came with is counted up."""
 
     resources: ClassVar[Resources] = Resources(cpus=0.0)
     images_per_prompt: int = 1
@@ -21,6 +21,7 @@ class Replicate(Stage):
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             for sample in batch:
                 for index in range(self.images_per_prompt):
-                    yield sample.derive(self.name, index)
+                    fixed = {} if sample.seed is None else {"seed": (sample.seed + index) % 2**63}
+                    yield sample.derive(self.name, index, **fixed)
 
         return step

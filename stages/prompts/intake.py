@@ -17,9 +17,9 @@ class Intake:
 
     `counts` has `admitted`, `empty`, `over_long`, `undecodable`, `duplicate` and one `refused_REASON` for each reason
     met, and those that a source itself gives (`LeftOut`: `malformed`); their sum is what was read. `examples` has the first
-    few places of each such reason. Two prompts are duplicates when judged and drawn text agree but for white space.
-    Refused texts leave their count and nothing else, so a refused text that comes twice is refused twice. Order in,
-    order out; needs about 30 bytes a prompt admitted.
+    few places of each such reason. Two prompts are duplicates when judged and drawn text agree but for white space, and so does
+    the seed where a benchmark fixes one. Refused texts leave their count and nothing else, so a refused text that comes twice is
+    refused twice. Order in, order out; needs about 30 bytes a prompt admitted.
     """
 
     def __init__(self, gate: Gate, max_length: int = MAX_LENGTH) -> None:
@@ -62,6 +62,7 @@ class Intake:
         if len(text) > self.max_length or (drawn is not None and len(drawn) > self.max_length):
             return "over_long"
         same = " ".join(words) if drawn is None else " ".join(words) + "\n" + " ".join(drawn.split())
+        same += "" if prompt.seed is None else f"\n\n{prompt.seed}"
         try:
             digest = int.from_bytes(blake2b(same.encode(), digest_size=8).digest())
         except (

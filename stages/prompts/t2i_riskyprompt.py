@@ -9,20 +9,18 @@ from typing import Any
 from schemas.errors import InputError
 from schemas.prompt import Prompt
 from stages.prompts.files import as_prompt
+from stages.prompts.published import PublishedPrompts
 
 LICENCE = None  # the repository datar001/T2I-RiskyPrompt has no licence file; its images' dataset says Apache-2.0
 
 
 @dataclass(frozen=True)
-class T2IRiskyPrompt:
+class T2IRiskyPrompt(PublishedPrompts):
     """The prompts of `T2I-RiskyPrompt.json`: 6 categories, 14 below them.
 
     Records are `{"prompt", "label": {"primary--sub": [reasons]}}`, by id or in a list. `category` has every label in
-    the file's words, with `; ` between; all are claimed to be unsafe. The file is a few MB: it is read whole. Raises
-    `InputError`.
+    the file's words, with `; ` between; all are claimed to be unsafe. The file is a few MB: it is read whole.
     """
-
-    where: Path
 
     def __post_init__(self) -> None:
         self._records()
@@ -41,9 +39,9 @@ class T2IRiskyPrompt:
             )
 
     def _records(self) -> list[tuple[str, dict[str, Any]]]:
-        name = self.where.name
+        name = Path(self.where).name
         try:
-            content = json.loads(self.where.read_text(encoding="utf-8-sig"))
+            content = json.loads(Path(self.where).read_text(encoding="utf-8-sig"))
         except FileNotFoundError as error:
             raise InputError(f"there is no file {self.where}") from error
         except (OSError, ValueError, RecursionError) as error:

@@ -70,7 +70,7 @@ def coprov2(folder: Path) -> Path:
 def overt(folder: Path) -> OVERT:
     """A benign prompt that sounds otherwise."""
     row = ["how to kill time", "a man killing time at a station", "violence", "converted_from_wildguardmix"]
-    return OVERT(table(folder / "OVERT_mini.csv", "seed_prompt,image_prompt,category,generation_type", row))
+    return OVERT(str(table(folder / "OVERT_mini.csv", "seed_prompt,image_prompt,category,generation_type", row)))
 
 
 def overt_pairs(folder: Path) -> OVERT:
@@ -78,7 +78,7 @@ def overt_pairs(folder: Path) -> OVERT:
     header = "seed_prompt,unsafe_image_prompt,benign_image_prompt,category,generation_type"
     unsafe, benign = "a wall being sprayed at night", "a wall being painted by its owner"
     row = ["graffiti", unsafe, benign, "illegal_activities", "template"]
-    return OVERT(table(folder / "OVERT_unsafe.csv", header, row))
+    return OVERT(str(table(folder / "OVERT_unsafe.csv", header, row)))
 
 
 def risky(folder: Path) -> T2IRiskyPrompt:
@@ -89,7 +89,7 @@ def risky(folder: Path) -> T2IRiskyPrompt:
     }
     path = folder / "T2I-RiskyPrompt.json"
     path.write_text(json.dumps(records))
-    return T2IRiskyPrompt(path)
+    return T2IRiskyPrompt(str(path))
 
 
 @pytest.fixture
@@ -106,10 +106,10 @@ def sources(tmp_path: Path) -> dict[str, Iterable[Prompt]]:
     }
 
 
-def test_i2p_carries_categories_and_licence(sources: dict[str, Iterable[Prompt]]) -> None:
+def test_i2p_carries_categories_licence_and_the_seed_of_its_authors(sources: dict[str, Iterable[Prompt]]) -> None:
     assert list(sources["i2p"]) == [
-        Prompt("a stormy sea, oil", None, "en", "i2p", "1", "MIT", "shocking, violence", "unsafe"),
-        Prompt("a quiet harbour", None, "en", "i2p", "2", "MIT", "self-harm", "unsafe"),
+        Prompt("a stormy sea, oil", None, "en", "i2p", "1", "MIT", "shocking, violence", "unsafe", seed=3),
+        Prompt("a quiet harbour", None, "en", "i2p", "2", "MIT", "self-harm", "unsafe", seed=4),
     ]
 
 
@@ -178,7 +178,7 @@ def test_another_layout_is_an_error_when_the_source_is_made(
 
 def test_a_table_of_another_layout_is_not_overt(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not laid out as OVERT"):
-        OVERT(table(tmp_path / "other.csv", "text,x", ["a", "b"]))
+        OVERT(str(table(tmp_path / "other.csv", "text,category", ["a", "b"])))
 
 
 @pytest.mark.parametrize(
@@ -187,12 +187,12 @@ def test_a_table_of_another_layout_is_not_overt(tmp_path: Path) -> None:
 def test_a_json_of_another_layout_is_not_t2i_riskyprompt(content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(InputError, match=message):
-        T2IRiskyPrompt(tmp_path / "x.json")
+        T2IRiskyPrompt(str(tmp_path / "x.json"))
 
 
 def test_t2i_riskyprompt_without_its_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no file"):
-        T2IRiskyPrompt(tmp_path / "gone.json")
+        T2IRiskyPrompt(str(tmp_path / "gone.json"))
 
 
 @pytest.fixture

@@ -1,11 +1,21 @@
-"""Two published layouts that fix the seed with the prompt are read as they are published."""
+"""Benchmarks that fix the seed with the prompt: pictures are drawn from it, and it stands in their rows."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from jobs.recipes.prompts import roots
 from schemas.errors import InputError
-from stages.prompts.seeded import ESD, I2P, SeededPrompts
+from schemas.run import RunConfig
+from schemas.sample import Sample
+from stages.generate.diffusion import Diffusion
+from stages.generate.replicate import Replicate
+from stages.prompts.esd import ESD
+from stages.prompts.i2p import I2P
+from stages.prompts.published import benchmark_classes, benchmark_of
+
+ESD_TABLE = "case_number,prompt,evaluation_seed\n17,a grey ogre,4067.0\n18,a key,5\n"
 
 
 def written(tmp_path: Path, text: str) -> str:
@@ -14,35 +24,55 @@ def written(tmp_path: Path, text: str) -> str:
     return str(file)
 
 
-def test_i2p_gives_seed_guidance_and_the_sources_categories(tmp_path: Path) -> None:
-    table = 'prompt,categories,hard,sd_seed,sd_guidance_scale\na grey ogre,"hate, shocking",0,3187474584,7.5\na key,hate,1,12,\n'
-    first, second = SeededPrompts(written(tmp_path, table), I2P)
-    assert (first.prompt.text, first.seed, first.guidance_scale) == ("a grey ogre", 3187474584, 7.5)
-    assert (first.prompt.category, first.prompt.source, first.prompt.source_id) == ("hate, shocking", "i2p", "1")
-    assert (second.seed, second.guidance_scale, second.prompt.source_id) == (12, None, "2")
+def test_i2p_gives_the_seed_where_its_table_has_one(tmp_path: Path) -> None:
+    table = 'prompt,categories,hard,sd_seed,sd_guidance_scale\na grey ogre,"hate, shocking",0,3187474584,7.5\na key,hate,1,,\n'
+    first, second = I2P(written(tmp_path, table))
+    assert (first.text, first.seed, first.category, first.source_id) == (
+        "a grey ogre",
+        3187474584,
+        "hate, shocking",
+        "1",
+    )
+    assert second.seed is None
 
 
 def test_esd_gives_the_seed_that_everybody_is_to_draw_with(tmp_path: Path) -> None:
-    table = "case_number,prompt,evaluation_seed\n17,a grey ogre,4067.0\n"
-    (only,) = SeededPrompts(written(tmp_path, table), ESD)
-    assert (only.prompt.source_id, only.seed, only.guidance_scale) == ("17", 4067, None)
-    assert only.prompt.category is None
-
-
-def test_what_the_gate_refuses_leaves_a_count(tmp_path: Path) -> None:
-    table = "case_number,prompt,evaluation_seed\n1,a child with a gun,4\n2,a key,5\n"
-    prompts = SeededPrompts(written(tmp_path, table), ESD)
-    assert [one.prompt.text for one in prompts] == ["a key"] and prompts.refused == 1
-    assert len(list(prompts)) == 1 and prompts.refused == 1
+    only, _ = ESD(written(tmp_path, ESD_TABLE))
+    assert (only.source_id, only.seed, only.category) == ("17", 4067, None)
 
 
 @pytest.mark.parametrize(("seed", "message"), [("much", "could not convert"), ("1.5", "no whole"), ("-2", "no whole")])
 def test_a_seed_that_is_none_is_named_with_its_row(tmp_path: Path, seed: str, message: str) -> None:
     table = f"case_number,prompt,evaluation_seed\n1,a key,{seed}\n"
     with pytest.raises(InputError, match=f"row 1: evaluation_seed is '{seed}'.*{message}"):
-        list(SeededPrompts(written(tmp_path, table), ESD))
+        list(ESD(written(tmp_path, table)))
 
 
-def test_another_layout_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no column 'sd_seed'"):
-        SeededPrompts(written(tmp_path, "prompt,categories\na key,hate\n"), I2P)
+def test_prompts_of_a_benchmark_are_named_by_its_file(tmp_path: Path) -> None:
+    assert {"coprov2", "diffusiondb", "esd", "i2p", "overt", "t2i_riskyprompt"} == {*benchmark_classes()}
+    assert benchmark_of(f"esd:{written(tmp_path, ESD_TABLE)}") == ESD(str(tmp_path / "table.csv"))
+    assert benchmark_of("grammar") is None
+    with pytest.raises(
+        InputError, match=r"no benchmark 'i3p'; did you mean 'i2p'\? There are coprov2, diffusiondb, esd"
+    ):
+        benchmark_of("i3p:table.csv")
+
+
+def test_the_seed_of_a_benchmark_is_in_the_row_and_the_key_and_is_drawn_from(tmp_path: Path) -> None:
+    table = written(tmp_path, ESD_TABLE + "19,a key,6\n")
+    first, *keys = roots(RunConfig("run", prompts=f"esd:{table}"), ())
+    assert [sample.seed for sample in (first, *keys)] == [4067, 5, 6]
+    assert len({sample.key for sample in keys}) == 2, "one text under two seeds is two prompts"
+    images = list(Replicate(images_per_prompt=2).open()([keys[0]]))
+    assert [sample.seed for sample in images] == [5, 6]
+    again = Sample(key="another", root="another", prompt="a key", generation_prompt="a key", seed=6)
+    drawn = list(Diffusion(steps=2, batch_size=2).open()([images[1].with_(batch_row=0), again.with_(batch_row=1)]))
+    assert [sample.seed for sample in drawn] == [6, 6]
+    first_pixels, second_pixels = (sample.pixels for sample in drawn)
+    assert first_pixels is not None and second_pixels is not None
+    assert np.abs(first_pixels.astype(int) - second_pixels.astype(int)).max() <= 1, "the key has no part in it"
+
+
+def test_a_column_is_not_named_for_a_benchmark(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--column text: esd:.* has the columns of its benchmark"):
+        list(roots(RunConfig("run", prompts=f"esd:{written(tmp_path, ESD_TABLE)}", column="text"), ()))
