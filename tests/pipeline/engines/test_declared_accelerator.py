@@ -37,7 +37,11 @@ RECIPES = {
     ),
 }
 DECLARED = f"""
-import os, runpy, sys, ray
+import os, runpy, sys
+sys.path.insert(0, {str(ROOT)!r})
+from pipeline.engines.ray_access import require_token  # before Ray is imported
+require_token()
+import ray
 paths = os.pathsep.join([{str(ROOT)!r}, *sys.path])
 ray.init(address="local", num_cpus=3, num_gpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
          runtime_env={{"env_vars": {{"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}}}})
