@@ -5,6 +5,7 @@ PYTHON ?= python3
 RUN ?= runs/demo
 CLASSIFIER ?= cascade
 ROUNDS ?= 1
+JOBS ?= 2
 LABELLERS ?= tagger_truth,prompt_truth
 ATTACKS ?= homoglyphs,recompress
 CLASSIFIERS ?= late_fusion
@@ -29,10 +30,10 @@ demo: setup ## the whole street: 256 pairs, variants, labels, shards, classifier
 	$(BIN)/python jobs/demo.py --out runs/demo
 
 test: setup ## the fast tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 test-slow: setup ## kills, object store, model classes
-	$(BIN)/python -m pytest -m slow --timeout 900
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m slow --timeout 900
 
 check: setup ## format, lint, types
 	$(BIN)/ruff format --check .
