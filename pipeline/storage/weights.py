@@ -1,9 +1,11 @@
 """Find a model's directory, check that it can be loaded safely, and name its weights by a digest."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
+from pipeline.storage.digest_cache import remembered
 from schemas.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -12,6 +14,8 @@ PICKLED = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl"})
 NEVER = (*(f"*{suffix}" for suffix in sorted(PICKLED)), "*.fp16*", "text_encoders/*")
 PIPELINE_FILES = ("*.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors")
 """What of a diffusers repository is read: its parts, not the single-file checkpoints beside them (7 GB for SDXL)."""
+READ = (".json", ".safetensors", ".txt", ".model", ".gguf")
+"""Endings of the files that loading a directory reads."""
 PIECE = 1 << 22  # bytes read at a time
 
 
@@ -64,14 +68,9 @@ def model_file(name: str) -> Path:
 @lru_cache
 def weights_digest(model: Path) -> str:
     """blake2b over a file, or over the names and bytes of every file that loading a directory reads, sorted (~1 GB/s)."""
-    hasher = blake2b(digest_size=16)
-    for path in [model] if model.is_file() else sorted(model.rglob("*")):
-        if path.is_file() and path.suffix in (".json", ".safetensors", ".txt", ".model", ".gguf"):
-            hasher.update(path.relative_to(model).as_posix().encode() + b"\0")
-            with path.open("rb") as file:
-                while piece := file.read(PIECE):
-                    hasher.update(piece)
-    return hasher.hexdigest()
+    found = [model] if model.is_file() else sorted(model.rglob("*"))
+    files = [path for path in found if path.is_file() and path.suffix in READ]
+    return remembered(files, lambda: _hashed((path.relative_to(model).as_posix(), path) for path in files))
 
 
 def base_folder(base: str) -> Path:
@@ -84,12 +83,17 @@ def base_folder(base: str) -> Path:
 
 def digest(folder: Path, names: tuple[str, ...] | None = None) -> str:
     """blake2b over some files' bytes; without `names` over the weights and settings of a model's directory (~1 GB/s)."""
-    paths = [folder / name for name in names] if names else sorted(folder.glob("*"))
+    found = [folder / name for name in names] if names else sorted(folder.glob("*"))
+    files = [path for path in found if path.suffix in (".json", ".safetensors", ".model", ".jinja") and path.is_file()]
+    return remembered(files, lambda: _hashed((path.name, path) for path in files))
+
+
+def _hashed(files: Iterable[tuple[str, Path]]) -> str:
+    """blake2b over names and bytes, in 32 hexadecimal digits."""
     hasher = blake2b(digest_size=16)
-    for path in paths:
-        if path.suffix in (".json", ".safetensors", ".model", ".jinja") and path.is_file():
-            hasher.update(path.name.encode() + b"\0")
-            with path.open("rb") as file:
-                while piece := file.read(PIECE):
-                    hasher.update(piece)
+    for name, path in files:
+        hasher.update(name.encode() + b"\0")
+        with path.open("rb") as file:
+            while piece := file.read(PIECE):
+                hasher.update(piece)
     return hasher.hexdigest()
