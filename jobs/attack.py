@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attack(ScatteredCommand):
+class AttackCommand(ScatteredCommand):
     """Who attacks what."""
 
     lists = ("attacks",)
@@ -42,7 +42,7 @@ class Attack(ScatteredCommand):
     ] = None
 
 
-def main(config: Attack) -> int:
+def main(config: AttackCommand) -> int:
     """One round a family, one summary."""
     from classifiers.targets import targets_of
     from jobs.recipes.named import run_with_recipe

@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptMeaning:
     """What a prompt asks for: `unsafe` (None: nobody can tell) of `categories`. It is `open` where a safe picture may turn it."""
 
     unsafe: bool | None
@@ -19,5 +19,5 @@ class Wording(Protocol):
     def same_meaning(self, one: str, other: str) -> bool:
         """Whether two prompts ask for the same, so that the labels of one are the labels of the other."""
 
-    def asked_by(self, prompt: str) -> Asked:
+    def asked_by(self, prompt: str) -> PromptMeaning:
         """What the prompt asks for."""

@@ -26,6 +26,8 @@ MAY_IMPORT_RAY = {
 }
 DEPLOYED = ("layers", "families", "models", "vlm", "zoo", "classifier", "saved", "prediction")
 """Of `classifiers`: what serves needs no engine and no catalogue."""
+LONGEST_FILE, LONGEST_FUNCTION = 250, 50  # lines
+WAITING = {"Group"}  # of the two trainings, until they share one loop
 SAMPLE_FIELDS = {field.name for field in fields(Sample)}
 
 
@@ -121,6 +123,29 @@ def test_pictures_are_decoded_in_one_place() -> None:
 def test_no_file_is_a_drawer_for_everything() -> None:
     drawers = {"utils", "util", "common", "helpers", "misc", "core", "base"}
     assert not [file for package in PACKAGES for file in sources(package) if file.stem in drawers]
+
+
+def test_no_two_classes_bear_one_name() -> None:
+    """A name is one thing: who reads `Batch` need not ask which. Commands, benches and examples count."""
+    places: dict[str, list[str]] = {}
+    for floor in (*FLOORS, "examples"):
+        for file in sources(floor):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(file.relative_to(ROOT).as_posix())
+    assert not {name: files for name, files in places.items() if len(files) > 1 and name not in WAITING}
+
+
+def test_files_and_functions_are_short() -> None:
+    """Longer ones answer more than one question."""
+    for floor in (*FLOORS, "examples"):
+        for file in sources(floor):
+            text = file.read_text()
+            assert text.count("\n") <= LONGEST_FILE, file
+            for node in ast.walk(ast.parse(text)):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    length = (node.end_lineno or 0) - node.lineno + 1
+                    assert length <= LONGEST_FUNCTION, f"{file}: {node.name} has {length} lines"
 
 
 def test_no_other_installed_distribution_owns_one_of_our_names() -> None:

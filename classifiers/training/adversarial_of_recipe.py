@@ -4,7 +4,7 @@ from classifiers.training.adversarial import BatchHardening
 from classifiers.training.config import Settings
 from pipeline.recipe import Recipe, Without
 from schemas.errors import InputError
-from schemas.wording import Asked
+from schemas.wording import PromptMeaning
 from stages.attack.by_name import attack_classes
 from stages.attack.text_attack import TextAttack
 
@@ -42,5 +42,5 @@ def _unreadable(one: str, other: str) -> bool:
     return one == other
 
 
-def _unknown(prompt: str) -> Asked:
-    return Asked(None)
+def _unknown(prompt: str) -> PromptMeaning:
+    return PromptMeaning(None)

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from schemas.protocols import Targets
-from schemas.wording import Asked
+from schemas.wording import PromptMeaning
 
 OF_ANOTHER_ROW = 0.5  # of the reworded rows; the others keep their words but for some
 
 
 SameMeaning = Callable[[str, str], bool]
-Reader = Callable[[str], Asked]
+Reader = Callable[[str], PromptMeaning]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Rewording:
             words[place] = self.words[int(draw.integers(len(self.words)))]
         return " ".join(words)
 
-    def _judge(self, targets: Targets, row: int, asked: Asked) -> None:
+    def _judge(self, targets: Targets, row: int, asked: PromptMeaning) -> None:
         """A picture keeps its truth. A pair is unsafe where either is, safe where both are and neither can turn the other."""
         unknown = float("nan")
         words = unknown if asked.unsafe is None else float(asked.unsafe)

@@ -37,7 +37,7 @@ class Stopped(BaseException):
         return 128 + self.number
 
 
-class _State:
+class _StopState:
     """What this process was told, and what it is at; there is one."""
 
     first: int | None = None
@@ -49,7 +49,7 @@ class _State:
     resumes: bool = True
 
 
-_state = _State()
+_state = _StopState()
 
 
 def listen(command: list[str], resumes: bool) -> None:

@@ -33,7 +33,7 @@ LEAST_JUDGES = 3  # votes an item, of judges that cover everything, below which 
 
 
 @dataclass(frozen=True)
-class Fit:
+class DawidSkeneFit:
     """What EM found. Posterior [items, K]; confusion [A, K, K] as P(answer | class); prevalence [K].
 
     `how`: em (judged by each other), gold (by items of known class) or prior (taken for equally good).
@@ -46,7 +46,7 @@ class Fit:
     how: str
 
 
-def dawid_skene(ballots: Ballots) -> Fit:
+def dawid_skene(ballots: Ballots) -> DawidSkeneFit:
     """Deterministic. The cost of an iteration grows with votes times classes: 900,000 votes of 2 classes take about 0.1 s."""
     prior = np.array([prior_rows(covered) for covered in ballots.covers]).reshape(-1, ballots.classes, ballots.classes)
     posterior, weights, how = _start(ballots)
@@ -63,7 +63,7 @@ def dawid_skene(ballots: Ballots) -> Fit:
         posterior = updated
         if change < TOLERANCE:
             break
-    return Fit(posterior, confusion, prevalence, iteration, how)
+    return DawidSkeneFit(posterior, confusion, prevalence, iteration, how)
 
 
 def _start(ballots: Ballots) -> tuple[Floats, Floats, str]:

@@ -75,7 +75,7 @@ class Found:
 
 
 @dataclass(frozen=True, eq=False)
-class _State:
+class _SearchState:
     """`ids` [1, length]; `touched` bool [length]."""
 
     text: str
@@ -103,7 +103,7 @@ def search(
     `touched` ones, of an earlier search, count already.
     """
     ids = reader.encode([text])
-    start = _State(text, ids, torch.zeros(ids.shape[1], dtype=torch.bool) if touched is None else touched)
+    start = _SearchState(text, ids, torch.zeros(ids.shape[1], dtype=torch.bool) if touched is None else touched)
     hunt = _Hunt(reader, aim, allowed, limits, keeps_truth)
     first = hunt.scored([start])[0]
     for restart in range(limits.restarts):
@@ -124,25 +124,25 @@ class _Hunt:
         self.reader, self.aim, self.limits, self.keeps_truth = reader, aim, limits, keeps_truth
         self.allowed = allowed.to(reader.embedding_table().device)
         self.queries = 0
-        self.best = _State("", torch.zeros((1, 0), dtype=torch.int64), torch.zeros(0, dtype=torch.bool))
+        self.best = _SearchState("", torch.zeros((1, 0), dtype=torch.int64), torch.zeros(0, dtype=torch.bool))
 
     def done(self) -> bool:
         """Whether there is nothing left to do."""
         return self.aim.reached(self.best.value) or self.queries >= self.limits.queries
 
-    def scored(self, states: list[_State]) -> list[_State]:
+    def scored(self, states: list[_SearchState]) -> list[_SearchState]:
         """With their values; the best of all is kept."""
         values = self.aim.values([state.text for state in states]).tolist()
         self.queries += len(states)
-        found = [_State(s.text, s.ids, s.touched, value) for s, value in zip(states, values, strict=True)]
+        found = [_SearchState(s.text, s.ids, s.touched, value) for s, value in zip(states, values, strict=True)]
         self.best = max(self.best, *found, key=lambda state: state.value)
         return found
 
-    def climb(self, start: _State) -> None:
+    def climb(self, start: _SearchState) -> None:
         """One try, from `start`, whose value is known."""
         beam, best, stale, seen = [start], start.value, 0, {start.text}
         while stale < self.limits.patience and not self.done():
-            proposed: list[_State] = []
+            proposed: list[_SearchState] = []
             for state in beam:
                 if self.queries < self.limits.queries:
                     proposed += self.candidates(state, seen, max(1, self.limits.top // len(beam)))
@@ -153,7 +153,7 @@ class _Hunt:
             stale = 0 if beam[0].value > best else stale + 1
             best = max(best, beam[0].value)
 
-    def candidates(self, state: _State, seen: set[str], count: int) -> list[_State]:
+    def candidates(self, state: _SearchState, seen: set[str], count: int) -> list[_SearchState]:
         """At most `count` that were not `seen`, best by first order first; where tokens are put in, a third of them are such."""
         slope = self.aim.slope(state.text, state.ids)
         self.queries += 1
@@ -161,7 +161,7 @@ class _Hunt:
         found = list(islice(self._fit(self._insertions(state, slope, put_in), seen), put_in))
         return found + list(islice(self._fit(self._exchanges(state, slope, count), seen), count - len(found)))
 
-    def scattered(self, start: _State, draw: torch.Generator) -> _State:
+    def scattered(self, start: _SearchState, draw: torch.Generator) -> _SearchState:
         """`start` with some random exchanges, scored; as it is where none is fit."""
         words = self.allowed.nonzero().flatten()
         state = start
@@ -180,7 +180,7 @@ class _Hunt:
             state = next(self._fit(moves, set()), state)
         return self.scored([state])[0]
 
-    def _fit(self, moves: Iterator[tuple[Tensor, Tensor]], seen: set[str]) -> Iterator[_State]:
+    def _fit(self, moves: Iterator[tuple[Tensor, Tensor]], seen: set[str]) -> Iterator[_SearchState]:
         """Those of which decoding and encoding gives the same tokens, whose truth stays, and that were not `seen`."""
         for ids, touched in moves:
             text = self.reader.decode(ids[0])
@@ -193,14 +193,14 @@ class _Hunt:
                 continue
             if self.keeps_truth is None or self.keeps_truth(text):
                 seen.add(text)
-                yield _State(text, again, touched[:length])
+                yield _SearchState(text, again, touched[:length])
 
-    def _places(self, state: _State) -> Tensor:
+    def _places(self, state: _SearchState) -> Tensor:
         """bool [length]: where a token may be exchanged; once the budget is used up only where one was already."""
         places = self.reader.editable(state.ids)[0]
         return places & state.touched if int(state.touched.sum()) >= self.limits.tokens else places
 
-    def _exchanges(self, state: _State, slope: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _exchanges(self, state: _SearchState, slope: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         where = self._places(state).nonzero().flatten()
         if not len(where):
             return
@@ -210,12 +210,12 @@ class _Hunt:
             if int(state.ids[0, place]) != token:
                 yield self._exchanged(state, place, token)
 
-    def _exchanged(self, state: _State, place: int, token: int) -> tuple[Tensor, Tensor]:
+    def _exchanged(self, state: _SearchState, place: int, token: int) -> tuple[Tensor, Tensor]:
         ids, touched = state.ids.clone(), state.touched.clone()
         ids[0, place], touched[place] = token, True
         return ids, touched
 
-    def _insertions(self, state: _State, slope: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def _insertions(self, state: _SearchState, slope: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Before each word, and behind the last."""
         where = self.reader.editable(state.ids)[0].nonzero().flatten()
         if not count or not len(where) or int(state.touched.sum()) >= self.limits.tokens:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from stages.generate.capture import StepHook, denoiser_of
+from stages.generate.step_hook import StepHook, denoiser_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,89 +4,21 @@ All that is needed passes through two doors that every pipeline has: the schedul
 the latents before and after) and the denoiser's attention to words (what the picture's places are, and the words as it reads them).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 from schemas.capture import BLOCKS, GRID, WORDS, block_name
 from schemas.errors import HazmatError, InputError
+from stages.generate.step_hook import DenoisingStep, StepHook, denoiser_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 LARGEST = 65504.0  # of fp16
-_WATCH = "_hazmat_watch"
 
 
-@dataclass(frozen=True, eq=False)
-class DenoisingStep:
-    """A step that was just done, the `step`-th of `steps`. `noise` is what the denoiser predicted (noise, v or velocity, as the
-    scheduler takes it) after guidance; `latents` are those after the step. Both [rows, …].
-    """
-
-    step: int
-    steps: int
-    timestep: float
-    noise: "Tensor"
-    latents: "Tensor"
-
-
-class StepHook:
-    """Counts the steps of a pipeline's calls and tells `listeners` of each. `done` is how many the call under way has behind it.
-
-    `alive` (rows, int64) is set where only some rows are still computed: the denoiser's batch then holds these alone.
-    """
-
-    def __init__(self, scheduler: Any) -> None:
-        self.done = self.steps = 0
-        self.alive: Tensor | None = None
-        self.listeners: list[Callable[[DenoisingStep], None]] = []
-        self._scheduler = scheduler
-        begin, step = scheduler.set_timesteps, scheduler.step
-
-        @wraps(begin)  # pipelines look at the signatures of both
-        def set_timesteps(*args: Any, **named: Any) -> Any:
-            begin(*args, **named)
-            self.done, self.steps = 0, len(scheduler.timesteps)
-
-        @wraps(step)
-        def stepped(noise: Any, timestep: Any, latents: Any, *args: Any, **named: Any) -> Any:
-            made = step(noise, timestep, latents, *args, **named)
-            self.done += 1
-            after = made[0] if isinstance(made, tuple) else made.prev_sample
-            moment = DenoisingStep(self.done, self.steps, float(timestep), noise, after)
-            for listener in self.listeners:
-                listener(moment)
-            return made
-
-        scheduler.set_timesteps, scheduler.step = set_timesteps, stepped
-        setattr(scheduler, _WATCH, self)
-
-    @classmethod
-    def of(cls, pipeline: Any) -> "StepHook":
-        """The pipeline's own, made when first asked for. Raises InputError for what is no diffusers pipeline."""
-        scheduler = getattr(pipeline, "scheduler", None)
-        if scheduler is None or denoiser_of(pipeline) is None:
-            raise InputError(
-                f"{type(pipeline).__name__} has no scheduler and denoiser; expected a pipeline of diffusers"
-            )
-        found = vars(scheduler).get(_WATCH)
-        return found if isinstance(found, StepHook) else cls(scheduler)
-
-    def close(self) -> None:
-        """Leave the scheduler as it was."""
-        for name in ("set_timesteps", "step", _WATCH):
-            vars(self._scheduler).pop(name, None)
-
-
-def denoiser_of(pipeline: Any) -> Any:
-    """The U-Net or transformer."""
-    return getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
-
-
-class Capture:
+class StepCapture:
     """The contract's `Capture`: one array a row, kept after `step` steps. Its name in the tar is `member`, `latent_2`."""
 
     def __init__(self, name: str, step: int) -> None:
@@ -136,7 +68,7 @@ class Capture:
             self._kept = self.value(moment).detach().float().clamp(-LARGEST, LARGEST).to(torch.float16).cpu()
 
 
-class Noise(Capture):
+class Noise(StepCapture):
     """What the denoiser predicted in the step."""
 
     def value(self, moment: DenoisingStep) -> "Tensor":
@@ -144,7 +76,7 @@ class Noise(Capture):
         return moment.noise
 
 
-class Block(Capture):
+class Block(StepCapture):
     """What an attention to words is asked by: its input at each place, averaged to at most `grid` × `grid` places.
 
     float16 [rows, channels, places, places]. `path` is the attention's in the denoiser. Where guidance doubles the batch, the
@@ -243,10 +175,10 @@ class Early:
         if not self.steps or min(self.steps) < 1 or self.grid < 1:
             raise InputError(f"{self!r}: steps count from 1, and the grid has at least one place")
 
-    def captures(self) -> list[Capture]:
+    def captures(self) -> list[StepCapture]:
         """Fresh ones, to be attached."""
-        found: list[Capture] = []
+        found: list[StepCapture] = []
         for step in self.steps:
-            found += [Capture("latent", step), Noise("noise", step)]
+            found += [StepCapture("latent", step), Noise("noise", step)]
             found += [Block(path, step, self.grid) for path in self.blocks]
         return found + [Words(path, min(self.steps)) for path in self.blocks[:1]]

@@ -9,10 +9,10 @@ from pipeline.stage import Step
 from schemas.capture import CapturedArray, CapturedSample
 from schemas.errors import InputError
 from schemas.sample import Sample
-from stages.generate.capture import Capture, Early
+from stages.generate.capture import Early, StepCapture
 from stages.generate.diffusion import Diffusion
 
-_ATTACHED: ContextVar[list[Capture]] = ContextVar("attached")
+_ATTACHED: ContextVar[list[StepCapture]] = ContextVar("attached")
 
 
 @dataclass(frozen=True, kw_only=True)

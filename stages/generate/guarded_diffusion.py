@@ -13,7 +13,7 @@ from schemas.protocols import Target
 from schemas.sample import Sample
 from stages.generate.diffusion import Diffusion
 from stages.generate.drawing import Pictures
-from stages.generate.guarded_pipeline import Answer, GuardedPipeline
+from stages.generate.guarded_pipeline import GuardedAnswer, GuardedPipeline
 from stages.generate.loading import Weights
 
 
@@ -23,9 +23,9 @@ class _Recorded:
     def __init__(self, guard: GuardedPipeline) -> None:
         self.guard = guard
         self.scheduler = guard.pipeline.scheduler
-        self.answer: Answer | None = None
+        self.answer: GuardedAnswer | None = None
 
-    def __call__(self, prompt: Sequence[str], **named: Any) -> Answer:
+    def __call__(self, prompt: Sequence[str], **named: Any) -> GuardedAnswer:
         self.answer = self.guard(prompt, **named)
         return self.answer
 

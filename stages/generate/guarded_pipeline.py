@@ -14,7 +14,8 @@ from schemas.capture import GRID, WORDS, block_name, step_of
 from schemas.errors import InputError
 from schemas.protocols import Inputs, Scorer, Scores
 from stages.generate.alive_rows import only_alive
-from stages.generate.capture import Block, Capture, DenoisingStep, Noise, StepHook, Words, cross_attentions, denoiser_of
+from stages.generate.capture import Block, Noise, StepCapture, Words, cross_attentions
+from stages.generate.step_hook import DenoisingStep, StepHook, denoiser_of
 
 WIDEST = ("pair", "image", "prompt")
 
@@ -38,7 +39,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class GuardedAnswer:
     """Rows in the order of the prompts. `images` is a list with None for what was refused; with output_type
     "np" float32 [n, h, w, 3] with zeros there, or None if all were refused before the end.
     `evaluations` counts rows that went through the denoiser (guidance counts double): what it cost.
@@ -112,7 +113,7 @@ class GuardedPipeline:
         """What the guard does not have is the pipeline's."""
         return getattr(self.pipeline, name)
 
-    def __call__(self, prompt: str | Sequence[str], **named: Any) -> Answer:
+    def __call__(self, prompt: str | Sequence[str], **named: Any) -> GuardedAnswer:
         """As the pipeline's own call. Raises InputError for several images a prompt: repeat the prompt instead."""
         if named.get("num_images_per_prompt", 1) != 1:
             raise InputError("num_images_per_prompt: a guard judges one image a prompt; repeat the prompt instead")
@@ -124,7 +125,7 @@ class GuardedPipeline:
             images = self._draw(call, named) if call.left else None
             if images is not None and self.image is not None and call.left:
                 self._judge(call, images)
-        return Answer(self._shown(call, images, kind), tuple(call.refusals), call.evaluations)
+        return GuardedAnswer(self._shown(call, images, kind), tuple(call.refusals), call.evaluations)
 
     @contextmanager
     def _watching(self, prompts: list[str]) -> Iterator[_Call]:
@@ -146,7 +147,7 @@ class GuardedPipeline:
     def _draw(self, call: _Call, named: Mapping[str, Any]) -> Any:
         """float32 [n, h, w, 3] in [0, 1]; None where everything was refused on the way."""
         steps = named.get("num_inference_steps")
-        captures: list[Capture] = []
+        captures: list[StepCapture] = []
 
         def check(moment: DenoisingStep) -> None:
             assert self.early is not None
@@ -173,14 +174,14 @@ class GuardedPipeline:
             for capture in captures:
                 capture.detach()
 
-    def _captures(self, early: EarlyScorer, step: int) -> list[Capture]:
+    def _captures(self, early: EarlyScorer, step: int) -> list[StepCapture]:
         """What the early scorer reads, by the names that it reads it under. Raises InputError for what cannot be had here."""
         denoiser = denoiser_of(self.pipeline)
         paths = {block_name(path): path for path in cross_attentions(denoiser)}
-        found: list[Capture] = []
+        found: list[StepCapture] = []
         for name in sorted(early.coverage.reads - {"prompt"}):
             if name == "latent":
-                found.append(Capture(name, step))
+                found.append(StepCapture(name, step))
             elif name == "noise":
                 found.append(Noise(name, step))
             elif name == WORDS and paths:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from schemas.wording import Asked
+from schemas.wording import PromptMeaning
 from stages.label.pictogram_words import understood
 from stages.world import truth
 
@@ -16,7 +16,7 @@ class PictogramWording:
         first, second = understood(one), understood(other)
         return set(first.concepts) == set(second.concepts) and first.purpose == second.purpose
 
-    def asked_by(self, prompt: str) -> Asked:
+    def asked_by(self, prompt: str) -> PromptMeaning:
         """What is asked for; nobody can tell where some of the words are none of the world's.
 
         A purpose without an object is open: what the picture shows may turn it.
@@ -24,4 +24,4 @@ class PictogramWording:
         request = understood(prompt)
         found = truth.of_prompt(request)
         unsafe = True if found.unsafe else None if request.unknown else False
-        return Asked(unsafe, found.categories, request.purpose is not None and not request.concepts)
+        return PromptMeaning(unsafe, found.categories, request.purpose is not None and not request.concepts)

@@ -65,7 +65,7 @@ class VlmJudge(Labeller):
     def _opinion(self, model: Any, processor: Any, sample: Sample, scope: str) -> Opinion:
         policy, question = policy_of(self.taxonomy), question_of(scope, sample)
         picture = Image.fromarray(picture_of(sample))
-        rating = Asked(
+        rating = PictureQuestion(
             model,
             processor,
             picture,
@@ -76,7 +76,9 @@ class VlmJudge(Labeller):
         if score < self.threshold:
             return Opinion(scope, "safe", score=score)
         letters = ascii_uppercase[: len(self.taxonomy.ids)]
-        which = Asked(model, processor, picture, f"{policy}\n\n{question} It is unsafe. Answer with the letter.", "")
+        which = PictureQuestion(
+            model, processor, picture, f"{policy}\n\n{question} It is unsafe. Answer with the letter.", ""
+        )
         best = int(which.shares(letters).argmax())
         return Opinion(scope, "unsafe", (self.taxonomy.ids[best],), score=score)
 
@@ -95,7 +97,7 @@ class VlmJudge(Labeller):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PictureQuestion:
     """One question about one picture, ready for its possible answers."""
 
     model: Any

@@ -37,7 +37,7 @@ EXCHANGE = Exchange(UNSAFEBENCH.name, UNSAFEBENCH.version, UNSAFEBENCH.ids)
 
 
 @dataclass(frozen=True)
-class Chosen:
+class SelectedItems:
     """The committed samples of these keys."""
 
     items: CommittedItems
@@ -47,9 +47,9 @@ class Chosen:
         return (sample for sample in self.items if sample.key in self.keys)
 
 
-def committed(store: Store, keys: frozenset[str]) -> Chosen:
+def committed(store: Store, keys: frozenset[str]) -> SelectedItems:
     """Those samples of the run."""
-    return Chosen(CommittedItems(store, rounds_with(store, "raw")), keys)
+    return SelectedItems(CommittedItems(store, rounds_with(store, "raw")), keys)
 
 
 def export_tasks(store: Store, file: Path, count: int, *, reveal: bool = False) -> dict[str, object]:

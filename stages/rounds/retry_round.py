@@ -1,7 +1,7 @@
 """The plans that try quarantined samples again: a round for each stage that failed, which appends what now succeeds."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 
@@ -9,18 +9,7 @@ from pipeline.plan import Plan
 from pipeline.rounds.ledger import forgotten
 from pipeline.rounds.rounds import all_rounds, committed_files
 from pipeline.storage.store import Store
-from schemas.sample import Sample
 from stages.rounds.only import Only
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """Those items whose key is named, in their order."""
-
-    items: tuple[Sample, ...]
-
-    def __iter__(self) -> Iterator[Sample]:
-        return iter(self.items)
 
 
 def undo_empty_retries(store: Store) -> list[str]:
@@ -50,5 +39,5 @@ def retry_plans(store: Store, folder: str, plan: Plan) -> Iterator[tuple[str, Pl
         at = names.index(stage)
         roots = {row["root"] for row in rows}
         only = Only(keys=tuple(sorted(row["key"] for row in rows)))
-        items = Chosen(tuple(item for item in plan.items if item.root in roots))
+        items = tuple(item for item in plan.items if item.root in roots)
         yield f"retry-{stage}", replace(plan, stages=(*plan.stages[:at], only, *plan.stages[at:]), items=items)

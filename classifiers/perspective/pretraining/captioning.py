@@ -21,10 +21,10 @@ from classifiers.perspective.pretraining.tasks import DESCRIBE, NO, YES, Form, I
 from classifiers.perspective.pretraining.tokenizer import ANSWER, BEGIN, END, IMAGE
 from classifiers.vlm.moderation_prompt import SAFE, UNSAFE
 from stages.world.scene import Scene
-from stages.world.training.scene_batches import Mixture, as_pixels, cells, render, sample_scene
+from stages.world.training.scene_batches import SceneMixture, as_pixels, cells, render, sample_scene
 from stages.world.vocabulary import BY_NAME, VOCABULARY
 
-MIXTURE = Mixture(pairs=0.45, triples=0.04, plain=0.3, normal=0.5, core=1.3)
+MIXTURE = SceneMixture(pairs=0.45, triples=0.04, plain=0.3, normal=0.5, core=1.3)
 DENSE_ONLY = 0.1  # of the budget: before the patches can be read there is nothing to say
 DENSE_WEIGHT = 0.5  # of the labels of patches once captions are trained
 MARKS_WEIGHT = 0.5  # of the marks at the things that a taxonomy lists

@@ -15,7 +15,7 @@ from stages.world.grammar import LIMIT, prompt_at
 from stages.world.reader import read
 from stages.world.scene import Scene, compose
 from stages.world.training.negatives import blank, noise, unknown
-from stages.world.training.scene_batches import Mixture, cells, pictures, sample_scene
+from stages.world.training.scene_batches import SceneMixture, cells, pictures, sample_scene
 from stages.world.vocabulary import BY_NAME, STYLES, VOCABULARY
 
 HELD_OUT_CONCEPTS = ("ogre", "dna", "octopus")  # as the shard recipe of the world holds out; a test compares
@@ -27,7 +27,7 @@ TRAINED_STYLES = tuple(style for style in STYLES if style not in HELD_OUT_STYLES
 _COLUMN = np.array([-1 if c.name in HELD_OUT_CONCEPTS else CONCEPTS.index(c.name) for c in VOCABULARY])
 _TURNED = tuple((c.name, partner) for c in SHOWN for partner in c.partners if partner in CONCEPTS)
 _AMBIVALENT = tuple(c for c in SHOWN if c.kind == "ambivalent")
-_MIXTURE = Mixture(pairs=0.5, triples=0.14, plain=0.4, normal=0.55, clutter=0.12, core=1.0)
+_MIXTURE = SceneMixture(pairs=0.5, triples=0.14, plain=0.4, normal=0.55, clutter=0.12, core=1.0)
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -24,7 +24,7 @@ def checkpoints(steps: int) -> list[int]:
 
 
 @dataclass
-class _State:
+class _APGDState:
     """One row a sample; `last` is the picture before `now`. Steps are in pixel units."""
 
     rows: Tensor
@@ -66,7 +66,7 @@ def apgd(
     now = found[rows]
     slope, value, lead = victim.gradient(now, rows, loss)
     size = torch.full_like(value, 2 * epsilon)
-    state = _State(rows, now, now.clone(), size, now.clone(), value, value.clone(), torch.zeros_like(value))
+    state = _APGDState(rows, now, now.clone(), size, now.clone(), value, value.clone(), torch.zeros_like(value))
     slope = slope[_finish(victim, state, lead, found)]
     marks = checkpoints(steps)
     for iteration in range(1, steps + 1):
@@ -83,7 +83,7 @@ def apgd(
     return found
 
 
-def _move(victim: Victim, state: _State, slope: Tensor, epsilon: float, first: bool) -> None:
+def _move(victim: Victim, state: _APGDState, slope: Tensor, epsilon: float, first: bool) -> None:
     """Equations of section 3.1: z is a plain step, the new point leans on the last one's direction."""
     clean = victim.clean[state.rows]
     plain = within(state.now + state.step[:, None, None, None] * slope.sign(), clean, epsilon)
@@ -92,7 +92,7 @@ def _move(victim: Victim, state: _State, slope: Tensor, epsilon: float, first: b
     state.last, state.now = state.now, moved
 
 
-def _score(state: _State, value: Tensor) -> None:
+def _score(state: _APGDState, value: Tensor) -> None:
     state.raised += (value > state.before_loss).to(state.raised.dtype)
     better = value > state.best_loss
     state.best = torch.where(better[:, None, None, None], state.now, state.best)
@@ -100,7 +100,7 @@ def _score(state: _State, value: Tensor) -> None:
     state.before_loss = value
 
 
-def _finish(victim: Victim, state: _State, lead: Tensor, found: Tensor) -> Tensor:
+def _finish(victim: Victim, state: _APGDState, lead: Tensor, found: Tensor) -> Tensor:
     """Write down the rows that fool, let them leave, and say which stay."""
     fooled = victim.fooled(lead, state.rows)
     found[state.rows[fooled]] = state.now[fooled]
@@ -108,7 +108,7 @@ def _finish(victim: Victim, state: _State, lead: Tensor, found: Tensor) -> Tenso
     return ~fooled
 
 
-def _checkpoint(victim: Victim, state: _State, slope: Tensor, loss: str, passed: int) -> Tensor:
+def _checkpoint(victim: Victim, state: _APGDState, slope: Tensor, loss: str, passed: int) -> Tensor:
     """Conditions 1 and 2 of section 3.2: halve the step and go on from the best point. Returns the gradient to go on with."""
     stuck = ~state.halved & (state.best_loss <= state.best_at_checkpoint)
     halve = (state.raised < SUCCESSES * passed) | stuck

@@ -81,8 +81,8 @@ class EmbeddingMatching(TextAttack):
         return model_directory(self.model)
 
     @cached_property
-    def _reader(self) -> "TextEncoder":
-        return TextEncoder(self._folder)
+    def _reader(self) -> "DiffusersTextEncoder":
+        return DiffusersTextEncoder(self._folder)
 
     @cached_property
     def _words(self) -> Tensor:
@@ -93,7 +93,7 @@ class EmbeddingMatching(TextAttack):
         return {key: value for key, value in vars(self).items() if not key.startswith("_")}
 
 
-class TextEncoder:
+class DiffusersTextEncoder:
     """The CLIP text encoder of a diffusers directory, on tokens and on their embeddings."""
 
     def __init__(self, folder: Path) -> None:

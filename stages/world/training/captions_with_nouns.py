@@ -33,7 +33,7 @@ class Noun:
 
 
 @dataclass(frozen=True)
-class Wording:
+class CaptionWithNouns:
     """A caption and its nouns."""
 
     text: str
@@ -46,7 +46,9 @@ def spellings(concept: str) -> set[str]:
     return {*words, *(plural(word) for word in words)}
 
 
-def word_scene(scene: Scene, rng: np.random.Generator, typos: float = TYPOS, *, held_out: bool = False) -> Wording:
+def word_scene(
+    scene: Scene, rng: np.random.Generator, typos: float = TYPOS, *, held_out: bool = False
+) -> CaptionWithNouns:
     """A fresh caption of the scene with misspelt words; a misspelt noun keeps its label. `held_out`: for measuring only.
 
     The typos are made here and not by `caption`, so that the nouns are found before they are broken.
@@ -65,7 +67,7 @@ def word_scene(scene: Scene, rng: np.random.Generator, typos: float = TYPOS, *, 
         if places:
             nouns.append(Noun(len(out), len(out) + len(spelt), INDEX[scene.concepts[places[0]]], places[0]))
         out += spelt
-    return Wording(out + clean[end:], tuple(nouns))
+    return CaptionWithNouns(out + clean[end:], tuple(nouns))
 
 
 def encode(tokenizer: CLIPTokenizer, texts: Sequence[str], *, full: bool = True) -> Tensor:
@@ -76,7 +78,7 @@ def encode(tokenizer: CLIPTokenizer, texts: Sequence[str], *, full: bool = True)
     return ids
 
 
-def noun_tokens(tokenizer: CLIPTokenizer, wordings: Sequence[Wording]) -> tuple[Tensor, Tensor]:
+def noun_tokens(tokenizer: CLIPTokenizer, wordings: Sequence[CaptionWithNouns]) -> tuple[Tensor, Tensor]:
     """Token ids int64 [B, longest] and one row (caption, last token of the noun, concept, place) a noun: int64 [N, 4].
 
     The last token: only there has a causal tower seen the whole noun.

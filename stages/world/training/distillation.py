@@ -18,11 +18,11 @@ from transformers import CLIPTextModel
 from stages.world.language import OPENINGS
 from stages.world.scene import Scene
 from stages.world.training.free_wording import FILLER, Encoder, Words, two_wordings
-from stages.world.training.scene_batches import Mixture, sample_scene
+from stages.world.training.scene_batches import SceneMixture, sample_scene
 from stages.world.training.tokenizer import MAX_TOKENS
 
 # Much clutter and style: only where all parts are named may the ground stand before the objects (see `free.py`).
-MIXTURE = Mixture(pairs=0.5, triples=0.08, plain=0.4, normal=0.3, clutter=0.6, core=1.3)
+MIXTURE = SceneMixture(pairs=0.5, triples=0.08, plain=0.4, normal=0.3, clutter=0.6, core=1.3)
 FULL = 0.2  # share of batches that are 77 long, so that all positions are trained
 
 

@@ -35,7 +35,7 @@ _FUNCTION_WORDS = (*sorted({word for phrase in OPENINGS for word in phrase.split
 
 
 @dataclass(frozen=True)
-class Word:
+class KeyedWord:
     """A word of a wording; `key` is shared with the other wording, `concept` and `place` are -1 unless it names a thing."""
 
     text: str
@@ -44,7 +44,7 @@ class Word:
     place: int = -1
 
 
-Words = list[Word]
+Words = list[KeyedWord]
 
 
 @lru_cache(maxsize=16)
@@ -62,14 +62,14 @@ def _named(scene: Scene) -> dict[str, tuple[int, int]]:
     return owners
 
 
-def strange_word(rng: np.random.Generator) -> Word:
+def strange_word(rng: np.random.Generator) -> KeyedWord:
     """A word nobody knows, letters without sense, or a function word out of place."""
     dice = rng.random()
     if dice < 0.5:
-        return Word(STRANGE, FILLER)
+        return KeyedWord(STRANGE, FILLER)
     if dice < 0.75:
-        return Word("".join(rng.choice(list(string.ascii_lowercase), int(rng.choice((1, 4, 5, 6, 7))))), FILLER)
-    return Word(_FUNCTION_WORDS[int(rng.integers(len(_FUNCTION_WORDS)))], FILLER)
+        return KeyedWord("".join(rng.choice(list(string.ascii_lowercase), int(rng.choice((1, 4, 5, 6, 7))))), FILLER)
+    return KeyedWord(_FUNCTION_WORDS[int(rng.integers(len(_FUNCTION_WORDS)))], FILLER)
 
 
 def _strangers(rng: np.random.Generator, most: int) -> Words:
@@ -96,14 +96,14 @@ def two_wordings(scene: Scene, rng: np.random.Generator) -> tuple[Words, Words]:
     owners, parts, keys = _named(scene), {}, iter(range(MAX_TOKENS))
     for name, said in parts_of(asked(scene, rng), pick).items():
         parts[name] = [
-            Word(text, FILLER if name == "b" else next(keys), *owners.get(text, (-1, -1))) for text in said.split()
+            KeyedWord(text, FILLER if name == "b" else next(keys), *owners.get(text, (-1, -1))) for text in said.split()
         ]
     present = frozenset(name for name, words in parts.items() if words and name != "b")
     orders = ways_to_order(ORDERS, present)
     plain: Words = []
     comma = bool(pick(2))
     for name in orders[pick(len(orders))]:
-        plain += [Word(",", COMMA)] if comma and plain else []
+        plain += [KeyedWord(",", COMMA)] if comma and plain else []
         plain += (parts["b"] if name == "o" else []) + parts[name]
     return plain, _freely(parts, free_orders(present), rng)
 
@@ -115,7 +115,7 @@ def _freely(parts: dict[str, Words], orders: tuple[tuple[str, ...], ...], rng: n
     free = [word for _ in range(1 + int(dice[2] < 0.1)) for word in _strangers(rng, 15)] if dice[2] < 0.2 else []
     comma = dice[3] < 0.5
     for place, name in enumerate(orders[int(rng.integers(len(orders)))]):
-        free += [Word(",", COMMA)] if comma and place else []
+        free += [KeyedWord(",", COMMA)] if comma and place else []
         free += _strangers(rng, 3) if rng.random() < 0.15 else []
         free += opening + things if name == "o" else parts[name]
     return [replace(word, text=misspell(word.text, rng, TYPOS)) if word.key >= 0 else word for word in free]

@@ -19,7 +19,7 @@ from stages.world.training import text_tower, tokenizer
 from stages.world.training.captions_with_nouns import encode, word_scene
 from stages.world.training.card import declare_float32, write_card
 from stages.world.training.loop import averaged_weights
-from stages.world.training.scene_batches import INDEX, Mixture, as_pixels, cells, render, sample_scene, shown
+from stages.world.training.scene_batches import INDEX, SceneMixture, as_pixels, cells, render, sample_scene, shown
 from stages.world.vocabulary import VOCABULARY
 
 PATCH, SIDE = 8, 64  # pixels
@@ -27,7 +27,7 @@ WIDTH, LAYERS, HEADS = 128, 4, 4
 EXTRA_CAPTIONS = 8  # of further scenes: negatives that cost no drawing
 KEPT = 32  # of 64 patches, until WHOLE_FROM of the budget
 WHOLE_FROM = 0.85
-MIXTURE = Mixture(pairs=0.55, triples=0.06, plain=0.4, normal=0.55, core=1.3)
+MIXTURE = SceneMixture(pairs=0.55, triples=0.06, plain=0.4, normal=0.55, core=1.3)
 
 
 def build(words: CLIPTokenizer) -> CLIPModel:

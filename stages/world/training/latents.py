@@ -14,21 +14,21 @@ from torch import Tensor
 from stages.world.scene import Scene
 from stages.world.training.loop import averaged_weights
 from stages.world.training.process_group import Group
-from stages.world.training.scene_batches import Mixture, as_pixels, render, sample_scene
+from stages.world.training.scene_batches import SceneMixture, as_pixels, render, sample_scene
 from stages.world.training.vae import build
 
 CALM = 0.4  # places and angles vary less than in the renderer's scenes: the U-Net's few samples go into looks
-EASY = Mixture(pairs=0.0, twins=0.0, plain=1.0, normal=1.0, clutter=0.0, core=1.6, calm=CALM)
-SINGLES = Mixture(pairs=0.0, twins=0.06, plain=0.35, normal=0.5, clutter=0.08, core=2.0, calm=CALM)
-PAIRS = Mixture(pairs=1.0, plain=0.5, normal=0.65, clutter=0.05, core=6.0, calm=CALM)
-TRIPLES = Mixture(triples=1.0, plain=0.5, normal=0.65, clutter=0.05, core=3.0, calm=CALM)
+EASY = SceneMixture(pairs=0.0, twins=0.0, plain=1.0, normal=1.0, clutter=0.0, core=1.6, calm=CALM)
+SINGLES = SceneMixture(pairs=0.0, twins=0.06, plain=0.35, normal=0.5, clutter=0.08, core=2.0, calm=CALM)
+PAIRS = SceneMixture(pairs=1.0, plain=0.5, normal=0.65, clutter=0.05, core=6.0, calm=CALM)
+TRIPLES = SceneMixture(triples=1.0, plain=0.5, normal=0.65, clutter=0.05, core=3.0, calm=CALM)
 
 
 @dataclass(frozen=True)
 class Pool:
     """Scenes of one mixture. `early` and `late`: its share of the samples at the start and from `_LATE_FROM` on."""
 
-    mixture: Mixture
+    mixture: SceneMixture
     scenes: int
     early: float
     late: float

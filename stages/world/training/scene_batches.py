@@ -21,7 +21,7 @@ NAMES = tuple(INDEX)
 
 
 @dataclass(frozen=True)
-class Mixture:
+class SceneMixture:
     """How often a scene shows what. Shares in [0, 1]; the rest of the scenes show one pictogram."""
 
     pairs: float = 0.3
@@ -40,7 +40,7 @@ def _chances(core: float) -> np.ndarray[Any, np.dtype[np.float64]]:
     return chances
 
 
-def sample_scene(rng: np.random.Generator, mixture: Mixture) -> Scene:
+def sample_scene(rng: np.random.Generator, mixture: SceneMixture) -> Scene:
     """One scene of the mixture."""
     dice = rng.random(5)
     chances = _chances(mixture.core)

@@ -17,14 +17,23 @@ from pipeline.storage.image_codec import decode
 from stages.world.training.card import declare_float32, write_card
 from stages.world.training.loop import averaged_weights
 from stages.world.training.negatives import negatives
-from stages.world.training.scene_batches import INDEX, NAMES, Mixture, as_pixels, cells, render, sample_scene, shown
+from stages.world.training.scene_batches import (
+    INDEX,
+    NAMES,
+    SceneMixture,
+    as_pixels,
+    cells,
+    render,
+    sample_scene,
+    shown,
+)
 from stages.world.training.vae import build as build_vae
 
 SIDE, GRID = 64, 8  # pixels; cells a side of the features that get dense labels
 NONE = len(INDEX)  # the last label
 NEGATIVES = 0.35  # share of pictures without any concept
 RECALL = 0.962  # of the concepts of pairs: what issue 3 wants (.95) with room for another draw
-MIXTURE = Mixture(pairs=0.6, triples=0.14, plain=0.4, normal=0.55, clutter=0.12, core=1.2)
+MIXTURE = SceneMixture(pairs=0.6, triples=0.14, plain=0.4, normal=0.55, clutter=0.12, core=1.2)
 
 
 def build() -> ResNetForImageClassification:

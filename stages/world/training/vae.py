@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 
-from stages.world.training.scene_batches import Mixture, as_pixels, render, sample_scene
+from stages.world.training.scene_batches import SceneMixture, as_pixels, render, sample_scene
 
 LATENT_NOISE = 0.08  # of the latents' unit deviation: the decoder must forgive what the U-Net leaves (trial)
-MIXTURE = Mixture(pairs=0.4, triples=0.06, plain=0.4, normal=0.55, core=1.0)
+MIXTURE = SceneMixture(pairs=0.4, triples=0.06, plain=0.4, normal=0.55, core=1.0)
 CHANNELS = 32  # 48 trains at 29 samples/s, 32 at 76: blocks stand at 32 and 16 px only, all channels last
 
 

@@ -19,7 +19,7 @@ from jobs.recipes.named import recipe_of
 from schemas.errors import InputError
 from schemas.protocols import Targets
 from schemas.run import RunConfig
-from schemas.wording import Asked
+from schemas.wording import PromptMeaning
 from stages.label.pictogram_wording import PictogramWording
 from stages.world.purposes import PURPOSES
 from tests.support.labelled_run import labelled_run, recipe_of_labelled_run, trained_model
@@ -102,7 +102,7 @@ def test_other_words_bring_their_own_truth_and_pictures_keep_theirs() -> None:
 
 
 def test_a_purpose_without_an_object_is_open_and_strange_words_are_unknown() -> None:
-    assert asked_by("a picture of a small dog") == Asked(False)
+    assert asked_by("a picture of a small dog") == PromptMeaning(False)
     assert asked_by("a zzz").unsafe is None
     purpose = next(p.phrases[0] for p in PURPOSES)
     assert asked_by(purpose).open and not asked_by(f"a dog {purpose}").open

@@ -25,9 +25,10 @@ from schemas.prompt import Prompt
 from schemas.protocols import Capture as Contract
 from schemas.run import RunConfig
 from schemas.sample import Sample
-from stages.generate.capture import Block, Capture, Early, StepHook, cross_attentions, denoiser_of, pooled
+from stages.generate.capture import Block, Early, StepCapture, cross_attentions, pooled
 from stages.generate.captured_diffusion import CapturedDiffusion
 from stages.generate.loading import load
+from stages.generate.step_hook import StepHook, denoiser_of
 from stages.image_io.encode import Encode
 from tests.support.drawing import directory, drawn, samples, tiny
 from tests.support.tiny_pipelines import SIDE
@@ -92,7 +93,7 @@ def test_captures_are_the_same_twice_and_alone(pipelines: Path, family: str) -> 
 def test_what_is_kept_is_what_the_pipeline_itself_reports(pipelines: Path) -> None:
     stage = captured(pipelines, "sd1")
     pipeline = load(stage.weights(), SIDE, 3)
-    latent, reported = Capture("latent", 2), {}
+    latent, reported = StepCapture("latent", 2), {}
     latent.attach(pipeline)
 
     def remember(

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from schemas.errors import InputError
 from schemas.protocols import Coverage, Inputs, Scores
-from stages.generate.capture import StepHook
 from stages.generate.diffusion import Diffusion
 from stages.generate.guarded_diffusion import GuardedDiffusion
-from stages.generate.guarded_pipeline import Answer, GuardedPipeline
+from stages.generate.guarded_pipeline import GuardedAnswer, GuardedPipeline
+from stages.generate.step_hook import StepHook
 from tests.support.drawing import PROMPTS, directory, drawn, samples
 from tests.support.tiny_pipelines import SIDE
 
@@ -84,7 +84,7 @@ def call(drawing: Any, **named: Any) -> Any:
     return drawing(list(PROMPTS), generator=generators, **{**given, **named})
 
 
-def refused(answer: Answer) -> list[str | None]:
+def refused(answer: GuardedAnswer) -> list[str | None]:
     return [refusal and refusal.where for refusal in answer.refusals]
 
 

@@ -16,7 +16,7 @@ import torch
 
 from stages.world.training.captions_with_nouns import noun_tokens, word_scene
 from stages.world.training.loop import Budget, learning_rate
-from stages.world.training.scene_batches import NAMES, Mixture, cells, sample_scene, shown
+from stages.world.training.scene_batches import NAMES, SceneMixture, cells, sample_scene, shown
 from stages.world.training.tokenizer import build, learn_merges
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -46,7 +46,7 @@ def test_merges_make_every_word_one_token() -> None:
 
 def test_nouns_are_found_in_captions_even_when_misspelt() -> None:
     rng = np.random.default_rng(0)
-    scenes = [sample_scene(rng, Mixture(pairs=0.5, triples=0.2)) for _ in range(300)]
+    scenes = [sample_scene(rng, SceneMixture(pairs=0.5, triples=0.2)) for _ in range(300)]
     wordings = [word_scene(scene, rng, typos=0.5) for scene in scenes]
     named = [
         {NAMES[noun.concept] for noun in wording.nouns} == set(s.concepts)
@@ -59,7 +59,7 @@ def test_nouns_are_found_in_captions_even_when_misspelt() -> None:
 
 def test_cells_lie_where_the_scene_says() -> None:
     rng = np.random.default_rng(1)
-    scene = sample_scene(rng, Mixture(pairs=1.0))
+    scene = sample_scene(rng, SceneMixture(pairs=1.0))
     found = set(cells([scene], 8).flatten().tolist()) - {0}
     assert found == {NAMES.index(name) + 1 for name in scene.concepts}
     assert shown([scene]).sum() == len(set(scene.concepts))
