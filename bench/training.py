@@ -26,15 +26,15 @@ from classifiers.classifier import Classifier
 from classifiers.data.labelled_shards import ShardRows
 from classifiers.saved import build
 from classifiers.training.batches import BatchSource, Streamed, TrainingBatch
-from classifiers.training.checkpoint import Checkpoint
+from classifiers.training.classifier_training import ClassifierTraining, encoders_of, optimiser_of
 from classifiers.training.config import CLIP, Settings
 from classifiers.training.dataset_check import survey
 from classifiers.training.feature_cache import encoded
-from classifiers.training.loop import Fit, encoders_of, optimiser_of
-from classifiers.training.process_group import Group
 from pipeline.storage.open_store import open_store
 from pipeline.storage.store import Store
 from pipeline.storage.weights import model_directory
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.process_group import ProcessGroup
 
 KINDS = ("late_fusion", "multimodal")
 REPEATS = 3
@@ -85,8 +85,8 @@ def throughput(store: Store, kind: str, way: str, epochs: int) -> dict[str, floa
     seen = survey(store, "train", model.coverage)
     rows: BatchSource = Streamed(ShardRows(store, "train", model.coverage.scopes), model.coverage, seen)
     if way == "encoded":
-        rows = encoded(model, rows, Group(), even=True)  # type: ignore[arg-type]
-    in_memory = [part for step in rows.epoch(0, 0, settings.batch, Group()) for part in step]
+        rows = encoded(model, rows, ProcessGroup(), even=True)  # type: ignore[arg-type]
+    in_memory = [part for step in rows.epoch(0, 0, settings.batch, ProcessGroup()) for part in step]
     ours, bare = [], []
     for _ in range(REPEATS):
         bare.append(clocked(lambda: bare_loop(model, in_memory, settings)))
@@ -125,14 +125,16 @@ def bare_loop(model: Classifier, batches: list[TrainingBatch], settings: Setting
 def our_loop(store: Store, model: Classifier, rows: BatchSource, settings: Settings) -> None:
     """The trainer's, streaming, logging and all, but the validation, which the bare loop does not have either."""
     folder = f"models/{settings.name}/training"
-    fit = _WithoutVal(settings, Group(), rows, rows, Checkpoint(store, f"{folder}/checkpoint.pt", "bench"), folder)
+    fit = _WithoutVal(
+        settings, ProcessGroup(), rows, rows, Checkpoint(store, f"{folder}/checkpoint.safetensors", "bench"), folder
+    )
     fit.checkpoint.remove()
     model.train()
     fit.run(model)
 
 
 @dataclass(frozen=True, eq=False)
-class _WithoutVal(Fit):
+class _WithoutVal(ClassifierTraining):
     def validate(self, model: Classifier) -> dict[str, float]:
         """Nothing."""
         return {"loss": 0.0}

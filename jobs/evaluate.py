@@ -22,6 +22,7 @@ from typer import Option
 from jobs.command import DONE, LocalCommand, report, resolve_out, run_command, say, tell_root
 from jobs.command.flags import Digest, Epsilon, Run, named, pair
 from schemas.budgets import EPSILON
+from schemas.errors import InputError
 
 if TYPE_CHECKING:
     from classifiers.evaluation.cases import Case
@@ -128,19 +129,18 @@ def request_of(config: Evaluate) -> "EvaluationConfig":
         data=config.data if config.data in SPLITS else str(Path(config.data).absolute()),
         scorers=scorers,
         trials=(*trials, *(sanity_trials(strength) if config.adaptive else ())),
-        judges=labellers_for(recipe) if config.labellers is None else config.labellers,
+        judges=trusted(recipe) if config.labellers is None else config.labellers,
         held_out=recipe.held_out_attacks,
     )
 
 
-def labellers_for(recipe: "Recipe") -> str:
-    """Those that the recipe trusts. Nobody where it trusts none, which is said; what an attack changed is then `na`."""
-    from pipeline.recipe import Without
-
-    if isinstance(recipe.judges, Without):
-        print(f"no labeller says what attacks changed (recipe {recipe.name}): {recipe.judges.why}", file=sys.stderr)
+def trusted(recipe: "Recipe") -> str:
+    """The recipe's labellers. Nobody where it trusts none, which is said; what an attack changed is then `na`."""
+    try:
+        return recipe.labellers()
+    except InputError as none:
+        print(f"what an attack changed has no label: {none}", file=sys.stderr)
         return ""
-    return ",".join(recipe.judges)
 
 
 def metrics_of(asked: "EvaluationConfig", cases: "Sequence[Case]", sanity: bool) -> dict[str, Any]:

@@ -31,7 +31,6 @@ from jobs.command.flags import (
     named,
 )
 from schemas.budgets import EPSILON, TOKENS
-from schemas.errors import InputError
 
 if TYPE_CHECKING:
     from classifiers.training.adversarial_rounds import AdversarialDataConfig
@@ -101,7 +100,7 @@ def main(config: Harden) -> int:
     started = time.monotonic()
     adding = AdversarialDataConfig(
         attacks=config.attacks or attacks_on(config.classifier), samples=config.samples, epsilon=config.epsilon,
-        aim=config.aim, labellers=config.labellers or labellers_for(recipe), means=EngineOptions(config.engine, config.workers),
+        aim=config.aim, labellers=config.labellers or recipe.labellers(), means=EngineOptions(config.engine, config.workers),
     )  # fmt: skip
     settings = config.settings()
     if not (Path(store.url) / "models" / config.classifier / "metrics.json").is_file():
@@ -116,15 +115,6 @@ def main(config: Harden) -> int:
     summary = {"run": store.url, "model": rounds[-1]["model"], "rounds": rounds}
     report(config, {**summary, "seconds": round(time.monotonic() - started, 2)})
     return DONE
-
-
-def labellers_for(recipe: "Recipe") -> str:
-    """The labellers of what is added. Raises InputError where the recipe trusts none."""
-    from pipeline.recipe import Without
-
-    if isinstance(recipe.judges, Without):
-        raise InputError(f"--labellers is needed, since the run's recipe is {recipe.name}, and {recipe.judges.why}")
-    return ",".join(recipe.judges)
 
 
 def attacks_on(classifier: str) -> str:
@@ -173,11 +163,11 @@ def fitted(url: str, settings: "Settings", recipe: "Recipe", workers: int | None
     if workers is None:
         import torch
 
-        from classifiers.training.process_group import Group
         from classifiers.training.train import train
+        from pipeline.training.process_group import ProcessGroup
 
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return train(url, settings, recipe, Group(device=device))
+        return train(url, settings, recipe, ProcessGroup(device=device))
     from classifiers.training.ray_trainer import train_on_ray
 
     return train_on_ray(url, settings, recipe, workers)

@@ -114,11 +114,11 @@ def main(config: Train) -> int:
     if config.training_workers is None:
         import torch
 
-        from classifiers.training.process_group import Group
         from classifiers.training.train import train
+        from pipeline.training.process_group import ProcessGroup
 
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        metrics = train(store.url, settings, recipe, Group(device=device))
+        metrics = train(store.url, settings, recipe, ProcessGroup(device=device))
     else:
         from classifiers.training.ray_trainer import train_on_ray
 

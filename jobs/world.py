@@ -31,7 +31,7 @@ class TrainPart(LocalCommand):
         "--export": "write --export-only",
     }
 
-    threads = 1  # see stages/world/training/process_group.py
+    threads = 1  # see pipeline/training/process_group.py
 
     part: Annotated[
         Literal["tokenizer", "vae", "clip-text", "clip", "t2i", "tagger"], Argument(metavar="PART", help="which")

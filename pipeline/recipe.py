@@ -90,6 +90,12 @@ class Recipe:
             raise InputError(f"recipe {self.name} has no rules for shards: {self.shards.why}")
         return self.shards
 
+    def labellers(self) -> str:
+        """The judges' names with commas between. Raises InputError where the recipe trusts none."""
+        if isinstance(self.judges, Without):
+            raise InputError(f"recipe {self.name} trusts no labeller ({self.judges.why}); name some with --labellers")
+        return ",".join(self.judges)
+
     @property
     def grouping(self) -> GroupRules:
         """What counts as near when shards are verified; the default rules where none are made."""

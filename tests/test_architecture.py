@@ -55,7 +55,7 @@ def against_the_street(file: str, name: str) -> bool:
         return True
     if place[0] == "classifiers" and place[1].removesuffix(".py") in DEPLOYED:
         own = module[0] == "classifiers" and module[1] in (*DEPLOYED, "")
-        return not (own or module[0] == "schemas" or name.startswith("pipeline.storage"))
+        return not (own or module[0] == "schemas" or name.startswith(("pipeline.storage", "pipeline.training")))
     if place[0] == module[0] == "jobs":
         return module[1] not in ("recipes", "command", "")
     return False

@@ -10,12 +10,12 @@ from bench.in_diffusion.pictures import Rows
 from classifiers.classifier import Classifier
 from classifiers.saved import build, load
 from classifiers.training.batches import Encoded
-from classifiers.training.checkpoint import Checkpoint
+from classifiers.training.classifier_training import ClassifierTraining
 from classifiers.training.config import CLIP, Settings
-from classifiers.training.loop import Fit
-from classifiers.training.process_group import Group
 from pipeline.storage.store import Store
 from pipeline.storage.weights import model_directory
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.process_group import ProcessGroup
 from schemas.capture import WORDS, step_of
 from schemas.protocols import Inputs, Targets
 
@@ -50,8 +50,8 @@ def trained(store: Store, name: str, splits: dict[str, Rows], fingerprint: str) 
         model.share = int(share) / 100  # type: ignore[assignment]  # of a detector; filters have none
     train, val = (_encoded(model, splits[split]) for split in ("train", "val"))
     settings = Settings(classifier=kind, name=name, epochs=EPOCHS, patience=PATIENCE, batch=BATCH, learning_rate=RATE)
-    checkpoint = Checkpoint(store, f"models/{name}/training/checkpoint.pt", fingerprint)
-    Fit(settings, Group(), train, val, checkpoint, f"models/{name}/training").run(model.train())
+    checkpoint = Checkpoint(store, f"models/{name}/training/checkpoint.safetensors", fingerprint)
+    ClassifierTraining(settings, ProcessGroup(), train, val, checkpoint, f"models/{name}/training").run(model.train())
     model.eval().threshold = best_threshold(model, val)
     checkpoint.remove()
     model.save(folder)

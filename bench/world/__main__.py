@@ -53,7 +53,7 @@ def measure_part(name: str, assets: Path) -> dict[str, Any]:
 def measure(assets: Path, processes: int) -> dict[str, Any]:
     """All figures, each with n and interval. Speed is measured last, when no other part runs."""
     started = time.monotonic()
-    # `setsid`: a scheduler group each, as in stages/world/training/process_group.py.
+    # `setsid`: a scheduler group each, as in pipeline/training/process_group.py.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=os.setsid) as pool:
         found = dict(zip(PARTS, pool.map(measure_part, PARTS, [assets] * len(PARTS)), strict=True))
     found["costs"] = drawing.costs(Models.load(assets), assets)

@@ -1,5 +1,6 @@
 """Fit linear probes or soft prompts on a run's pictures: CLIP's vectors once, then the epochs over them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from classifiers.data.labelled_pictures import LabelledPictures
 from classifiers.families.perspective import PerCategory
 from classifiers.models.linear_probe import LinearProbe
+from pipeline.training.loop import TrainingLoop
 from schemas.errors import InputError
 from schemas.protocols import Inputs, Targets
 
@@ -65,17 +67,18 @@ def fit(model: PerCategory, pictures: LabelledPictures, recipe: ProbeRecipe) -> 
     vectors = vectors_of(model, pictures)
     targets = pictures.targets(range(len(pictures)), model.categories)
     order = torch.Generator().manual_seed(recipe.seed)
-    optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], recipe.rate)
+
+    def read(_: int, part: Tensor) -> Mapping[str, Tensor]:
+        seen = torch.nn.functional.dropout(vectors[part], recipe.dropout)
+        return model.losses_of({"vectors": seen}, _some(targets, part, vectors.device))
+
+    trained = [p for p in model.parameters() if p.requires_grad]
+    loop = TrainingLoop(module=model, optimizer=torch.optim.Adam(trained, recipe.rate), losses=read)
     losses = []
     for _ in range(recipe.epochs):
         total = 0.0
-        for part in torch.split(torch.randperm(len(vectors), generator=order), recipe.batch):
-            read = torch.nn.functional.dropout(vectors[part], recipe.dropout)
-            loss = model.losses_of({"vectors": read}, _some(targets, part, vectors.device))["loss"]
-            optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            optimiser.step()
-            total += float(loss.detach()) * len(part)
+        for part, found in loop.run(torch.split(torch.randperm(len(vectors), generator=order), recipe.batch)):
+            total += found["loss"] * len(part)
         losses.append(total / len(vectors))
         if not total < float("inf"):
             raise InputError(

@@ -1,8 +1,7 @@
 """LoRA (Hu et al. 2022) on any LLaVA-class model, for any run's shards: seeded, and restartable to the same weights."""
 
 import math
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,10 @@ from classifiers.perspective.instructions import Instruction, instructions
 from classifiers.perspective.list_supervision import before_last, cross_entropy, marks
 from classifiers.vlm.llava import IGNORED
 from classifiers.vlm.moderation_prompt import answer, question
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.loop import TrainingLoop
+from pipeline.training.process_group import ProcessGroup
 from schemas.errors import InputError
-from stages.world.training.loop import CHECKPOINT_SECONDS, save_atomically
 
 LINEAR = "q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj"
 REPORT = 50  # steps between two lines of progress
@@ -64,7 +65,7 @@ class Tuning:
     """One fine-tuning: what is trained, on which instructions, and how far it is."""
 
     def __init__(self, judge: VisionLanguage, pictures: LabelledPictures, recipe: TuningRecipe, work: Path) -> None:
-        self.judge, self.pictures, self.recipe, self.path = judge, pictures, recipe, work / "checkpoint.pt"
+        self.judge, self.pictures, self.recipe = judge, pictures, recipe
         rng = np.random.default_rng([recipe.seed, 1])
         self.examples = instructions(pictures.rows, judge.categories, rng)
         if len({each.category is None for each in self.examples}) < 2:
@@ -74,47 +75,40 @@ class Tuning:
         projector = [p for n, p in self.model.named_parameters() if p.requires_grad and "projector" in n]
         rest = [p for n, p in self.model.named_parameters() if p.requires_grad and "projector" not in n]
         groups = [{"params": rest, "lr": recipe.rate}, {"params": projector, "lr": recipe.projector_rate}]
-        self.optimiser = torch.optim.AdamW(groups, weight_decay=0.0)
-        self.peaks = [float(group["lr"]) for group in self.optimiser.param_groups]
-        self.step = 0
-        if self.path.exists():
-            self._resume()
+        self.loop = TrainingLoop(
+            module=self.model,
+            optimizer=torch.optim.AdamW(groups, weight_decay=0.0),
+            losses=self._losses,
+            rate=lambda peak, step, _: peak * rate_at(step, self.steps, recipe.warm_up),
+            group=ProcessGroup(device=judge.llava.mean.device),
+            checkpoint=Checkpoint.in_folder(work),
+            precision=torch.bfloat16,
+            largest_gradient=1.0,
+            check=refuse_nan,
+        )
+        self.loop.restore()
 
     def run(self) -> Iterator[tuple[int, float]]:
         """Train to the end; the step and its loss now and then. A killed run goes on from its last checkpoint."""
-        saved, started_at = time.monotonic(), self.step
+        started_at = self.loop.step
         self.model.train()
         self.model.base_model.model.model.vision_tower.eval()
-        while self.step < self.steps:
-            loss = self._step()
-            self.step += 1
-            if self.step % REPORT == 0 or self.step == self.steps:
-                yield self.step, loss
-            if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                self._save()
-                saved = time.monotonic()
-        if self.step > started_at:
-            self._save()
+        for step, losses in self.loop.run(range(started_at, self.steps)):
+            if (step + 1) % REPORT == 0 or step + 1 == self.steps:
+                yield step + 1, losses["loss"]
+        if self.loop.step > started_at:
+            self.loop.save()
         self.model.eval()
 
-    def _step(self) -> float:
-        torch.manual_seed(int(np.random.default_rng([self.recipe.seed, 3, self.step]).integers(2**62)))
-        for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
-            group["lr"] = peak * rate_at(self.step, self.steps, self.recipe.warm_up)
-        loss = self._loss([self.examples[place] for place in self._places()])
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], 1.0)
-        self.optimiser.step()
-        if not torch.isfinite(loss):
-            raise InputError(f"the loss is {loss.item()} at step {self.step}; a lower --learning-rate may mend that")
-        return float(loss.detach())
+    def _losses(self, step: int, _: int) -> dict[str, Tensor]:
+        torch.manual_seed(int(np.random.default_rng([self.recipe.seed, 3, step]).integers(2**62)))
+        return {"loss": self._loss([self.examples[place] for place in self._places(step)])}
 
-    def _places(self) -> list[int]:
-        """The examples of this step: a new shuffle each epoch, a function of seed and step alone."""
+    def _places(self, step: int) -> list[int]:
+        """The examples of a step: a new shuffle each epoch, a function of seed and step alone."""
         size, total = self.recipe.batch, len(self.examples)
         found = []
-        for place in range(self.step * size, (self.step + 1) * size):
+        for place in range(step * size, (step + 1) * size):
             epoch, at = divmod(place, total)
             found.append(int(self._order(epoch)[at]))
         return found
@@ -133,10 +127,7 @@ class Tuning:
             wanted.append(torch.tensor([IGNORED] * start + ids[start:]))
             marked.append(self._marks(each, ids) if self.recipe.marks else torch.tensor([]))
         pixels = torch.cat([eye.resized(self._pixels(each.row)) for each in batch])
-        with (
-            before_last(eye.model.model.language_model) as before,
-            torch.autocast(eye.mean.device.type, torch.bfloat16),
-        ):
+        with before_last(eye.model.model.language_model) as before, self.loop.autocast():
             loss = cross_entropy(eye.logits(pixels, rows)[:, :-1], [row[1:] for row in wanted])
             if self.recipe.marks:
                 seen = eye.model.lm_head(eye.model.model.language_model.norm(before[0])).float()
@@ -154,21 +145,6 @@ class Tuning:
         assert found is not None
         return found.to(self.judge.llava.mean.device)
 
-    def _save(self) -> None:
-        trained = {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
-        save_atomically({"trained": trained, "optimiser": self.optimiser.state_dict(), "step": self.step}, self.path)
-
-    def _resume(self) -> None:
-        state = torch.load(self.path, map_location=self.judge.llava.mean.device)
-        ours = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
-        if {name: p.shape for name, p in state["trained"].items()} != {name: p.shape for name, p in ours.items()}:
-            raise InputError(f"{self.path} is of another tuning; give another --work, or remove it")
-        with torch.no_grad():
-            for name, parameter in ours.items():
-                parameter.copy_(state["trained"][name])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step = state["step"]
-
     def store(self, folder: Path, base: str) -> None:
         """The adapter in half precision as peft stores it, and the classifier's config.json."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -176,6 +152,12 @@ class Tuning:
         (folder / "README.md").unlink(missing_ok=True)  # peft's empty form of a card
         self.judge.origin = (folder, base)
         self.judge.save(folder)
+
+
+def refuse_nan(step: int, _: Tensor, losses: Mapping[str, Tensor], __: int) -> None:
+    """Raises InputError for a loss that is no number."""
+    if not torch.isfinite(losses["loss"]):
+        raise InputError(f"the loss is {losses['loss'].item()} at step {step}; a lower --learning-rate may mend that")
 
 
 def rate_at(step: int, steps: int, warm_up: float) -> float:

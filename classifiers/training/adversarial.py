@@ -15,7 +15,7 @@ from torch import Tensor
 
 from classifiers.classifier import Classifier
 from classifiers.training.batches import TrainingBatch, rows_of
-from classifiers.training.loop import half
+from classifiers.training.classifier_training import half
 from classifiers.training.prompt_augmentation import Reader, Rewording, SameMeaning, copied
 from schemas.identity import seed_of
 from schemas.protocols import Inputs, Targets

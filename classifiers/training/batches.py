@@ -12,7 +12,7 @@ from torch import Tensor
 from classifiers.classifier import Classifier, Features
 from classifiers.data.labelled_shards import Row, ShardRows
 from classifiers.training.dataset_check import LARGEST_WEIGHT, Survey
-from classifiers.training.process_group import Group
+from pipeline.training.process_group import ProcessGroup
 from schemas.identity import seed_of
 from schemas.protocols import Coverage, Inputs, Targets
 
@@ -53,18 +53,18 @@ class BatchSource(Protocol):
     def __len__(self) -> int:
         """Rows."""
 
-    def epoch(self, seed: int, skip: int, batch: int, group: Group) -> Iterator[list[TrainingBatch]]:
+    def epoch(self, seed: int, skip: int, batch: int, group: ProcessGroup) -> Iterator[list[TrainingBatch]]:
         """This worker's part of every step's rows, shuffled by `seed`, from step `skip` on.
 
         A step takes `batch` rows a worker, the last what is left; all workers together see each row once, but for fewer than there
         are workers. What has pictures of several shapes is cut there.
         """
 
-    def once(self, batch: int, group: Group) -> Iterator[TrainingBatch]:
+    def once(self, batch: int, group: ProcessGroup) -> Iterator[TrainingBatch]:
         """This worker's part of all rows, in their order."""
 
 
-def steps_of(rows: int, batch: int, group: Group) -> int:
+def steps_of(rows: int, batch: int, group: ProcessGroup) -> int:
     """Steps of one epoch, the same for every worker."""
     whole, rest = divmod(rows, batch * group.size)
     return whole + (rest >= group.size)
@@ -82,7 +82,7 @@ class Streamed:
     def __len__(self) -> int:
         return self.survey.usable
 
-    def epoch(self, seed: int, skip: int, batch: int, group: Group) -> Iterator[list[TrainingBatch]]:
+    def epoch(self, seed: int, skip: int, batch: int, group: ProcessGroup) -> Iterator[list[TrainingBatch]]:
         """As in `BatchSource`; of what is skipped no picture is decoded."""
         stream = islice(self.rows.shuffled(seed), skip * batch * group.size, None)
         while rows := list(islice(stream, batch * group.size)):
@@ -90,7 +90,7 @@ class Streamed:
             if mine:
                 yield [self.batch_of(part) for part in same_shape(mine)]
 
-    def once(self, batch: int, group: Group) -> Iterator[TrainingBatch]:
+    def once(self, batch: int, group: ProcessGroup) -> Iterator[TrainingBatch]:
         """As in `BatchSource`."""
         stream = islice(iter(self.rows), group.rank, None, group.size)
         while rows := list(islice(stream, batch)):
@@ -134,13 +134,13 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.keys) * self.workers
 
-    def epoch(self, seed: int, skip: int, batch: int, group: Group) -> Iterator[list[TrainingBatch]]:
+    def epoch(self, seed: int, skip: int, batch: int, group: ProcessGroup) -> Iterator[list[TrainingBatch]]:
         """As in `BatchSource`, but that a worker sees the same rows in every epoch."""
         draw = torch.Generator().manual_seed(seed_of(str(seed), f"rank {group.rank}"))
         for rows in torch.split(torch.randperm(len(self.keys), generator=draw), batch)[skip:]:
             yield [self._take(rows)]
 
-    def once(self, batch: int, group: Group) -> Iterator[TrainingBatch]:
+    def once(self, batch: int, group: ProcessGroup) -> Iterator[TrainingBatch]:
         """As in `BatchSource`."""
         for rows in torch.split(torch.arange(len(self.keys)), batch):
             yield self._take(rows)

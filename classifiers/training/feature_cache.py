@@ -5,14 +5,14 @@ from torch import Tensor
 
 from classifiers.classifier import Classifier
 from classifiers.training.batches import BatchSource, Encoded, Streamed, joined, on_device, rows_of
-from classifiers.training.process_group import Group
+from pipeline.training.process_group import ProcessGroup
 
 LARGEST = 4 << 30  # bytes of features that a worker may keep; beyond, encoders run again in every epoch
 AT_ONCE = 64  # rows
 
 
 @torch.no_grad()
-def encoded(model: Classifier, rows: Streamed, group: Group, even: bool) -> BatchSource:
+def encoded(model: Classifier, rows: Streamed, group: ProcessGroup, even: bool) -> BatchSource:
     """The features of this worker's rows, or `rows` as they are where the features would not fit into memory.
 
     `even`: as many rows for every worker, so that all take as many steps.

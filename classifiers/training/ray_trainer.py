@@ -13,11 +13,11 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
 
 from classifiers.training.config import Settings
-from classifiers.training.process_group import Group
 from classifiers.training.train import train
 from pipeline.engines.ray_cluster import _refuse_local_path as refuse_local_path
 from pipeline.engines.ray_cluster import connect, disconnect
 from pipeline.recipe import Recipe
+from pipeline.training.process_group import ProcessGroup
 from schemas.errors import HazmatError, InputError
 
 RESTARTS = 3
@@ -71,7 +71,7 @@ def _worker(config: dict[str, Any]) -> None:
     """One of them; `torch.distributed` has been set up already. All of them meet the same expected error, or none."""
     context = ray.train.get_context()
     torch.set_num_threads(1)
-    group = Group(context.get_world_rank(), context.get_world_size(), get_device())
+    group = ProcessGroup(context.get_world_rank(), context.get_world_size(), get_device())
     settings = Settings(**config["settings"])
     try:
         train(config["url"], settings, config["recipe"], group)

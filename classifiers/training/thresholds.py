@@ -7,12 +7,12 @@ from torch import Tensor
 
 from classifiers.classifier import Classifier
 from classifiers.training.batches import BatchSource, TrainingBatch, on_device
-from classifiers.training.process_group import Group
+from pipeline.training.process_group import ProcessGroup
 
 AT_ONCE = 64  # rows
 
 
-def calibrate(model: Classifier, validation: BatchSource, false_positive_rate: float, group: Group) -> None:
+def calibrate(model: Classifier, validation: BatchSource, false_positive_rate: float, group: ProcessGroup) -> None:
     """Set the model's thresholds so that at most this share of the safe validation rows is flagged."""
     model.calibrate_of(
         ((batch.features_by(model), batch.targets) for batch in _batches(validation, group)), false_positive_rate
@@ -20,7 +20,7 @@ def calibrate(model: Classifier, validation: BatchSource, false_positive_rate: f
 
 
 @torch.no_grad()
-def measures(model: Classifier, rows: BatchSource, scope: str, group: Group) -> dict[str, float | int | None]:
+def measures(model: Classifier, rows: BatchSource, scope: str, group: ProcessGroup) -> dict[str, float | int | None]:
     """Accuracy, recall and false-positive rate at the deployed threshold, with n; None where there are no such rows.
 
     Rows whose label nobody knows are in none of them.
@@ -44,7 +44,7 @@ def measures(model: Classifier, rows: BatchSource, scope: str, group: Group) -> 
 
 
 @torch.no_grad()
-def _batches(rows: BatchSource, group: Group) -> Iterator[TrainingBatch]:
+def _batches(rows: BatchSource, group: ProcessGroup) -> Iterator[TrainingBatch]:
     for batch in rows.once(AT_ONCE, group):
         yield on_device(batch, group.device)
 

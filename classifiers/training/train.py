@@ -14,28 +14,28 @@ from classifiers.targets import within
 from classifiers.training.adversarial_of_recipe import harden_of
 from classifiers.training.batches import BatchSource, Streamed
 from classifiers.training.captured_rows import with_captures
-from classifiers.training.checkpoint import Checkpoint
+from classifiers.training.classifier_training import ClassifierTraining, as_it_is, encoders_of
 from classifiers.training.config import Settings
 from classifiers.training.dataset_check import Survey, check_shards, survey, survey_all
 from classifiers.training.feature_cache import encoded
-from classifiers.training.loop import Fit, as_it_is, encoders_of
-from classifiers.training.process_group import Group
 from classifiers.training.thresholds import calibrate, measures
 from pipeline.recipe import Recipe
 from pipeline.rounds.existing_run import existing_run
 from pipeline.rounds.ledger import recorded
 from pipeline.storage.store import OBJECT_SCHEMES, Store
 from pipeline.storage.weights import model_directory, weights_digest
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.process_group import ProcessGroup
 from schemas.errors import InputError
 
 
-def train(url: str, settings: Settings, recipe: Recipe, group: Group | None = None) -> dict[str, Any]:
+def train(url: str, settings: Settings, recipe: Recipe, group: ProcessGroup | None = None) -> dict[str, Any]:
     """Train what `settings` ask for on the shards of the run at `url`, made by `recipe`; its metrics, also in metrics.json.
 
     What was trained already is not trained again; what was begun goes on. Every worker of `group` calls this, the first one writes.
     Raises InputError for data that cannot be trained on, HazmatError where training breaks down.
     """
-    group, started = group or Group(), time.monotonic()
+    group, started = group or ProcessGroup(), time.monotonic()
     store, _ = existing_run(url)
     if store.url.startswith(OBJECT_SCHEMES):
         raise InputError(f"{store.url}: models are written to a folder; copy the shards to a disk first")
@@ -51,9 +51,9 @@ def train(url: str, settings: Settings, recipe: Recipe, group: Group | None = No
 
 
 def _trained(
-    store: Store, recipe: Recipe, settings: Settings, *, group: Group, fingerprint: str, started: float
+    store: Store, recipe: Recipe, settings: Settings, *, group: ProcessGroup, fingerprint: str, started: float
 ) -> dict[str, Any]:
-    checkpoint = Checkpoint(store, f"models/{settings.name}/training/checkpoint.pt", fingerprint)
+    checkpoint = Checkpoint(store, f"models/{settings.name}/training/checkpoint.safetensors", fingerprint)
     checkpoint.restore_threads()
     torch.manual_seed(settings.seed)
     model = _begun(store, settings).to(group.device)
@@ -122,7 +122,7 @@ def _finished(store: Store, settings: Settings, fingerprint: str) -> dict[str, A
     return found if isinstance(found, dict) and found.get("fingerprint") == fingerprint else None
 
 
-def _source(store: Store, seen: Survey, model: Classifier, settings: Settings, group: Group) -> BatchSource:
+def _source(store: Store, seen: Survey, model: Classifier, settings: Settings, group: ProcessGroup) -> BatchSource:
     """Rows of one split: encoded once if the encoders stay as they are, else streamed."""
     weights = settings.class_weights if seen.split == "train" else "none"
     rows = with_captures(
@@ -132,11 +132,11 @@ def _source(store: Store, seen: Survey, model: Classifier, settings: Settings, g
 
 
 def _fit(
-    settings: Settings, recipe: Recipe, *, group: Group, sources: list[BatchSource], checkpoint: Checkpoint
-) -> Fit:
+    settings: Settings, recipe: Recipe, *, group: ProcessGroup, sources: list[BatchSource], checkpoint: Checkpoint
+) -> ClassifierTraining:
     folder = f"models/{settings.name}/training"
     harden = harden_of(settings, recipe) if settings.adversarial else as_it_is
-    return Fit(settings, group, sources[0], sources[1], checkpoint, folder, harden)
+    return ClassifierTraining(settings, group, sources[0], sources[1], checkpoint, folder, harden)
 
 
 def _judged(
@@ -146,10 +146,10 @@ def _judged(
     *,
     surveys: list[Survey],
     sources: list[BatchSource],
-    group: Group,
+    group: ProcessGroup,
 ) -> dict[str, Any]:
     """Set the thresholds on val, then measure val, test, and train where it was encoded; by the leading worker alone."""
-    alone = Group(device=group.device)
+    alone = ProcessGroup(device=group.device)
     splits = {each.split: _source(store, each, model, settings, alone) for each in surveys[1:]}
     if group.size == 1:
         splits["val"] = sources[1]

@@ -12,9 +12,9 @@ import pyarrow as pa
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from classifiers.training.process_group import Group
 from pipeline.pack import parquet_bytes
 from pipeline.storage.store import Store
+from pipeline.training.process_group import ProcessGroup
 
 EVERY = 20  # steps between two rows of the log
 WRITTEN_EVERY = 1.0  # seconds, at most: of a small head an epoch takes less than writing a file
@@ -27,7 +27,7 @@ class TrainingLog:
     second, learning rate, and the losses by their names. Only the leading worker writes.
     """
 
-    def __init__(self, store: Store, folder: str, group: Group, steps: int, rows: list[dict[str, Any]]) -> None:
+    def __init__(self, store: Store, folder: str, group: ProcessGroup, steps: int, rows: list[dict[str, Any]]) -> None:
         self.rows = rows  # of what was trained before a kill; a checkpoint holds them
         self._store, self._folder, self._leads = store, folder, group.is_main_process
         self._sums: dict[str, float] = {}
@@ -101,7 +101,7 @@ class TrainingLog:
                 self._board.add_scalar(f"{split}/{name}", value, step)
 
 
-def _bar(steps: int, group: Group) -> Progress:
+def _bar(steps: int, group: ProcessGroup) -> Progress:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pipeline.training.loop import TrainingLoop
 from schemas.errors import InputError
 
 
@@ -40,14 +41,17 @@ def descend(module: nn.Module, loss: Callable[[Tensor], Tensor], rows: int, sche
     """
     torch.manual_seed(schedule.seed)  # dropout
     order = torch.Generator().manual_seed(schedule.seed)
-    optimiser = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], schedule.rate)
+    trained = [p for p in module.parameters() if p.requires_grad]
+    loop: TrainingLoop[Tensor] = TrainingLoop(
+        module=module,
+        optimizer=torch.optim.Adam(trained, schedule.rate),
+        losses=lambda _, part: {"loss": loss(part)},
+    )
     module.train()
     for _ in range(schedule.epochs):
-        for part in torch.split(torch.randperm(rows, generator=order), schedule.batch):
-            if len(part) > 1:
-                optimiser.zero_grad()
-                torch.autograd.backward(loss(part))
-                optimiser.step()
+        parts = torch.split(torch.randperm(rows, generator=order), schedule.batch)
+        for _ in loop.run(part for part in parts if len(part) > 1):
+            pass
     module.eval()
 
 

@@ -109,7 +109,7 @@ def test_a_training_killed_in_an_epoch_ends_with_the_same_weights() -> None:
     )
     whole = subprocess.run([*COMMAND, *quick, "--name", "whole", "--json"], check=True, capture_output=True, text=True)
     digest = Saved(json.loads(whole.stdout.splitlines()[-1])["model"]).digest()
-    kept = Path(url) / "models/killed/training/checkpoint.pt"
+    kept = Path(url) / "models/killed/training/checkpoint.safetensors"
     for _ in range(3):
         with subprocess.Popen(
             [*COMMAND, *quick, "--name", "killed"],

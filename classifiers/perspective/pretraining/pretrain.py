@@ -11,9 +11,9 @@ from classifiers.perspective.pretraining.captioning import Captioning
 from classifiers.perspective.pretraining.card import write_card
 from classifiers.perspective.pretraining.llava import picture_tower, processor
 from classifiers.perspective.pretraining.tokenizer import build
+from pipeline.training.process_group import ProcessGroup, settle
 from stages.world.training.card import declare_float32
-from stages.world.training.loop import Budget, checkpoint_path, fit, save_atomically, start_path
-from stages.world.training.process_group import Group, settle
+from stages.world.training.loop import Budget, fit, progress_of, save_start
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ def pretrain(order: Order) -> None:
     torch.manual_seed(order.seed)
     words = build()
     training = Captioning(order.clip, words)
-    if order.warm is not None and not checkpoint_path(order.work, training.name).exists():
-        save_atomically(warmed(order.warm, order.clip), start_path(order.work, training.name))
-    model: Any = fit(training, Budget(samples=order.samples), order.work, order.seed, Group())
+    if order.warm is not None and progress_of(order.work, training.name) is None:
+        save_start(warmed(order.warm, order.clip), order.work, training.name)
+    model: Any = fit(training, Budget(samples=order.samples), order.work, order.seed, ProcessGroup.alone())
     order.out.mkdir(parents=True, exist_ok=True)
     processor(order.clip, words).save_pretrained(order.out)
     model.half().save_pretrained(order.out)

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from classifiers.training.concept_reader.training import ReaderTraining
+from pipeline.training.process_group import ProcessGroup, settle
 from stages.world.training.loop import Budget, fit
-from stages.world.training.process_group import Group, settle
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     args = parser.parse_args()
     settle()
     training = ReaderTraining(args.work, args.seed, args.generated)
-    fit(training, Budget(args.minutes, args.samples), args.work, args.seed, Group(), report_every=50)
+    fit(training, Budget(args.minutes, args.samples), args.work, args.seed, ProcessGroup.alone(), report_every=50)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from diffusers import StableDiffusionPipeline
 from transformers import AutoModelForImageClassification
 
 from classifiers.training.concept_reader.scenes import CONCEPTS, HELD_OUT_CONCEPTS, HELD_OUT_STYLES
+from pipeline.training.process_group import settle
 from stages.world.grammar import prompt_at
 from stages.world.reader import read
 from stages.world.training.generation_accuracy import generate, tag
-from stages.world.training.process_group import settle
 from stages.world.vocabulary import ASSETS
 
 SEED = 7_023  # of prompts and noise; the benches draw with other seeds

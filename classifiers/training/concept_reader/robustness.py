@@ -22,13 +22,13 @@ from classifiers.training.concept_reader.scenes import (
     labelled,
 )
 from classifiers.training.concept_reader.training import as_batch
+from pipeline.training.process_group import settle
 from schemas.protocols import Inputs
 from stages.attack.pixel_attack import PixelAttack
 from stages.attack.pixels.apgd import Apgd
 from stages.attack.pixels.pgd import Pgd, PGDConfig
 from stages.world import truth
 from stages.world.scene import Scene, compose
-from stages.world.training.process_group import settle
 from stages.world.vocabulary import BY_NAME, STYLES, VOCABULARY
 
 SEED = 90_047  # of pictures that neither training, its curve nor its threshold saw

@@ -16,9 +16,9 @@ from classifiers.models.concept_reader import ConceptReader, rounded
 from classifiers.training.concept_reader.attack import LEVEL, Strength, attacked
 from classifiers.training.concept_reader.scenes import draw_prompted, reader_config
 from classifiers.training.concept_reader.training import ConceptBatch, as_batch, scores_of
+from pipeline.training.process_group import settle
 from schemas.taxonomy import UNSAFEBENCH
 from stages.world.training.loop import averaged_weights
-from stages.world.training.process_group import settle
 
 SEED, ROWS = 90_031, 1536  # pictures of fresh prompts; two in three are safe
 CLEAN, ATTACKED = 0.02, 0.12  # of the safe pictures: what the reader may flag of its own, before and after an attack

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from classifiers.layers.concept_reader import ConceptNet
 from classifiers.training.concept_reader.attack import LEVEL, Strength, attacked
 from classifiers.training.concept_reader.scenes import ConceptPictures, draw_batch, reader_config
-from stages.world.training.loop import checkpoint_path
+from stages.world.training.loop import progress_of
 
 AHEAD = 3  # batches drawn before they are asked for, by one process
 # Of the budget: until when pictures are left alone (learning to see first costs the least), until when ε grows, and from when
@@ -86,8 +86,8 @@ class ReaderTraining:
         # A third faster on a CPU; torch's own types know no memory format of a module.
         self.reader = ConceptNet(reader_config()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.module: nn.Module = self.reader
-        path = checkpoint_path(work, self.name)
-        done = torch.load(path, map_location="cpu")["progress"]["step"] if path.exists() else 0
+        progress = progress_of(work, self.name)
+        done = 0 if progress is None else progress.step
         self.stream = drawn_ahead(Stream(seed, self.batch, done, None if generated is None else str(generated)))
 
     def strength(self, fraction: float) -> Strength:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from stages.world.training.loop import checkpoint_path
+from stages.world.training.loop import progress_of
 from stages.world.training.warm_start import earlier_rows
 
 ABOUT = {
@@ -46,12 +43,6 @@ def curve(work: Path, name: str) -> list[dict[str, float]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
-def progress(work: Path, name: str) -> dict[str, Any]:
-    """Steps, samples and seconds that went into a training."""
-    state: dict[str, Any] = torch.load(checkpoint_path(work, name), map_location="cpu")["progress"]
-    return state
-
-
 def write_card(out: Path, part: str, work: Path, trainings: tuple[str, ...]) -> None:
     """Store README.md in the model's directory."""
     load_in_single(out)
@@ -59,12 +50,12 @@ def write_card(out: Path, part: str, work: Path, trainings: tuple[str, ...]) -> 
     rows = []
     for name in trainings:
         rows += earlier_rows(work, name)
-        if not checkpoint_path(work, name).exists():  # adopted as it was
+        done = progress_of(work, name)
+        if done is None:  # adopted as it was
             continue
-        done = progress(work, name)
         measured = [row for row in curve(work, name) if len(row) > 4]
-        last = ", ".join(f"{k} {v:.4g}" for k, v in measured[-1].items() if k not in done) if measured else ""
-        rows.append(f"| {name} | {done['step']} | {done['samples']} | {done['seconds'] / 60:.1f} | {last} |")
+        last = ", ".join(f"{k} {v:.4g}" for k, v in measured[-1].items() if k not in vars(done)) if measured else ""
+        rows.append(f"| {name} | {done.step} | {done.samples} | {done.seconds / 60:.1f} | {last} |")
     table = "\n".join(rows)
     out.mkdir(parents=True, exist_ok=True)
     (out / "README.md").write_text(

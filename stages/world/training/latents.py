@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.training.process_group import ProcessGroup
 from stages.world.scene import Scene
 from stages.world.training.loop import averaged_weights
-from stages.world.training.process_group import Group
 from stages.world.training.scene_batches import SceneMixture, as_pixels, render, sample_scene
 from stages.world.training.vae import build
 
@@ -80,7 +80,7 @@ def _encode(scenes: list[Scene], work: Path, device: torch.device) -> Tensor:
     return torch.cat(parts)
 
 
-def prepare(work: Path, seed: int, group: Group, *, share: float = 1.0) -> LatentScenes:
+def prepare(work: Path, seed: int, group: ProcessGroup, *, share: float = 1.0) -> LatentScenes:
     """This process's part of the pools: from the cache, or drawn and encoded now. `share` < 1 for small trials."""
     path = work / "t2i" / f"latents-{seed}-{group.rank}of{group.size}-{share:g}.npz"
     rng = np.random.default_rng([seed, 7, group.rank])

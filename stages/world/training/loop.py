@@ -1,4 +1,4 @@
-"""The loop that all trainings share: seeded steps, a budget that anneals the rate, kill-safe checkpoints, a curve.
+"""How the world's parts are trained: seeded steps until a budget is used, which anneals the rate; averaged weights, a curve.
 
 The randomness of step `s` on rank `r` is a function of (seed, s, r) alone, so a run that is killed and started again
 draws what the uninterrupted one would have drawn.
@@ -6,22 +6,25 @@ draws what the uninterrupted one would have drawn.
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import os
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from stages.world.training.process_group import Group
+from pipeline.storage.local_store import LocalStore
+from pipeline.training.checkpoint import Checkpoint, packed
+from pipeline.training.loop import MovingAverage, TrainingLoop, part_of
+from pipeline.training.process_group import ProcessGroup
 
-CHECKPOINT_SECONDS = float(os.environ.get("HAZMAT_CHECKPOINT_SECONDS", "60"))  # a kill costs at most this; tests: less
 EMA_DECAY = 0.998  # averages over ~500 steps; the annealed end of the rate does the rest
 
 
@@ -75,34 +78,34 @@ def learning_rate(peak: float, hold: float, fraction: float, step: int) -> float
     return peak * min(1.0, (step + 1) / 100) * 0.5 * (1.0 + math.cos(math.pi * fall))
 
 
-def checkpoint_path(work: Path, name: str) -> Path:
-    """Where the training `name` keeps its state."""
-    return work / name / "checkpoint.pt"
-
-
 def start_path(work: Path, name: str) -> Path:
-    """Where `committed.adopt` lays the weights that the training `name` begins from; mostly there is none."""
-    return work / name / "start.pt"
+    """Where `warm_start.adopt` lays the weights that the training `name` begins from; mostly there is none."""
+    return work / name / "start.safetensors"
 
 
-def save_atomically(state: Any, path: Path) -> None:
-    """Write beside the goal and rename, so that a kill leaves the old file or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+def save_start(weights: dict[str, Tensor], work: Path, name: str) -> None:
+    """Lay weights ready for the training `name`, whole or not at all."""
+    path = start_path(work, name)
+    LocalStore(path.parent.absolute()).write(path.name, packed(weights))
+
+
+def progress_of(work: Path, name: str) -> Progress | None:
+    """How far the training `name` is; None where there is no checkpoint."""
+    found = Checkpoint.in_folder(work / name).read()
+    return None if found is None else Progress(**found[0]["state"])
 
 
 def averaged_weights(work: Path, name: str) -> dict[str, Tensor]:
     """The averaged weights in the last checkpoint of `name`, or those it is to start from; FileNotFoundError without both."""
-    path, start = checkpoint_path(work, name), start_path(work, name)
-    if not path.exists() and start.exists():
-        adopted: dict[str, Tensor] = torch.load(start, map_location="cpu")
-        return adopted
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: run `jobs/world.py train` for the part that makes {name!r} first")
-    weights: dict[str, Tensor] = torch.load(path, map_location="cpu")["average"]
-    return weights
+    start = start_path(work, name)
+    if found := Checkpoint.in_folder(work / name).read():
+        return part_of(found[1], "average")
+    if not start.exists():
+        raise FileNotFoundError(
+            f"{work / name} has no checkpoint: run `jobs/world.py train` for the part that makes {name!r} first"
+        )
+    adopted: dict[str, Tensor] = load_file(start)
+    return adopted
 
 
 def begin_from(module: nn.Module, weights: dict[str, Tensor]) -> None:
@@ -114,105 +117,85 @@ def begin_from(module: nn.Module, weights: dict[str, Tensor]) -> None:
         raise ValueError(f"the weights to start from do not fit {type(module).__name__}: {torn[:5]}")
 
 
+@dataclass
 class _Run:
-    """One training on one process: weights, their average, the optimiser, the progress."""
+    """One training on one process: its loop, how far it is, and the curve."""
 
-    def __init__(self, training: Training, budget: Budget, work: Path, seed: int, group: Group) -> None:
-        self.training, self.budget, self.work, self.seed, self.group = training, budget, work, seed, group
-        self.path, start = checkpoint_path(work, training.name), start_path(work, training.name)
+    training: Training
+    budget: Budget
+    folder: Path
+    seed: int
+    group: ProcessGroup
+
+    def __post_init__(self) -> None:
+        start = start_path(self.folder.parent, self.training.name)
         if start.exists():
-            begin_from(training.module, torch.load(start, map_location="cpu"))
-        self.module = training.module.to(group.device)
-        self.average = copy.deepcopy(self.module).requires_grad_(False)
-        trained = [p for p in self.module.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=training.peak_rate, betas=(0.9, 0.99), weight_decay=0.01)
-        self.progress = Progress()
-        if self.path.exists():
-            self._restore()
+            begin_from(self.training.module, load_file(start))
+        module = self.training.module.to(self.group.device)
+        trained = [p for p in module.parameters() if p.requires_grad]
+        self.average = MovingAverage(module, EMA_DECAY)
+        self.loop = TrainingLoop(
+            module=module,
+            optimizer=torch.optim.AdamW(trained, lr=self.training.peak_rate, betas=(0.9, 0.99), weight_decay=0.01),
+            losses=self._losses,
+            rate=lambda peak, step, fraction: learning_rate(peak, self.training.hold, fraction, step),
+            group=self.group,
+            checkpoint=Checkpoint.in_folder(self.folder),
+            average=self.average,
+            largest_gradient=1.0,
+        )
+        found = self.loop.restore()
+        self.progress = Progress() if found is None else Progress(**found[0])
 
-    def _restore(self) -> None:
-        state = torch.load(self.path, map_location=self.group.device)
-        self.module.load_state_dict(state["module"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.progress = Progress(**state["progress"])
-
-    def save(self) -> None:
-        state = {
-            "module": self.module.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "progress": vars(self.progress),
-        }
-        if self.group.rank == 0:
-            save_atomically(state, self.path)
-
-    def step(self, fraction: float) -> dict[str, Tensor]:
-        rng = np.random.default_rng([self.seed, self.progress.step, self.group.rank])
+    def _losses(self, step: int, fraction: float) -> Mapping[str, Tensor]:
+        rng = np.random.default_rng([self.seed, step, self.group.rank])
         torch.manual_seed(int(rng.integers(2**62)))
-        rate = learning_rate(self.training.peak_rate, self.training.hold, fraction, self.progress.step)
-        for parameters in self.optimizer.param_groups:
-            parameters["lr"] = rate
-        losses = self.training.loss(rng, fraction)
-        self.optimizer.zero_grad(set_to_none=True)
-        losses["loss"].backward()  # type: ignore[no-untyped-call]
-        self.group.average_gradients(self.module)
-        torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
-        self.optimizer.step()
-        self._follow()
-        self.progress.step += 1
-        self.progress.samples += self.training.batch * self.group.size
-        return {name: value.detach() for name, value in losses.items()}
+        return self.training.loss(rng, fraction)
 
-    def _follow(self) -> None:
-        decay = min(EMA_DECAY, (1 + self.progress.step) / (10 + self.progress.step))
-        with torch.no_grad():
-            ours: list[Tensor] = list(self.average.parameters())
-            theirs: list[Tensor] = list(self.module.parameters())
-            torch._foreach_lerp_(ours, theirs, 1.0 - decay)
-            for kept, seen in zip(self.average.buffers(), self.module.buffers(), strict=True):
-                kept.copy_(seen)
+    def fractions(self) -> Iterator[float]:
+        """The used part of the budget before each step that it pays for, the same in every process."""
+        before, started, parent = self.progress.seconds, time.monotonic(), os.getppid()
+        while True:
+            self.progress.seconds = before + time.monotonic() - started
+            fraction = self.group.agree(self.budget.fraction(self.progress.seconds, self.progress.samples))
+            if fraction >= 1.0:
+                return
+            if self.group.size > 1 and os.getppid() != parent:
+                raise SystemExit("the process that started this group is gone")
+            yield fraction
 
     def report(self, losses: dict[str, float], fraction: float, measure: bool) -> None:
-        if self.group.rank != 0:
+        """A row of the curve."""
+        if not self.group.is_main_process:
             return
         row: dict[str, float] = {**vars(self.progress), "fraction": fraction, **losses}
         if measure:
-            row.update(self.training.measure(self.average.eval()))
-        with (self.path.parent / "curve.jsonl").open("a", encoding="utf-8") as curve:
+            row.update(self.training.measure(self.average.module.eval()))
+        with (self.folder / "curve.jsonl").open("a", encoding="utf-8") as curve:
             curve.write(json.dumps({k: round(float(v), 5) for k, v in row.items()}) + "\n")
 
 
 def fit(
-    training: Training, budget: Budget, work: Path, seed: int, group: Group, *, report_every: int = 100
+    training: Training, budget: Budget, work: Path, seed: int, group: ProcessGroup, *, report_every: int = 100
 ) -> nn.Module:
     """Train until the budget is used, going on from a checkpoint if there is one; returns the averaged module.
 
     `curve.jsonl` beside the checkpoint gets a row every `report_every` steps and held-out figures every tenth of those.
     """
-    run = _Run(training, budget, work, seed, group)
-    run.path.parent.mkdir(parents=True, exist_ok=True)
-    before, started, saved = run.progress.seconds, time.monotonic(), time.monotonic()
-    parent = os.getppid()
+    (work / training.name).mkdir(parents=True, exist_ok=True)
+    run = _Run(training, budget, work / training.name, seed, group)
+    progress = run.progress
     sums: dict[str, float] = {}
     summed = 0  # steps since the last report or the resumption
-    while True:
-        run.progress.seconds = before + time.monotonic() - started
-        fraction = group.agree(budget.fraction(run.progress.seconds, run.progress.samples))
-        if fraction >= 1.0:
-            break
-        if group.size > 1 and os.getppid() != parent:
-            raise SystemExit("the process that started this group is gone")
-        for name, value in run.step(fraction).items():
-            sums[name] = sums.get(name, 0.0) + float(value)
+    for fraction, losses in run.loop.run(run.fractions(), lambda: (vars(progress), {})):
+        progress.step, progress.samples = run.loop.step, progress.samples + training.batch * group.size
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + value
         summed += 1
-        if run.progress.step % report_every == 0:
+        if progress.step % report_every == 0:
             means = {name: total / summed for name, total in sums.items()}
-            run.report(means, fraction, measure=run.progress.step % (10 * report_every) == 0)
+            run.report(means, fraction, measure=progress.step % (10 * report_every) == 0)
             sums, summed = {}, 0
-        if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            run.save()
-            saved = time.monotonic()
-    run.save()
+    run.loop.save(lambda: (vars(progress), {}))
     run.report({}, 1.0, measure=True)
-    return run.average.eval()
+    return run.average.module.eval()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
+from pipeline.training.process_group import ProcessGroup, run_in_group
 from stages.world.training.loop import Budget, fit
-from stages.world.training.process_group import Group, run_in_group
 from stages.world.training.warm_start import adopt
 
 # Minutes of two free cores that should reach all figures of issue 3: by the curves in docs/results/world.md, several times the
@@ -59,20 +59,20 @@ def train(order: TrainConfig) -> None:
     store(order)
 
 
-def _tokenizer(order: TrainConfig, group: Group) -> None:
+def _tokenizer(order: TrainConfig, group: ProcessGroup) -> None:
     from stages.world.training import tokenizer
 
     tokenizer.train(order.work)
 
 
-def _vae(order: TrainConfig, group: Group) -> None:
+def _vae(order: TrainConfig, group: ProcessGroup) -> None:
     from stages.world.training.vae import AutoencoderTraining
 
     torch.manual_seed(order.seed)
     fit(AutoencoderTraining(), order.budget(), order.work, order.seed, group)
 
 
-def _clip_text(order: TrainConfig, group: Group) -> None:
+def _clip_text(order: TrainConfig, group: ProcessGroup) -> None:
     from stages.world.training import tokenizer
     from stages.world.training.text_tower import TextTraining
     from stages.world.training.warm_start import tower_to_start_from
@@ -84,7 +84,7 @@ def _clip_text(order: TrainConfig, group: Group) -> None:
     fit(TextTraining(words, teacher), order.budget(share), order.work, order.seed, group)
 
 
-def _clip(order: TrainConfig, group: Group) -> None:
+def _clip(order: TrainConfig, group: ProcessGroup) -> None:
     from stages.world.training import tokenizer
     from stages.world.training.image_tower import VisionTraining
 
@@ -104,7 +104,7 @@ def _store_clip(order: TrainConfig) -> None:
     store(order.work, order.out / "clip")
 
 
-def _t2i(order: TrainConfig, group: Group) -> None:
+def _t2i(order: TrainConfig, group: ProcessGroup) -> None:
     from stages.world.training.diffusion import DiffusionTraining
     from stages.world.training.generation_accuracy import judge_of
     from stages.world.training.latents import prepare
@@ -125,7 +125,7 @@ def _store_t2i(order: TrainConfig) -> None:
     store(order.work, order.out / "t2i")
 
 
-def _tagger(order: TrainConfig, group: Group) -> None:
+def _tagger(order: TrainConfig, group: ProcessGroup) -> None:
     from stages.world.training.tagger import TaggerTraining
 
     torch.manual_seed(order.seed)
@@ -145,7 +145,7 @@ def _nothing(order: TrainConfig) -> None:
     """The tokenizer, the autoencoder and the text tower are stored as parts of `clip` and `t2i`."""
 
 
-_PARTS: dict[str, tuple[Callable[[TrainConfig, Group], None], Callable[[TrainConfig], None]]] = {
+_PARTS: dict[str, tuple[Callable[[TrainConfig, ProcessGroup], None], Callable[[TrainConfig], None]]] = {
     "tokenizer": (_tokenizer, _nothing),
     "vae": (_vae, _nothing),
     "clip-text": (_clip_text, _nothing),

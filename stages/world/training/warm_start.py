@@ -1,6 +1,6 @@
 """Start from committed weights: what `jobs/world.py train PART --start assets/world` takes from there.
 
-A training that has no checkpoint of its own begins from `start.pt` in its work directory, and one that only needs another
+A training that has no checkpoint of its own begins from `start.safetensors` in its work directory, and one that only needs another
 part's weights reads them from there. Heads that training throws away are not in the assets: they begin anew.
 """
 
@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from diffusers import AutoencoderTiny, UNet2DConditionModel
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForImageClassification, CLIPModel, CLIPTextModel, CLIPTokenizer
 
-from stages.world.training.loop import save_atomically, start_path
+from stages.world.training.loop import save_start, start_path
 
 EARLIER = "earlier.json"  # in a training's work directory: its rows in the card of the weights it starts from
 _CARDS = {"vae": "t2i", "t2i": "t2i", "clip-text": "clip", "clip-vision": "clip", "tagger": "tagger"}
@@ -57,7 +57,7 @@ def adopt(assets: Path, work: Path) -> None:
             rows = _card_rows(assets / _CARDS[name] / "README.md", name)
             goal.parent.mkdir(parents=True, exist_ok=True)
             (goal.parent / EARLIER).write_text(json.dumps(rows), encoding="utf-8")
-            save_atomically(read(assets), goal)
+            save_start(read(assets), work, name)
 
 
 def _card_rows(card: Path, name: str) -> list[str]:
@@ -78,6 +78,6 @@ def tower_to_start_from(work: Path, words: CLIPTokenizer) -> CLIPTextModel:
     from stages.world.training import text_tower
 
     tower = CLIPTextModel(text_tower.config(words))
-    weights = torch.load(start_path(work, "clip-text"), map_location="cpu")
+    weights = load_file(start_path(work, "clip-text"))
     tower.load_state_dict({key.removeprefix("text_tower."): value for key, value in weights.items()})
     return tower

@@ -10,9 +10,9 @@ from classifiers.saved import Saved, build
 from classifiers.training.batches import Streamed
 from classifiers.training.config import CLIP
 from classifiers.training.dataset_check import survey
-from classifiers.training.process_group import Group
 from classifiers.training.thresholds import measures
 from pipeline.storage.weights import model_directory
+from pipeline.training.process_group import ProcessGroup
 from schemas.errors import InputError
 from schemas.protocols import Differentiable, Inputs
 from tests.support.labelled_run import labelled_run, trained_model
@@ -52,7 +52,7 @@ def test_it_learns_from_shards(kind: str) -> None:
     model = trained_model(kind).load()
     store, seen = labelled_run(), survey(labelled_run(), "train", model.coverage)
     rows = Streamed(ShardRows(store, "train", model.scopes), model.coverage, seen)
-    train = measures(model, rows, model.scope, Group())
+    train = measures(model, rows, model.scope, ProcessGroup())
     assert train["n"] > 60 and train["accuracy"] > 0.7, train
 
 

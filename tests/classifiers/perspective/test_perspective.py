@@ -26,6 +26,7 @@ from classifiers.saved import Saved, load
 from classifiers.vlm.llava import IGNORED, Llava
 from classifiers.vlm.moderation_prompt import question
 from pipeline.storage.weights import model_directory
+from pipeline.training import checkpoint
 from schemas.errors import InputError
 from schemas.protocols import Differentiable, Inputs, Trainable
 from schemas.taxonomy import UNSAFEBENCH
@@ -209,18 +210,18 @@ def test_a_killed_tuning_ends_with_the_weights_of_an_uninterrupted_one(
     pictures = LabelledPictures.of(labelled_run(), "train")
     few = LabelledPictures(pictures.store, pictures.rows[:24])
     recipe = lora.TuningRecipe(rank=4, rate=1e-2, batch=8)
-    monkeypatch.setattr(lora, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
     monkeypatch.setattr(lora, "REPORT", 1)
     whole = lora.Tuning(judge(base), few, recipe, tmp_path / "whole")
     assert len(list(whole.run())) == whole.steps > 2
     killed = lora.Tuning(judge(base), few, recipe, tmp_path / "killed")
     assert [step for step, _ in islice(killed.run(), 3)] == [1, 2, 3]  # the checkpoint is of step 2
     again = lora.Tuning(judge(base), few, recipe, tmp_path / "killed")
-    assert again.step == 2
+    assert again.loop.step == 2
     list(again.run())
     ours, theirs = again.model.state_dict(), whole.model.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    with pytest.raises(InputError, match="another tuning"):
+    with pytest.raises(InputError, match="another training"):
         lora.Tuning(judge(base), few, lora.TuningRecipe(rank=2), tmp_path / "killed")
 
 

@@ -12,10 +12,10 @@ from classifiers.training.adversarial_of_recipe import harden_of, non_adaptive_r
 from classifiers.training.batches import Streamed, TrainingBatch
 from classifiers.training.config import Settings
 from classifiers.training.dataset_check import survey
-from classifiers.training.process_group import Group
 from classifiers.training.prompt_augmentation import Rewording
 from classifiers.training.train import train
 from jobs.recipes.named import recipe_of
+from pipeline.training.process_group import ProcessGroup
 from schemas.errors import InputError
 from schemas.protocols import Targets
 from schemas.run import RunConfig
@@ -34,7 +34,7 @@ def batch_for(model: Classifier, rows: int = 16) -> TrainingBatch:
     source = Streamed(
         ShardRows(store, "train", model.scopes), model.coverage, survey(store, "train", model.coverage), "none"
     )
-    return next(source.once(rows, Group()))
+    return next(source.once(rows, ProcessGroup()))
 
 
 def harden(settings: Settings) -> BatchHardening:

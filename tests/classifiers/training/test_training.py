@@ -1,5 +1,6 @@
 """Training on shards: what cannot be learnt from is named before anything is trained, and a kill changes nothing."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -8,15 +9,14 @@ import duckdb
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from classifiers.data.labelled_shards import ShardRows, shard_names
 from classifiers.saved import Saved, build
-from classifiers.training import checkpoint
 from classifiers.training.batches import Encoded, Streamed, epoch_seed, steps_of
 from classifiers.training.config import CLIP, Settings
 from classifiers.training.dataset_check import check_shards, survey, survey_all
 from classifiers.training.feature_cache import encoded
-from classifiers.training.process_group import Group
 from classifiers.training.train import train
 from jobs.recipes.named import recipe_of
 from pipeline.engines.engine import EngineOptions
@@ -24,6 +24,8 @@ from pipeline.rounds.existing_run import existing_run
 from pipeline.storage.open_store import open_store
 from pipeline.storage.store import Store
 from pipeline.storage.weights import model_directory
+from pipeline.training import checkpoint
+from pipeline.training.process_group import ProcessGroup
 from schemas.errors import HazmatError, InputError
 from schemas.protocols import Coverage
 from schemas.run import RunConfig
@@ -58,12 +60,12 @@ def test_every_epoch_shows_each_row_once_in_an_order_of_its_own() -> None:
 
 def test_two_workers_together_see_what_one_sees_with_double_the_batch() -> None:
     rows = streamed()
-    alone = [[key for part in step for key in part.keys] for step in rows.epoch(5, 0, 32, Group())]
-    pair = [list(rows.epoch(5, 0, 16, Group(rank, 2))) for rank in (0, 1)]
+    alone = [[key for part in step for key in part.keys] for step in rows.epoch(5, 0, 32, ProcessGroup())]
+    pair = [list(rows.epoch(5, 0, 16, ProcessGroup(rank, 2))) for rank in (0, 1)]
     together = [{key for part in (*a, *b) for key in part.keys} for a, b in zip(*pair, strict=True)]
-    assert len(together) == steps_of(len(rows), 16, Group(0, 2)) == len(alone)
+    assert len(together) == steps_of(len(rows), 16, ProcessGroup(0, 2)) == len(alone)
     assert all(set(one) - both <= set(alone[-1][-1:]) for one, both in zip(alone, together, strict=True))
-    later = list(rows.epoch(5, 2, 32, Group()))
+    later = list(rows.epoch(5, 2, 32, ProcessGroup()))
     assert [[key for part in step for key in part.keys] for step in later] == alone[2:]
 
 
@@ -73,14 +75,14 @@ def test_labels_categories_and_weights_reach_the_batch() -> None:
         SELECT key, pair_label, pair_categories, weight FROM '{labelled_run().url}/shards/train/*.parquet'
     """).fetchall()
     truth = {key: (label, categories, weight) for key, label, categories, weight in asked}
-    for batch in rows.once(32, Group()):
+    for batch in rows.once(32, ProcessGroup()):
         for place, key in enumerate(batch.keys):
             label, categories, weight = truth[key]
             assert batch.targets.unsafe["pair"][place] == float(label == "unsafe")
             named = {c for c, on in zip(PAIR.categories, batch.targets.categories["pair"][place], strict=True) if on}
             assert named == {c for c in (categories or "").split(",") if c}
             assert np.isclose(batch.targets.weights[place] * rows.survey.mean_weight, min(weight, 5.0))
-    balanced = replace(rows, class_weights="balanced").once(1024, Group())
+    balanced = replace(rows, class_weights="balanced").once(1024, ProcessGroup())
     found = next(balanced).targets
     unsafe = found.unsafe["pair"] == 1
     assert torch.isclose(found.weights[unsafe].sum(), found.weights[~unsafe].sum())
@@ -88,10 +90,10 @@ def test_labels_categories_and_weights_reach_the_batch() -> None:
 
 def test_features_that_do_not_fit_into_memory_are_computed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     model, rows = build("text", model_directory(CLIP)), streamed("val")
-    kept = encoded(model, rows, Group(), even=False)
+    kept = encoded(model, rows, ProcessGroup(), even=False)
     assert isinstance(kept, Encoded) and len(kept) == len(rows)
     monkeypatch.setattr("classifiers.training.feature_cache.LARGEST", 1000)
-    assert encoded(model, rows, Group(), even=False) is rows
+    assert encoded(model, rows, ProcessGroup(), even=False) is rows
 
 
 def test_a_damaged_shard_is_named_and_mended_by_what_the_message_says(copied: Store) -> None:
@@ -159,24 +161,23 @@ def test_a_training_stopped_in_an_epoch_goes_on_to_the_same_weights(
     monkeypatch.setattr("classifiers.training.train.as_it_is", stop_at(11))
     with pytest.raises(KeyboardInterrupt):
         train(copied.url, again, RECIPE)
-    kept = Path(copied.url) / "models/again/training/checkpoint.pt"
-    assert torch.load(kept, weights_only=True)["state"]["taken"] == 11
+    kept = Path(copied.url) / "models/again/training/checkpoint.safetensors"
+    assert taken_in(kept) == 11
     monkeypatch.undo()
     metrics = train(copied.url, again, RECIPE)
     assert Saved(metrics["model"]).digest() == whole and metrics["steps"] == 3 * steps_of(
-        metrics["rows"]["train"], 16, Group()
+        metrics["rows"]["train"], 16, ProcessGroup()
     )
     assert not kept.exists()
 
 
 def test_a_training_goes_on_with_the_threads_that_it_began_with(tmp_path: Path) -> None:
     model = torch.nn.Linear(2, 2)
-    optimiser = torch.optim.AdamW(model.parameters())
-    kept = checkpoint.Checkpoint(open_store(str(tmp_path)), "checkpoint.pt", "one training")
+    kept = checkpoint.Checkpoint(open_store(str(tmp_path)), "checkpoint.safetensors", "one training")
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        kept.save(checkpoint.State(), model, optimiser)
+        kept.write({}, model.state_dict())
         torch.set_num_threads(1)
         replace(kept, fingerprint="another").restore_threads()
         assert torch.get_num_threads() == 1
@@ -184,6 +185,12 @@ def test_a_training_goes_on_with_the_threads_that_it_began_with(tmp_path: Path) 
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def taken_in(file: Path) -> int:
+    """Steps that a checkpoint has seen, whosever it is."""
+    with safe_open(file, "pt") as kept:
+        return int(json.loads(kept.metadata()["facts"])["state"]["taken"])
 
 
 def stop_at(step: int) -> object:

@@ -17,12 +17,10 @@ from classifiers.families.in_diffusion import InDiffusion
 from classifiers.saved import build
 from classifiers.training.batches import Streamed
 from classifiers.training.captured_rows import CapturedRows, with_captures
-from classifiers.training.checkpoint import Checkpoint
+from classifiers.training.classifier_training import ClassifierTraining
 from classifiers.training.config import Settings
 from classifiers.training.dataset_check import survey
 from classifiers.training.feature_cache import encoded
-from classifiers.training.loop import Fit
-from classifiers.training.process_group import Group
 from jobs import evaluate
 from jobs.label import label
 from jobs.recipes.named import recipe_of
@@ -36,6 +34,8 @@ from pipeline.rounds.round import open_round, pending
 from pipeline.storage.open_store import open_store
 from pipeline.storage.store import Store
 from pipeline.storage.weights import model_directory
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.process_group import ProcessGroup
 from pipeline.votes.aggregate import aggregate
 from schemas.errors import InputError
 from schemas.protocols import Inputs
@@ -97,9 +97,9 @@ def test_rows_of_shards_come_with_their_captures_and_can_be_encoded_once(kind: s
     store, model = kept_run(), detector(kind)
     rows = with_captures(store, model, streamed(store, model))
     assert isinstance(rows, CapturedRows)
-    source = encoded(model, rows, Group(), even=True)
+    source = encoded(model, rows, ProcessGroup(), even=True)
     assert len(source) == len(rows)
-    (batch, *_) = source.once(8, Group())
+    (batch, *_) = source.once(8, ProcessGroup())
     assert batch.features is not None and batch.features.keys() == model.reads
     assert float(batch.losses(model)["loss"].detach()) > 0
 
@@ -113,14 +113,16 @@ def test_a_run_that_kept_nothing_says_so() -> None:
 def test_the_trainers_loop_trains_a_detector_on_the_runs_own_rows() -> None:
     """The sources as `classifiers/training/train.py` makes them; few rows for a val split of both labels: train stands for it."""
     store, model = kept_run(), detector("wukong")
-    rows = encoded(model, with_captures(store, model, streamed(store, model)), Group(), even=True)
+    rows = encoded(model, with_captures(store, model, streamed(store, model)), ProcessGroup(), even=True)
     settings = Settings(classifier="wukong", name="wukong", epochs=3, batch=8)
     folder = "models/wukong/training"
     frozen = [p.clone() for p in model.parameters() if not p.requires_grad]
-    before = Fit(settings, Group(), rows, rows, Checkpoint(store, "none", "before"), folder).validate(model)
-    state = Fit(settings, Group(), rows, rows, Checkpoint(store, f"{folder}/checkpoint.pt", "one"), folder).run(
-        model.train()
-    )
+    before = ClassifierTraining(
+        settings, ProcessGroup(), rows, rows, Checkpoint(store, "none", "before"), folder
+    ).validate(model)
+    state = ClassifierTraining(
+        settings, ProcessGroup(), rows, rows, Checkpoint(store, f"{folder}/checkpoint.safetensors", "one"), folder
+    ).run(model.train())
     assert state.epoch == 3 and state.best_loss < before["loss"]
     assert all(
         torch.equal(a, b) for a, b in zip(frozen, (p for p in model.parameters() if not p.requires_grad), strict=True)

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from stages.world.training.captions_with_nouns import noun_tokens, word_scene
-from stages.world.training.loop import Budget, learning_rate
+from stages.world.training.loop import Budget, averaged_weights, learning_rate, progress_of
 from stages.world.training.scene_batches import NAMES, SceneMixture, cells, sample_scene, shown
 from stages.world.training.tokenizer import build, learn_merges
 
@@ -71,8 +71,7 @@ def _train(work: Path, samples: int) -> list[str]:
 
 
 def _weights(work: Path) -> dict[str, torch.Tensor]:
-    weights: dict[str, torch.Tensor] = torch.load(work / "vae" / "checkpoint.pt")["average"]
-    return weights
+    return averaged_weights(work, "vae")
 
 
 @pytest.mark.slow
@@ -80,13 +79,13 @@ def test_killed_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path:
     environment = {**os.environ, "HAZMAT_CHECKPOINT_SECONDS": "0.5"}
     subprocess.run(_train(tmp_path / "whole", 480), check=True, env=environment)
     killed = subprocess.Popen(_train(tmp_path / "killed", 480), env=environment)
-    checkpoint = tmp_path / "killed" / "vae" / "checkpoint.pt"
+    checkpoint = tmp_path / "killed" / "vae" / "checkpoint.safetensors"
     deadline = time.monotonic() + 120
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    steps = torch.load(checkpoint)["progress"]["step"]
+    steps = progress_of(tmp_path / "killed", "vae").step
     assert 0 < steps < 20, "the kill came too late to show anything"
     subprocess.run(_train(tmp_path / "killed", 480), check=True, env=environment)
     whole, resumed = _weights(tmp_path / "whole"), _weights(tmp_path / "killed")

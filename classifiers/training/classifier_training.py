@@ -1,13 +1,13 @@
-"""The training loop: batches in, steps of AdamW, a validation after every epoch, and a state that a kill does not lose.
+"""Training a classifier on a run's rows: epochs of AdamW, a validation after every one, the best weights at the end.
 
 The randomness of a step is a function of (seed, step, worker) alone and rows are shuffled by (seed, epoch), so a training that was
 killed and started again takes the very steps of one that was not.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from math import cos, pi
 from typing import Any
 
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from classifiers.classifier import Classifier
-from classifiers.training import checkpoint
 from classifiers.training.batches import BatchSource, TrainingBatch, epoch_seed, on_device, steps_of
-from classifiers.training.checkpoint import Checkpoint, State, load_weights, trained_weights
 from classifiers.training.config import Settings
 from classifiers.training.dataset_check import widest
-from classifiers.training.process_group import Group
 from classifiers.training.training_log import TrainingLog
+from pipeline.training.checkpoint import Checkpoint, Facts, Tensors, load_weights, trained_weights
+from pipeline.training.loop import TrainingLoop, seed_all
+from pipeline.training.process_group import ProcessGroup
 from schemas.errors import HazmatError
 from schemas.identity import seed_of
 
@@ -30,6 +30,8 @@ WARM_UP = 50  # steps
 
 Hardening = Callable[[Classifier, TrainingBatch, int], TrainingBatch]
 """The model, a batch and a seed → the batch with some rows attacked."""
+Parts = list[TrainingBatch]
+"""A step's rows, cut by shape."""
 
 
 def as_it_is(_: Classifier, batch: TrainingBatch, __: int) -> TrainingBatch:
@@ -37,12 +39,31 @@ def as_it_is(_: Classifier, batch: TrainingBatch, __: int) -> TrainingBatch:
     return batch
 
 
+@dataclass
+class State:
+    """Beside weights and steps: `step` of `epoch` is the next to take. `best` are the weights of the least validation loss."""
+
+    epoch: int = 0
+    step: int = 0
+    taken: int = 0  # steps in all
+    best_loss: float = float("inf")
+    best_epoch: int = -1
+    finished: bool = False
+    log: list[dict[str, Any]] = field(default_factory=list)
+    best: Tensors = field(default_factory=dict)
+
+    def kept(self) -> tuple[Facts, Tensors]:
+        """As a checkpoint holds it."""
+        facts = {name: value for name, value in vars(self).items() if name != "best"}
+        return facts, self.best
+
+
 @dataclass(frozen=True, eq=False)
-class Fit:
+class ClassifierTraining:
     """One training: rows to learn from, rows to stop by, what attacks them, and where its state and its figures go."""
 
     settings: Settings
-    group: Group
+    group: ProcessGroup
     train: BatchSource
     val: BatchSource
     checkpoint: Checkpoint
@@ -55,49 +76,58 @@ class Fit:
         Raises HazmatError when the loss is no number.
         """
         settings, group = self.settings, self.group
-        steps = steps_of(len(self.train), settings.batch, group)
-        optimiser = optimiser_of(model, settings)
-        trained = [p for p in model.parameters() if p.requires_grad]
-        state = self.checkpoint.restore(model, optimiser)
-        journal = TrainingLog(self.checkpoint.store, self.folder, group, steps * settings.epochs, state.log)
-        saved = time.monotonic()
-        journal.begin(state.taken)
+        steps = steps_of(len(self.train), settings.batch, group) * settings.epochs
+        loop = self._loop(model, steps)
+        found = loop.restore()
+        state = State() if found is None else State(**found[0], best=found[1])
+        log = TrainingLog(self.checkpoint.store, self.folder, group, steps, state.log)
+        log.begin(state.taken)
         try:
-            while not state.finished:
-                for parts in self.train.epoch(
-                    epoch_seed(settings.seed, state.epoch), state.step, settings.batch, group
-                ):
-                    step_seed = seed_of(str(settings.seed), f"step {state.taken} rank {group.rank}")
-                    seed_all(step_seed, group.device)
-                    set_rate(optimiser, state.taken, steps * settings.epochs)
-                    parts = [self.harden(model, on_device(part, group.device), step_seed) for part in parts]
-                    losses = mean_losses(model, parts, group.device)
-                    optimiser.zero_grad(set_to_none=True)
-                    torch.autograd.backward(losses["loss"])
-                    group.average_gradients(trained)
-                    norm = torch.nn.utils.clip_grad_norm_(trained, LARGEST_GRADIENT)
-                    check_finite(norm, losses, parts, state)
-                    optimiser.step()
-                    state.step, state.taken = state.step + 1, state.taken + 1
-                    said = {name: float(value.detach()) for name, value in losses.items()}
-                    rows = sum(len(part) for part in parts) * group.size
-                    journal.step(state.epoch, state.taken, optimiser.param_groups[0]["lr"], said, rows)
-                    if group.is_main_process and time.monotonic() - saved > checkpoint.SECONDS:
-                        self.checkpoint.save(state, model, optimiser)
-                        saved = time.monotonic()
-                self._end_epoch(model, state, journal, optimiser.param_groups[0]["lr"])
+            for parts, losses in loop.run(self._steps(loop, state, log), state.kept):
+                state.step, state.taken = state.step + 1, loop.step
+                rows = sum(len(part) for part in parts) * group.size
+                log.step(state.epoch, state.taken, loop.optimizer.param_groups[0]["lr"], losses, rows)
         finally:
-            journal.end()
-        if group.is_main_process:
-            self.checkpoint.save(state, model, optimiser)
+            log.end()
+        loop.save(state.kept)
         load_weights(model, state.best)
         return state
 
-    def _end_epoch(self, model: Classifier, state: State, journal: TrainingLog, rate: float) -> None:
+    def _loop(self, model: Classifier, steps: int) -> TrainingLoop[Parts]:
+        def losses(step: int, parts: Parts) -> Mapping[str, Tensor]:
+            seed = seed_of(str(self.settings.seed), f"step {step} rank {self.group.rank}")
+            seed_all(seed, self.group.device)
+            parts[:] = [self.harden(model, on_device(part, self.group.device), seed) for part in parts]
+            return mean_losses(model, parts, loop.autocast)
+
+        loop = TrainingLoop(
+            module=model,
+            optimizer=optimiser_of(model, self.settings),
+            losses=losses,
+            rate=lambda peak, step, _: peak * rate_at(step, steps),
+            group=self.group,
+            checkpoint=self.checkpoint,
+            precision=torch.bfloat16 if self.group.device.type == "cuda" else None,
+            largest_gradient=LARGEST_GRADIENT,
+            check=partial(check_finite, steps // self.settings.epochs),
+        )
+        return loop
+
+    def _steps(self, loop: TrainingLoop[Parts], state: State, log: TrainingLog) -> Iterator[Parts]:
+        """The rows of every step that is left, epoch after epoch, and what is done between two of these."""
+        settings = self.settings
+        while not state.finished:
+            seed = epoch_seed(settings.seed, state.epoch)
+            yield from self.train.epoch(seed, state.step, settings.batch, self.group)
+            self._end_epoch(loop, state, log)
+
+    def _end_epoch(self, loop: TrainingLoop[Parts], state: State, log: TrainingLog) -> None:
         """Validate, keep the weights if they are the best so far, and say whether it is time to stop."""
-        journal.flush(state.epoch, state.taken, rate)
+        model = loop.module
+        assert isinstance(model, Classifier)
+        log.flush(state.epoch, state.taken, loop.optimizer.param_groups[0]["lr"])
         losses = self.validate(model)
-        journal.validated(state.epoch, state.taken, losses)
+        log.validated(state.epoch, state.taken, losses)
         # What decides is judged by the widest scope; the other terms are there for it to learn better, and overfit at other times.
         patience, loss = self.settings.patience, losses.get(widest(model.coverage), losses["loss"])
         if loss < state.best_loss or not patience:
@@ -132,12 +162,12 @@ class Fit:
 REMEDY = "the weights were thrown away. Train with a lower --learning-rate, or look at what --start brought"
 
 
-def mean_losses(model: Classifier, parts: Sequence[TrainingBatch], device: torch.device) -> Mapping[str, Tensor]:
+def mean_losses(model: Classifier, parts: Sequence[TrainingBatch], autocast: Callable[[], Any]) -> Mapping[str, Tensor]:
     """The losses of a step's rows; parts (of other shapes) count by their rows."""
     rows = sum(len(part) for part in parts)
     found: dict[str, Tensor] = {}
     for part in parts:
-        with half(device):
+        with autocast():
             losses = part.losses(model)
         if len(parts) == 1:
             return {name: value.float() for name, value in losses.items()}
@@ -147,14 +177,16 @@ def mean_losses(model: Classifier, parts: Sequence[TrainingBatch], device: torch
     return found
 
 
-def check_finite(norm: Tensor, losses: Mapping[str, Tensor], parts: Sequence[TrainingBatch], state: State) -> None:
-    """Raises HazmatError, naming step and rows, when the gradient of any worker's rows is NaN or infinite: all meet it at once."""
+def check_finite(
+    steps: int, step: int, norm: Tensor, losses: Mapping[str, Tensor], parts: Sequence[TrainingBatch]
+) -> None:
+    """Raises HazmatError, naming step (an epoch has `steps`) and rows, for a gradient of NaN or infinity: all workers meet it."""
     if bool(torch.isfinite(norm)):
         return
     keys = ", ".join(key for part in parts for key in part.keys[:4])
     said = ", ".join(f"{name} is {float(value.detach()):.4g}" for name, value in losses.items())
     raise HazmatError(
-        f"the gradient is {float(norm)} in epoch {state.epoch + 1}, step {state.taken + 1} ({said}; rows {keys}, …); {REMEDY}. "
+        f"the gradient is {float(norm)} in epoch {step // steps + 1}, step {step + 1} ({said}; rows {keys}, …); {REMEDY}. "
         "The checkpoint of before is kept"
     )
 
@@ -165,7 +197,7 @@ def optimiser_of(model: Classifier, settings: Settings) -> torch.optim.Optimizer
     trained = [p for p in model.parameters() if p.requires_grad]
     heads, encoders = [p for p in trained if id(p) not in inside], [p for p in trained if id(p) in inside]
     groups = [
-        {"params": params, "lr": rate, "peak": rate}
+        {"params": params, "lr": rate}
         for params, rate in ((heads, settings.learning_rate), (encoders, settings.encoder_rate))
         if params
     ]
@@ -177,18 +209,9 @@ def encoders_of(model: torch.nn.Module) -> list[torch.nn.Module]:
     return [module for name, module in model.named_modules() if name.rpartition(".")[2] == "encoder"]
 
 
-def set_rate(optimiser: torch.optim.Optimizer, step: int, steps: int) -> None:
-    """Linear warm-up, then half a cosine down to a hundredth."""
-    scale = min(1.0, (step + 1) / min(WARM_UP, 1 + steps // 10)) * (0.01 + 0.99 * 0.5 * (1 + cos(pi * step / steps)))
-    for group in optimiser.param_groups:
-        group["lr"] = group["peak"] * scale
-
-
-def seed_all(seed: int, device: torch.device) -> None:
-    """What `torch.manual_seed` does without its look at every kind of device, which takes as long as a small head's step."""
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
+def rate_at(step: int, steps: int) -> float:
+    """Share of the peak: linear warm-up, then half a cosine down to a hundredth."""
+    return min(1.0, (step + 1) / min(WARM_UP, 1 + steps // 10)) * (0.01 + 0.99 * 0.5 * (1 + cos(pi * step / steps)))
 
 
 def half(device: torch.device) -> Any:

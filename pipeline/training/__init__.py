@@ -1,0 +1,1 @@
+"""What every training of weights shares, whatever its step is: the loop, its checkpoint, and the processes that train together."""
