@@ -23,7 +23,7 @@ import torch
 
 from bench.report import report
 from classifiers.classifier import Classifier
-from classifiers.data.labelled_shards import ShardRows
+from classifiers.data.labelled_shards import LabelledShards
 from classifiers.saved import build
 from classifiers.training.batches import BatchSource, Streamed, TrainingBatch
 from classifiers.training.classifier_training import ClassifierTraining, encoders_of, optimiser_of
@@ -83,7 +83,7 @@ def throughput(store: Store, kind: str, way: str, epochs: int) -> dict[str, floa
     for encoder in encoders_of(model):
         encoder.requires_grad_(settings.tune_encoder)
     seen = survey(store, "train", model.coverage)
-    rows: BatchSource = Streamed(ShardRows(store, "train", model.coverage.scopes), model.coverage, seen)
+    rows: BatchSource = Streamed(LabelledShards(store, "train", model.coverage.scopes), model.coverage, seen)
     if way == "encoded":
         rows = encoded(model, rows, ProcessGroup(), even=True)  # type: ignore[arg-type]
     in_memory = [part for step in rows.epoch(0, 0, settings.batch, ProcessGroup()) for part in step]

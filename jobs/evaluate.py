@@ -25,7 +25,7 @@ from schemas.budgets import EPSILON
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
-    from classifiers.evaluation.cases import Case
+    from classifiers.data.labelled_sample import LabelledSample
     from classifiers.evaluation.tasks import EvaluationConfig
     from pipeline.recipe import Recipe
 
@@ -143,7 +143,7 @@ def trusted(recipe: "Recipe") -> str:
         return ""
 
 
-def metrics_of(asked: "EvaluationConfig", cases: "Sequence[Case]", sanity: bool) -> dict[str, Any]:
+def metrics_of(asked: "EvaluationConfig", cases: "Sequence[LabelledSample]", sanity: bool) -> dict[str, Any]:
     """All figures of these scorers on this data, of every attack that their rows hold."""
     from classifiers.evaluation.captures import judged_by, kept_for
     from classifiers.evaluation.gradient_checks import gradient_checks

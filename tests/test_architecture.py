@@ -27,7 +27,6 @@ MAY_IMPORT_RAY = {
 DEPLOYED = ("layers", "families", "models", "vlm", "zoo", "classifier", "saved", "prediction")
 """Of `classifiers`: what serves needs no engine and no catalogue."""
 LONGEST_FILE, LONGEST_FUNCTION = 250, 50  # lines
-WAITING = {"Group"}  # of the two trainings, until they share one loop
 SAMPLE_FIELDS = {field.name for field in fields(Sample)}
 
 
@@ -133,7 +132,7 @@ def test_no_two_classes_bear_one_name() -> None:
             for node in ast.walk(ast.parse(file.read_text())):
                 if isinstance(node, ast.ClassDef):
                     places.setdefault(node.name, []).append(file.relative_to(ROOT).as_posix())
-    assert not {name: files for name, files in places.items() if len(files) > 1 and name not in WAITING}
+    assert not {name: files for name, files in places.items() if len(files) > 1}
 
 
 def test_files_and_functions_are_short() -> None:

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from classifiers.data.labelled_pictures import LabelledPicture, LabelledPictures
+from classifiers.data.labelled_pictures import LabelledPictures
+from classifiers.data.labelled_sample import LabelledSample
 from pipeline.storage.store import Store
 from schemas.errors import InputError
 from schemas.prompt import Prompt
@@ -51,13 +51,12 @@ class TestSet:
 def test_sets(store: Store, at_most: int) -> list[TestSet]:
     """In distribution, the part of it that shows one pictogram, and four out of it. Raises InputError where one is missing."""
     test = LabelledPictures.of(store, "test")
-    alone = singles(store)
-    wanted: dict[str, Callable[[LabelledPicture], bool]] = {
-        IN: lambda row: row.test_set == "test" and row.generator == DRAWN,
-        IN_SINGLES: lambda row: row.test_set == "test" and row.generator == DRAWN and row.key in alone,
-        "held_out_style": lambda row: str(row.test_set).startswith("style:") and row.generator == DRAWN,
-        "held_out_concepts": lambda row: str(row.test_set).startswith("concept:") and row.generator == DRAWN,
-        "held_out_generator": lambda row: row.test_set == "test" and row.generator == EMBEDDED,
+    wanted: dict[str, Callable[[LabelledSample], bool]] = {
+        IN: lambda row: row.test_set == "test" and row.sample.generator == DRAWN,
+        IN_SINGLES: lambda row: row.test_set == "test" and row.sample.generator == DRAWN and shows_one(row),
+        "held_out_style": lambda row: str(row.test_set).startswith("style:") and row.sample.generator == DRAWN,
+        "held_out_concepts": lambda row: str(row.test_set).startswith("concept:") and row.sample.generator == DRAWN,
+        "held_out_generator": lambda row: row.test_set == "test" and row.sample.generator == EMBEDDED,
     }
     found = []
     for name, wants in wanted.items():
@@ -70,15 +69,9 @@ def test_sets(store: Store, at_most: int) -> list[TestSet]:
     return [*found, second_vendor(at_most)]
 
 
-def singles(store: Store) -> set[str]:
-    """Keys of the drawn test pictures that show one pictogram: CLIP's one vector is near perfect there (docs/results/world.md)."""
-    found = set()
-    for name in store.names("shards/test"):
-        if name.endswith(".parquet"):
-            with store.open(name) as file:
-                rows = pq.ParquetFile(file).read(columns=["key", "scene"]).to_pylist()
-            found |= {row["key"] for row in rows if row["scene"] and len(Scene.from_json(row["scene"]).pictograms) == 1}
-    return found
+def shows_one(row: LabelledSample) -> bool:
+    """Whether a drawn picture shows one pictogram: CLIP's one vector is near perfect there (docs/results/world.md)."""
+    return row.sample.scene is not None and len(Scene.from_json(row.sample.scene).pictograms) == 1
 
 
 def second_vendor(count: int) -> TestSet:

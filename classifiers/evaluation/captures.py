@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from classifiers.evaluation.cases import Case
+from classifiers.data.labelled_sample import LabelledSample
 from classifiers.families.in_diffusion import InDiffusion
 from pipeline.rounds.captures import CaptureReader
 from pipeline.storage.open_store import open_store
@@ -23,7 +23,7 @@ class Captures:
     reader: CaptureReader
     share: float
 
-    def of(self, cases: Sequence[Case]) -> dict[str, Tensor]:
+    def of(self, cases: Sequence[LabelledSample]) -> dict[str, Tensor]:
         """float16 [n, …] by the names that classifiers read them under. Raises InputError for rows that nothing was kept of."""
         found = self.reader.stacked([case.sample.key for case in cases], self.share)
         return {name: torch.from_numpy(array) for name, array in found.items()}
@@ -34,7 +34,7 @@ def kept_for(url: str, scorer: Scorer, private: bool = False) -> Captures | None
     return Captures(_reader(url, private), scorer.share) if isinstance(scorer, InDiffusion) else None
 
 
-def judged_by(store: Store, coverage: Coverage, cases: Sequence[Case]) -> Sequence[Case]:
+def judged_by(store: Store, coverage: Coverage, cases: Sequence[LabelledSample]) -> Sequence[LabelledSample]:
     """The cases that a scorer can be asked of: all, or those whose own drawing was kept. Raises InputError where none was.
 
     A variant with other pixels was not drawn anew: inside the drawing nothing was attacked, so it is no row of such a scorer.

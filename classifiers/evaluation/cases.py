@@ -1,57 +1,27 @@
 """The rows that a scorer is judged on: a split of the run's shards, or a folder of somebody else's pairs."""
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
+from classifiers.data.labelled_sample import NA, LabelledSample, ScopeTruth
+from classifiers.data.labelled_shards import LabelledShards
 from pipeline.storage.image_codec import PictureError, decode
 from pipeline.storage.store import Store
 from schemas.catalogue import SCOPES, SPLITS
 from schemas.errors import InputError
 from schemas.identity import derived_key
-from schemas.sample import Sample, from_row
+from schemas.sample import Sample
 from stages.prompts.rows import columns_of, listed, rows_of
 
-NA = "na"
+READ_AT_ONCE = 1024  # pictures
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 """What a folder's table is called: the convention of `datasets`' ImageFolder, whose `file_name` is a path below the folder."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScopeTruth:
-    """The label of one scope, and its categories where it is unsafe."""
-
-    label: str = NA
-    categories: tuple[str, ...] = ()
-
-
-UNKNOWN = ScopeTruth()
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A sample with its pixels, the truth by scope (only of scopes that were judged), and the test set that it belongs to."""
-
-    sample: Sample
-    truth: Mapping[str, ScopeTruth] = field(default_factory=dict)
-    test_set: str = "test"
-
-    @property
-    def overall(self) -> ScopeTruth:
-        """The truth of the widest scope that was judged. A pair that judges could not tell is `na`, whatever its picture is."""
-        return next((self.truth[scope] for scope in reversed(SCOPES) if scope in self.truth), UNKNOWN)
-
-    @property
-    def style(self) -> str | None:
-        """Of a scene of the embedded world."""
-        return None if self.sample.scene is None else json.loads(self.sample.scene).get("style")
-
-
-def cases_of(store: Store, data: str) -> list[Case]:
+def cases_of(store: Store, data: str) -> list[LabelledSample]:
     """`--data`: test, val or train of the run's shards, else a folder. Raises InputError where there is nothing to judge."""
     if data in SPLITS:
         cases = list(_of_shards(store, data))
@@ -66,22 +36,16 @@ def cases_of(store: Store, data: str) -> list[Case]:
     return cases
 
 
-def _of_shards(store: Store, split: str) -> Iterator[Case]:
-    """In the order of the shards; pictures are read as the rows say where they are."""
-    for name in store.names(f"shards/{split}"):
-        if not name.endswith(".parquet"):
-            continue
-        with store.open(name) as file:
-            rows = pq.ParquetFile(file).read().to_pylist()
-        pictures = store.read_ranges([(row["tar"], row["tar_offset"], row["tar_size"]) for row in rows])
-        for row, data in zip(rows, pictures, strict=True):
-            judged = [scope for scope in SCOPES if row[f"{scope}_label"]]
-            truth = {scope: ScopeTruth(row[f"{scope}_label"], _split(row[f"{scope}_categories"])) for scope in judged}
-            sample = from_row(row).with_(pixels=decode(data, row["format"]))
-            yield Case(sample, truth, row["test_set"] or split)
+def _of_shards(store: Store, split: str) -> Iterator[LabelledSample]:
+    """In the order of the shards, with their pictures."""
+    rows = iter(LabelledShards(store, split, source="parquet"))
+    while part := list(islice(rows, READ_AT_ONCE)):
+        places = [(row.sample.tar or "", row.sample.tar_offset or 0, row.sample.tar_size or 0) for row in part]
+        for row, data in zip(part, store.read_ranges(places), strict=True):
+            yield replace(row, sample=row.sample.with_(pixels=decode(data, row.sample.format)))
 
 
-def _of_folder(folder: Path) -> Iterator[Case]:
+def _of_folder(folder: Path) -> Iterator[LabelledSample]:
     """A table with `file_name`, `prompt`, and `label` (of the pair: safe, unsafe) or `prompt_label`, `image_label`, `pair_label`;
     `categories` (commas between), `source`, `language`, `root` where they are known.
     """
@@ -95,7 +59,7 @@ def _of_folder(folder: Path) -> Iterator[Case]:
         yield _foreign(folder, {name: str(value).strip() for name, value in row.items() if value is not None}, number)
 
 
-def _foreign(folder: Path, row: Mapping[str, str], number: int) -> Case:
+def _foreign(folder: Path, row: Mapping[str, str], number: int) -> LabelledSample:
     path = folder / row.get("file_name", "")
     if not path.is_file() or ".." in Path(row["file_name"]).parts:
         raise InputError(f"{folder}, row {number}: {path} is no picture below the folder")
@@ -123,7 +87,7 @@ def _foreign(folder: Path, row: Mapping[str, str], number: int) -> Case:
         image_sha256=sha256(data).hexdigest(),
         pixels=pixels,
     )
-    return Case(sample, truth)
+    return LabelledSample(sample, truth)
 
 
 def _split(text: str | None) -> tuple[str, ...]:

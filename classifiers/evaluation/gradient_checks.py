@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
+from classifiers.data.labelled_sample import LabelledSample
 from classifiers.evaluation.captures import Captures
-from classifiers.evaluation.cases import Case
 from classifiers.evaluation.scoring import alike, decided_scope, inputs_of
 from schemas.protocols import Differentiable
 from stages.attack.pixel_attack import margins_of
@@ -17,7 +17,7 @@ TOLERANCE = 1e-4  # of a probability: a row alone and in company may be summed i
 
 
 def gradient_checks(
-    scorer: Differentiable, cases: Sequence[Case], dataset: str, kept: Captures | None = None
+    scorer: Differentiable, cases: Sequence[LabelledSample], dataset: str, kept: Captures | None = None
 ) -> list[dict[str, Any]]:
     """As rows of sanity.sql: zero gradients, decisions of logits and scores, a row alone and in company."""
     part = next(alike(cases))

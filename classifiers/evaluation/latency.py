@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from classifiers.data.labelled_sample import LabelledSample
 from classifiers.evaluation.captures import Captures
-from classifiers.evaluation.cases import Case
 from classifiers.evaluation.scoring import inputs_of
 from schemas.protocols import Scorer
 
@@ -15,7 +15,7 @@ WARM_UP, ONES = 5, 40
 BATCHES = (16, 64, 128)
 
 
-def latency(scorer: Scorer, cases: Sequence[Case], kept: Captures | None = None) -> dict[str, Any]:
+def latency(scorer: Scorer, cases: Sequence[LabelledSample], kept: Captures | None = None) -> dict[str, Any]:
     """Milliseconds at batch 1 (median, 95th percentile), and rows a second at the best of BATCHES; of cases of one shape."""
     shape = cases[0].sample.pixels.shape if cases[0].sample.pixels is not None else None
     same = [case for case in cases if (None if case.sample.pixels is None else case.sample.pixels.shape) == shape]
@@ -37,7 +37,7 @@ def latency(scorer: Scorer, cases: Sequence[Case], kept: Captures | None = None)
     }
 
 
-def _seconds(scorer: Scorer, cases: Sequence[Case], kept: Captures | None) -> float:
+def _seconds(scorer: Scorer, cases: Sequence[LabelledSample], kept: Captures | None) -> float:
     inputs = inputs_of(cases, kept)
     started = time.perf_counter()
     for unsafe in scorer.score(inputs).unsafe.values():

@@ -22,8 +22,8 @@ likewise, to check the attacks."""
 class Result:
     """What one scorer said of one sample under one attack. `None`: does not apply. No prompt and no picture is in here.
 
-    `label` is the truth of the pair as it was judged (of the image or the prompt where there is no pair), `label_before` that of
-    the clean sample that the attack began with: `safe`, `unsafe` or `na`.
+    `label` is the verdict on the pair (on the image or the prompt where there is no pair), `label_before` that on the clean sample
+    that the attack began with: `safe`, `unsafe` or `na`. A scope that nobody labelled is `unlabelled` (`na` in rows of before).
     """
 
     key: str  # of the clean sample, or of a static variant

@@ -7,8 +7,8 @@ from itertools import groupby
 import numpy as np
 import torch
 
+from classifiers.data.labelled_sample import NA, UNKNOWN, LabelledSample, ScopeTruth
 from classifiers.evaluation.captures import Captures
-from classifiers.evaluation.cases import NA, UNKNOWN, Case, ScopeTruth
 from schemas.catalogue import SCOPES
 from schemas.protocols import Inputs, Scorer
 from schemas.sample import Pixels, Sample
@@ -32,7 +32,7 @@ def decided_scope(scorer: Scorer) -> str:
     return next(scope for scope in reversed(SCOPES) if scope in scorer.coverage.scopes)
 
 
-def inputs_of(cases: Sequence[Case], kept: Captures | None = None) -> Inputs:
+def inputs_of(cases: Sequence[LabelledSample], kept: Captures | None = None) -> Inputs:
     """Cases whose pictures share a shape (or that have none), as rows on the accelerator if there is one; with what was `kept`."""
     prompts = tuple(case.sample.prompt for case in cases)
     captures = {} if kept is None else kept.of(cases)
@@ -52,14 +52,14 @@ def pixels_of(inputs: Inputs, row: int) -> Pixels | None:
     return np.ascontiguousarray(levels.cpu().numpy())
 
 
-def alike(cases: Sequence[Case]) -> Iterator[list[Case]]:
+def alike(cases: Sequence[LabelledSample]) -> Iterator[list[LabelledSample]]:
     """Cut where the shape of the picture changes, and at AT_ONCE."""
     for _, same in groupby(cases, key=lambda case: None if case.sample.pixels is None else case.sample.pixels.shape):
         rows = list(same)
         yield from (rows[first : first + AT_ONCE] for first in range(0, len(rows), AT_ONCE))
 
 
-def verdicts(scorer: Scorer, cases: Sequence[Case], kept: Captures | None = None) -> list[Verdict]:
+def verdicts(scorer: Scorer, cases: Sequence[LabelledSample], kept: Captures | None = None) -> list[Verdict]:
     """One a case, in order; `kept` is what the scorer reads of their drawings, if it does."""
     found: list[Verdict] = []
     scope = decided_scope(scorer)

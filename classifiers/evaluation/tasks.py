@@ -10,9 +10,9 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
 
+from classifiers.data.labelled_sample import LabelledSample
 from classifiers.evaluation.attack_suite import Trial
 from classifiers.evaluation.captures import judged_by
-from classifiers.evaluation.cases import Case
 from classifiers.evaluation.results import Chunk, fingerprint, remove_stale
 from classifiers.evaluation.worker import SHUFFLED, Task, carry_out
 from classifiers.saved import Saved
@@ -46,7 +46,7 @@ class EvaluationConfig:
         return self.data if self.data in SPLITS else f"folder-{name}" if name in SPLITS else name
 
 
-def tasks_of(asked: EvaluationConfig, cases: Sequence[Case]) -> list[Task]:
+def tasks_of(asked: EvaluationConfig, cases: Sequence[LabelledSample]) -> list[Task]:
     """All of them, done or not. Raises InputError for a scorer that reads what no row has."""
     found: list[Task] = []
     for saved, coverage in asked.scorers:
@@ -62,7 +62,7 @@ def tasks_of(asked: EvaluationConfig, cases: Sequence[Case]) -> list[Task]:
     return found
 
 
-def attacked_rows(clean: Sequence[Case], limits: tuple[int, int]) -> list[Case]:
+def attacked_rows(clean: Sequence[LabelledSample], limits: tuple[int, int]) -> list[LabelledSample]:
     """The first so many unsafe and safe ones by key: keys are hashes, so that is a random choice, the same for every scorer."""
     near = sorted((case for case in clean if case.test_set in IN_DISTRIBUTION), key=lambda case: case.sample.key)
     return [
@@ -79,7 +79,7 @@ def _blank(asked: EvaluationConfig, saved: Saved) -> Task:
     )
 
 
-def _cut(task: Task, attack: str, cases: Sequence[Case], size: int) -> Iterator[Task]:
+def _cut(task: Task, attack: str, cases: Sequence[LabelledSample], size: int) -> Iterator[Task]:
     settings = task.trial.settings() if task.trial else {}
     for number, first in enumerate(range(0, len(cases), size)):
         part = cases[first : first + size]
@@ -90,7 +90,7 @@ def _cut(task: Task, attack: str, cases: Sequence[Case], size: int) -> Iterator[
         yield replace(task, chunk=chunk, keys=tuple(case.sample.key for case in part))
 
 
-def _identity(case: Case) -> list[str | None]:
+def _identity(case: LabelledSample) -> list[str | None]:
     """Of what is judged: by content, since a file of somebody's folder may be replaced under its name."""
     sample = case.sample
     return [

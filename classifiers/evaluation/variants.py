@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from classifiers.data.labelled_sample import LabelledSample, ScopeTruth
 from classifiers.evaluation.attack_suite import Trial
-from classifiers.evaluation.cases import Case, ScopeTruth
 from classifiers.evaluation.scoring import Relabeller, alike, inputs_of, pixels_of
 from schemas.attack import AttackRecord
 from schemas.protocols import Differentiable
@@ -17,7 +17,7 @@ from stages.attack.joint import Joint
 from stages.attack.pixel_attack import PixelAttack
 from stages.attack.text_attack import KeepsTruth, TextAttack
 
-TruthOf = Callable[[Case], KeepsTruth]
+TruthOf = Callable[[LabelledSample], KeepsTruth]
 Aimed = Callable[[int], Differentiable]
 """What rows of a label (1: unsafe) are attacked against: the judged scorer, or another one."""
 
@@ -26,14 +26,14 @@ Aimed = Callable[[int], Differentiable]
 class Variant:
     """A case as the scorer is to judge it. `record` is None where the attack found nothing to change: then it is the clean one."""
 
-    case: Case
-    clean: Case
+    case: LabelledSample
+    clean: LabelledSample
     record: AttackRecord | None
     number: int = 0
 
 
 def variants_of(
-    trial: Trial, aimed_at: Aimed, cases: Sequence[Case], reread: Relabeller, keeps: TruthOf | None = None
+    trial: Trial, aimed_at: Aimed, cases: Sequence[LabelledSample], reread: Relabeller, keeps: TruthOf | None = None
 ) -> list[Variant]:
     """At least one a case, the prompt or picture changed and the truth read anew where the change may have touched it.
 
@@ -47,7 +47,9 @@ def variants_of(
     return _with_truth(made, reread)
 
 
-def _against(trial: Trial, aimed_at: Aimed, cases: Sequence[Case], keeps: TruthOf | None) -> Iterator[Variant]:
+def _against(
+    trial: Trial, aimed_at: Aimed, cases: Sequence[LabelledSample], keeps: TruthOf | None
+) -> Iterator[Variant]:
     """By the contract's `attack`: away from the truth, whatever the scorer says now. What changes words goes row by row."""
     by_row = keeps is not None and isinstance(trial.attack, TextAttack | Joint)
     for _, same in groupby(cases, key=lambda case: case.sample.key if by_row else case.overall.label):
@@ -65,7 +67,7 @@ def _against(trial: Trial, aimed_at: Aimed, cases: Sequence[Case], keeps: TruthO
                 yield Variant(changed, case, found.records[row], number)
 
 
-def _blind(trial: Trial, cases: Sequence[Case]) -> Iterator[Variant]:
+def _blind(trial: Trial, cases: Sequence[LabelledSample]) -> Iterator[Variant]:
     """By the stage: what anybody could send without a look at the scorer."""
     children: dict[str, list[Sample]] = {}
     size = trial.attack.batch_size
@@ -84,7 +86,7 @@ def _blind(trial: Trial, cases: Sequence[Case]) -> Iterator[Variant]:
             yield Variant(case, case, None)
 
 
-def _changed(case: Case, prompt: str, pixels: Pixels | None) -> Case:
+def _changed(case: LabelledSample, prompt: str, pixels: Pixels | None) -> LabelledSample:
     return replace(case, sample=replace(case.sample, prompt=prompt, pixels=pixels))
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from classifiers.data.labelled_sample import LabelledSample
 from classifiers.evaluation.attack_suite import Trial
 from classifiers.evaluation.captures import kept_for
-from classifiers.evaluation.cases import UNKNOWN, Case, cases_of
+from classifiers.evaluation.cases import cases_of
 from classifiers.evaluation.preserved_truth import keeps_truth
 from classifiers.evaluation.results import Chunk, Result
 from classifiers.evaluation.scoring import Relabeller, Verdict, decided_scope, verdicts
@@ -19,7 +20,7 @@ from classifiers.evaluation.variants import Variant, variants_of
 from classifiers.saved import Saved
 from pipeline.storage.open_store import open_store
 from schemas.attack import AttackRecord
-from schemas.catalogue import SCOPES
+from schemas.catalogue import SCOPES, UNLABELLED
 from schemas.protocols import Differentiable
 from stages.label.by_name import labellers_of
 
@@ -65,7 +66,7 @@ def carry_out(task: Task) -> int:
 
 
 @lru_cache(maxsize=2)
-def loaded_cases(run: str, data: str) -> dict[str, Case]:
+def loaded_cases(run: str, data: str) -> dict[str, LabelledSample]:
     """By key, in the order of the shards."""
     return {case.sample.key: case for case in cases_of(open_store(run), data)}
 
@@ -88,7 +89,7 @@ def judges(names: str) -> Relabeller:
     return Relabeller(labellers_of(names) if names else ())
 
 
-def shuffled(cases: Sequence[Case]) -> dict[str, Case]:
+def shuffled(cases: Sequence[LabelledSample]) -> dict[str, LabelledSample]:
     """Each clean case with the prompt of another one: a random cycle, so that none keeps its own. Labels stay with the pictures."""
     clean = sorted((case for case in cases if case.sample.clean), key=lambda case: case.sample.key)
     random.Random(0).shuffle(clean)
@@ -99,7 +100,7 @@ def shuffled(cases: Sequence[Case]) -> dict[str, Case]:
     }
 
 
-def _as_it_is(case: Case, cases: dict[str, Case]) -> Variant:
+def _as_it_is(case: LabelledSample, cases: dict[str, LabelledSample]) -> Variant:
     """A committed variant's clean sample is its parent, if that is among the rows."""
     sample = case.sample
     return Variant(case, case if sample.clean else cases.get(sample.parent or "", case), sample.attack)
@@ -109,7 +110,7 @@ def row_of(task: Task, scorer: Differentiable, variant: Variant, verdict: Verdic
     """One row of the results."""
     case, clean, record, trial = variant.case, variant.clean, variant.record, task.trial
     sample, overall = case.sample, case.overall
-    labels = {scope: case.truth.get(scope, UNKNOWN).label for scope in SCOPES}
+    labels = {scope: case.truth[scope].label if scope in case.truth else UNLABELLED for scope in SCOPES}
     static = record is not None and trial is None
     attack = SHUFFLED if task.shuffle else trial.label if trial else record.name if record else "none"
     setting = "control" if task.shuffle else trial.setting if trial else "static" if static else "clean"

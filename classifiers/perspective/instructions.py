@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classifiers.data.labelled_pictures import LabelledPicture
+from classifiers.data.labelled_sample import LabelledSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Instruction:
 
 
 def instructions(
-    rows: Sequence[LabelledPicture], categories: Sequence[str], rng: np.random.Generator, *, balance: bool = True
+    rows: Sequence[LabelledSample], categories: Sequence[str], rng: np.random.Generator, *, balance: bool = True
 ) -> list[Instruction]:
     """One for each safe picture, two for each unsafe one, then the smaller class again (with replacement) until both are even.
 

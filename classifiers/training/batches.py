@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from classifiers.classifier import Classifier, Features
-from classifiers.data.labelled_shards import Row, ShardRows
+from classifiers.data.labelled_sample import LabelledSample
+from classifiers.data.labelled_shards import LabelledShards
 from classifiers.training.dataset_check import LARGEST_WEIGHT, Survey
 from pipeline.training.process_group import ProcessGroup
 from schemas.identity import seed_of
@@ -74,7 +75,7 @@ def steps_of(rows: int, batch: int, group: ProcessGroup) -> int:
 class Streamed:
     """Out of the tars, decoded as they are needed."""
 
-    rows: ShardRows
+    rows: LabelledShards
     coverage: Coverage
     survey: Survey
     class_weights: str = "shards"
@@ -96,29 +97,29 @@ class Streamed:
         while rows := list(islice(stream, batch)):
             yield from (self.batch_of(part) for part in same_shape(rows))
 
-    def batch_of(self, rows: Sequence[tuple[Row, Any]]) -> TrainingBatch:
+    def batch_of(self, rows: Sequence[tuple[LabelledSample, Any]]) -> TrainingBatch:
         """Rows with their pictures, all of one shape."""
         pixels = torch.from_numpy(np.stack([picture for _, picture in rows])).permute(0, 3, 1, 2).float() / 255
-        inputs = Inputs(tuple(row.prompt for row, _ in rows), pixels)
-        return TrainingBatch(tuple(row.key for row, _ in rows), self._targets([row for row, _ in rows]), inputs)
+        inputs = Inputs(tuple(row.sample.prompt for row, _ in rows), pixels)
+        return TrainingBatch(tuple(row.sample.key for row, _ in rows), self._targets([row for row, _ in rows]), inputs)
 
-    def _targets(self, rows: Sequence[Row]) -> Targets:
+    def _targets(self, rows: Sequence[LabelledSample]) -> Targets:
         known = {"safe": 0.0, "unsafe": 1.0}
         return Targets(
-            {s: torch.tensor([known.get(row.labels[s], float("nan")) for row in rows]) for s in self.coverage.scopes},
+            {s: torch.tensor([known.get(row.of(s).label, float("nan")) for row in rows]) for s in self.coverage.scopes},
             {
-                s: torch.tensor([[float(c in row.categories[s]) for c in self.coverage.categories] for row in rows])
+                s: torch.tensor([[float(c in row.of(s).categories) for c in self.coverage.categories] for row in rows])
                 for s in self.coverage.scopes
             },
             torch.tensor([self._weight(row) for row in rows]),
         )
 
-    def _weight(self, row: Row) -> float:
+    def _weight(self, row: LabelledSample) -> float:
         if self.class_weights == "none":
             return 1.0
         if self.class_weights == "shards":
             return min(row.weight, LARGEST_WEIGHT) / self.survey.mean_weight
-        share = {"unsafe": self.survey.unsafe, "safe": self.survey.safe}.get(row.labels[self.survey.scope], 0)
+        share = {"unsafe": self.survey.unsafe, "safe": self.survey.safe}.get(row.of(self.survey.scope).label, 0)
         return (self.survey.unsafe + self.survey.safe) / (2 * share) if share else 1.0
 
 
@@ -151,9 +152,9 @@ class Encoded:
         return TrainingBatch(keys, rows_of(self.targets, rows), features=features)
 
 
-def same_shape(rows: Sequence[Row]) -> Iterator[list[tuple[Row, Any]]]:
+def same_shape(rows: Sequence[LabelledSample]) -> Iterator[list[tuple[LabelledSample, Any]]]:
     """Rows with their decoded pictures, cut by shape; those of one shape in their order."""
-    pictures = [(row, row.pixels) for row in rows]
+    pictures = [(row, row.pixels()) for row in rows]
     for shape in dict.fromkeys(picture.shape for _, picture in pictures):
         yield [(row, picture) for row, picture in pictures if picture.shape == shape]
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from classifiers.classifier import Classifier
-from classifiers.data.labelled_shards import Row
+from classifiers.data.labelled_sample import LabelledSample
 from classifiers.families.in_diffusion import InDiffusion
 from classifiers.training.batches import Streamed, TrainingBatch
 from pipeline.rounds.captures import CaptureReader
@@ -21,7 +21,7 @@ class CapturedRows(Streamed):
     reader: CaptureReader | None = None
     share: float = 0.0
 
-    def batch_of(self, rows: Sequence[tuple[Row, Any]]) -> TrainingBatch:
+    def batch_of(self, rows: Sequence[tuple[LabelledSample, Any]]) -> TrainingBatch:
         """Raises InputError for rows that nothing was kept of, such as attacked variants that were not drawn anew."""
         batch = super().batch_of(rows)
         assert self.reader is not None

@@ -7,9 +7,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from classifiers.data.labelled_shards import KNOWN, manifest_of, shard_names
+from classifiers.data.labelled_sample import KNOWN
+from classifiers.data.labelled_shards import manifest_of, shard_names
 from pipeline.dataset.shards import MANIFEST
 from pipeline.storage.store import Store
+from schemas.catalogue import UNLABELLED
 from schemas.errors import InputError
 from schemas.protocols import Coverage
 
@@ -94,7 +96,7 @@ def _parts(store: Store, split: str, coverage: Coverage) -> Iterator[dict[str, l
 
 
 def _all_labelled(store: Store, split: str, scope: str, labels: list[str | None]) -> None:
-    missing = sum(label is None for label in labels)
+    missing = sum(label in (None, UNLABELLED) for label in labels)
     if missing:
         raise InputError(
             f"{missing} of {len(labels)} rows of a shard of {split} have no {scope} label: nobody voted on them. Run "

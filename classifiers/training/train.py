@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from classifiers.classifier import Classifier
-from classifiers.data.labelled_shards import ShardRows, manifest_of
+from classifiers.data.labelled_shards import LabelledShards, manifest_of
 from classifiers.saved import build, load
 from classifiers.targets import within
 from classifiers.training.adversarial_of_recipe import harden_of
@@ -126,7 +126,7 @@ def _source(store: Store, seen: Survey, model: Classifier, settings: Settings, g
     """Rows of one split: encoded once if the encoders stay as they are, else streamed."""
     weights = settings.class_weights if seen.split == "train" else "none"
     rows = with_captures(
-        store, model, Streamed(ShardRows(store, seen.split, model.coverage.scopes), model.coverage, seen, weights)
+        store, model, Streamed(LabelledShards(store, seen.split, model.coverage.scopes), model.coverage, seen, weights)
     )
     return rows if settings.encodes_anew else encoded(model, rows, group, even=seen.split == "train")
 

@@ -68,7 +68,7 @@ class PackShard(Pack):
         """The tar, then the rows that say where in it each picture lies. Both are in the order of keys, which are hashes."""
         name = self.slots[unit].name
         facts = {row["key"]: row for row in keep_rows(open_store(self.url), unit).to_pylist()}
-        rows = {sample.key: {**to_row(sample), **facts[sample.key]} for sample in samples}
+        rows = {sample.key: {**to_row(sample), **spelt(facts[sample.key])} for sample in samples}
         tar, extents = pack_tar(samples, lambda sample: members_of(rows[sample.key]))
         yield f"{name}.tar", tar
         for key, extent in extents.items():
@@ -78,23 +78,25 @@ class PackShard(Pack):
 
 def members_of(row: dict[str, Any]) -> Members:
     """What lies beside the picture."""
-    label = row["pair_label"] or UNLABELLED
     return {
         "json": shard_json(row),
         "txt": row["prompt"].encode(),
-        "cls": str(CLASSES.index(label)).encode(),
+        "cls": str(CLASSES.index(row["pair_label"])).encode(),
     }
+
+
+def spelt(facts: dict[str, Any]) -> dict[str, Any]:
+    """What the keep-list says, as shards spell it, tar and Parquet alike: a label that is missing is `unlabelled`, not null."""
+    missing = {name: UNLABELLED if name.endswith("_label") else "" for name in LABEL_FACTS if facts[name] is None}
+    return {**facts, **missing}
 
 
 def shard_json(row: dict[str, Any]) -> bytes:
     """The member beside the picture. Every shard has the same fields with the same types and no nulls: readers that guess a
-    schema from the first samples (`datasets` does) would fail on later ones. A missing label says so in a word; all else
-    that is known of the sample is in `provenance`, as JSON in a string.
+    schema from the first samples (`datasets` does) would fail on later ones. All else that is known of the sample is in
+    `provenance`, as JSON in a string.
     """
     said = {name: row[name] for name in (*IN_JSON, *FACTS)}
-    for name in LABEL_FACTS:
-        if said[name] is None:
-            said[name] = UNLABELLED if name.endswith("_label") else ""
     said["test_set"] = row["test_set"] or row["split"]
     rest = {name: row[name] for name in PROVENANCE if row[name] is not None}
     said["provenance"] = _JSON.encode(rest)
@@ -188,8 +190,10 @@ def _same_shard(store: Store, receipt: Receipt, now: Round, unit: int) -> bool:
         return False
     with store.open(f"{FOLDER}/{receipt.files[1].name}") as file:
         found: Any = pq.ParquetFile(file).read()
-    facts = keep_rows(store, unit)
-    if any(found[name].to_pylist() != facts[name].to_pylist() for name in ("key", *FACTS)):
+    there, wanted = (
+        [spelt(row) for row in part.select(["key", *FACTS]).to_pylist()] for part in (found, keep_rows(store, unit))
+    )
+    if there != wanted:
         return False
     planned: Any = to_table(now.load(unit).samples)
     moved = ("tar", "tar_offset", "tar_size")

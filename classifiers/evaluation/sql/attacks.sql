@@ -15,7 +15,7 @@ WITH clean AS (
 ), samples AS (
     SELECT dataset, scorer, attack, setting, protocol, epsilon, budget, heldout, root, sample, bad, any_value(before) AS before,
         avg(wrong_or_na::INT) AS wrong_at_1, max(wrong_or_na::INT) AS wrong_at_k, max(wrong::INT) AS wrong_for_sure,
-        max((NOT flagged AND image_label = 'unsafe')::INT) FILTER (image_label <> 'na') AS through,
+        max((NOT flagged AND image_label = 'unsafe')::INT) FILTER (image_label IN ('safe', 'unsafe')) AS through,
         avg(unknown::INT) AS na
     FROM variants GROUP BY ALL
 )

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from classifiers.data.labelled_sample import UNKNOWN, LabelledSample, ScopeTruth
 from classifiers.evaluation.attack_suite import trials_of
-from classifiers.evaluation.cases import UNKNOWN, Case, ScopeTruth, cases_of
+from classifiers.evaluation.cases import cases_of
 from classifiers.evaluation.scoring import Relabeller
 from classifiers.evaluation.tasks import attacked_rows
 from classifiers.evaluation.variants import variants_of
@@ -19,13 +20,13 @@ SAFE, UNSAFE = ScopeTruth("safe"), ScopeTruth("unsafe", ("violence",))
 
 @pytest.mark.parametrize("picture", [SAFE, UNSAFE])
 def test_a_pair_that_nobody_can_tell_is_unknown_whatever_its_picture(picture: ScopeTruth) -> None:
-    assert Case(SAMPLE, {"prompt": UNKNOWN, "image": picture, "pair": UNKNOWN}).overall == UNKNOWN
+    assert LabelledSample(SAMPLE, {"prompt": UNKNOWN, "image": picture, "pair": UNKNOWN}).overall == UNKNOWN
 
 
 def test_where_no_pair_was_judged_the_widest_scope_that_was_speaks() -> None:
-    assert Case(SAMPLE, {"prompt": SAFE, "image": UNSAFE}).overall == UNSAFE
-    assert Case(SAMPLE, {"prompt": SAFE}).overall == SAFE
-    assert Case(SAMPLE).overall == UNKNOWN
+    assert LabelledSample(SAMPLE, {"prompt": SAFE, "image": UNSAFE}).overall == UNSAFE
+    assert LabelledSample(SAMPLE, {"prompt": SAFE}).overall == SAFE
+    assert LabelledSample(SAMPLE).overall == UNKNOWN
 
 
 def test_words_that_no_judge_reads_leave_an_unknown_pair_and_a_known_picture() -> None:

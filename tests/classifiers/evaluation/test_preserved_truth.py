@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from classifiers.data.labelled_sample import LabelledSample, ScopeTruth
 from classifiers.evaluation.attack_suite import trials_of
-from classifiers.evaluation.cases import Case, ScopeTruth, cases_of
+from classifiers.evaluation.cases import cases_of
 from classifiers.evaluation.preserved_truth import keeps_truth
 from classifiers.evaluation.scoring import Relabeller
 from classifiers.evaluation.tasks import attacked_rows
@@ -20,12 +21,14 @@ from tests.support.labelled_run import labelled_run, trained_model
 SAFE, UNSAFE = ScopeTruth("safe"), ScopeTruth("unsafe")
 
 
-def case(label: str, picture: str, concepts: tuple[str, ...] = (), prompt: str = "a knife") -> Case:
+def case(label: str, picture: str, concepts: tuple[str, ...] = (), prompt: str = "a knife") -> LabelledSample:
     """`concepts` of a scene that is known, or none."""
     sample = Sample.from_prompt(Prompt(prompt), 0)
     if concepts:
         sample = sample.with_(scene=compose(np.random.default_rng(0), list(concepts)).to_json())
-    return Case(sample, {"prompt": ScopeTruth(label), "image": ScopeTruth(picture), "pair": ScopeTruth(label)})
+    return LabelledSample(
+        sample, {"prompt": ScopeTruth(label), "image": ScopeTruth(picture), "pair": ScopeTruth(label)}
+    )
 
 
 def test_unsafe_words_over_a_safe_picture_keep_their_unsafe_noun() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from classifiers.data.labelled_shards import ShardRows
+from classifiers.data.labelled_shards import LabelledShards
 from classifiers.saved import Saved, build
 from classifiers.training.batches import Streamed
 from classifiers.training.config import CLIP
@@ -51,7 +51,7 @@ def test_gradients_reach_what_it_reads(kind: str) -> None:
 def test_it_learns_from_shards(kind: str) -> None:
     model = trained_model(kind).load()
     store, seen = labelled_run(), survey(labelled_run(), "train", model.coverage)
-    rows = Streamed(ShardRows(store, "train", model.scopes), model.coverage, seen)
+    rows = Streamed(LabelledShards(store, "train", model.scopes), model.coverage, seen)
     train = measures(model, rows, model.scope, ProcessGroup())
     assert train["n"] > 60 and train["accuracy"] > 0.7, train
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from classifiers.classifier import Classifier
-from classifiers.data.labelled_shards import ShardRows
+from classifiers.data.labelled_shards import LabelledShards
 from classifiers.training.adversarial import EXCHANGED, REWRITTEN, SHARE, BatchHardening, exchanged
 from classifiers.training.adversarial_of_recipe import harden_of, non_adaptive_rewrites
 from classifiers.training.batches import Streamed, TrainingBatch
@@ -32,7 +32,7 @@ BOTH = Settings(classifier="late_fusion", name="hard", epsilon=EPSILON, token_bu
 def batch_for(model: Classifier, rows: int = 16) -> TrainingBatch:
     store = labelled_run()
     source = Streamed(
-        ShardRows(store, "train", model.scopes), model.coverage, survey(store, "train", model.coverage), "none"
+        LabelledShards(store, "train", model.scopes), model.coverage, survey(store, "train", model.coverage), "none"
     )
     return next(source.once(rows, ProcessGroup()))
 

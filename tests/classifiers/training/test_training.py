@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from classifiers.data.labelled_shards import ShardRows, shard_names
+from classifiers.data.labelled_shards import LabelledShards, shard_names
 from classifiers.saved import Saved, build
 from classifiers.training.batches import Encoded, Streamed, epoch_seed, steps_of
 from classifiers.training.config import CLIP, Settings
@@ -46,14 +46,14 @@ def copied(tmp_path: Path) -> Store:
 
 
 def streamed(split: str = "train") -> Streamed:
-    return Streamed(ShardRows(labelled_run(), split, PAIR.scopes), PAIR, survey(labelled_run(), split, PAIR))
+    return Streamed(LabelledShards(labelled_run(), split, PAIR.scopes), PAIR, survey(labelled_run(), split, PAIR))
 
 
 def test_every_epoch_shows_each_row_once_in_an_order_of_its_own() -> None:
     rows = streamed()
-    everyone = {row.key for row in rows.rows}
+    everyone = {row.sample.key for row in rows.rows}
     assert len(everyone) == len(rows) == rows.survey.rows - rows.survey.left_out
-    orders = [[row.key for row in rows.rows.shuffled(epoch_seed(0, epoch))] for epoch in (0, 1, 0)]
+    orders = [[row.sample.key for row in rows.rows.shuffled(epoch_seed(0, epoch))] for epoch in (0, 1, 0)]
     assert all(set(order) == everyone and len(order) == len(everyone) for order in orders)
     assert orders[0] == orders[2] != orders[1]
 
@@ -115,7 +115,7 @@ def test_a_tar_cut_short_is_no_shorter_epoch(copied: Store) -> None:
     path = Path(copied.url) / name
     path.write_bytes(path.read_bytes()[:20_000])
     with pytest.raises(InputError, match=r"cannot be read"):
-        list(ShardRows(copied, "train", ("pair",)))
+        list(LabelledShards(copied, "train", ("pair",)))
 
 
 def test_rows_that_nobody_labelled_are_counted_and_refused(copied: Store) -> None:

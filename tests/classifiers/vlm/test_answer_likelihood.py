@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from classifiers.data.labelled_pictures import LabelledPicture
+from classifiers.data.labelled_sample import LabelledSample, ScopeTruth
 from classifiers.perspective.instructions import instructions
 from classifiers.perspective.pretraining.tokenizer import build
 from classifiers.vlm.answer_likelihood import Answers
 from classifiers.vlm.moderation_prompt import answer, question, read_answer
+from schemas.sample import Sample
 from schemas.taxonomy import UNSAFEBENCH
 
 # "safe", "unsafe hate" and "unsafe health" in a vocabulary where all begin alike
@@ -52,8 +53,9 @@ def test_an_answer_outside_of_the_form_is_no_answer() -> None:
             read_answer(said, UNSAFEBENCH.categories)
 
 
-def _labelled(*categories: str) -> LabelledPicture:
-    return LabelledPicture("k", "", bool(categories), categories, "g", None, ("t", 0, 0, "png"))
+def _labelled(*categories: str) -> LabelledSample:
+    truth = ScopeTruth("unsafe" if categories else "safe", categories)
+    return LabelledSample(Sample("k", "k"), {"image": truth})
 
 
 def test_the_taxonomy_asked_about_always_fits_the_answer() -> None:

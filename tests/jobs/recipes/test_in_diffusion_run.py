@@ -10,7 +10,7 @@ import duckdb
 import pytest
 import torch
 
-from classifiers.data.labelled_shards import ShardRows
+from classifiers.data.labelled_shards import LabelledShards
 from classifiers.evaluation.captures import judged_by
 from classifiers.evaluation.cases import cases_of
 from classifiers.families.in_diffusion import InDiffusion
@@ -67,7 +67,9 @@ def kept_run() -> Store:
 
 
 def streamed(store: Store, model: InDiffusion, split: str = "train") -> Streamed:
-    return Streamed(ShardRows(store, split, model.scopes), model.coverage, survey(store, split, model.coverage), "none")
+    return Streamed(
+        LabelledShards(store, split, model.scopes), model.coverage, survey(store, split, model.coverage), "none"
+    )
 
 
 def detector(kind: str) -> InDiffusion:

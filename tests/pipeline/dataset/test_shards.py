@@ -120,7 +120,7 @@ def test_labels_ride_in_the_shards_once_there_are_any(store: Store) -> None:
     shards(store)
     found = pq.read_table(store.root / "shards/train/000000.parquet").to_pylist()
     assert {(row["prompt_label"], row["pair_label"], row["pair_categories"]) for row in found} == {
-        (None, "unsafe", "hate,spam")
+        ("unlabelled", "unsafe", "hate,spam")
     }
     import tarfile
 
