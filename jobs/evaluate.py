@@ -75,7 +75,7 @@ def main(config: Evaluate) -> int:
     from classifiers.evaluation.captures import judged_by, kept_for
     from classifiers.evaluation.cases import cases_of
     from classifiers.evaluation.latency import latency
-    from classifiers.evaluation.report import printed
+    from classifiers.evaluation.report import brief, printed, tables
     from classifiers.evaluation.results import FOLDER
     from classifiers.evaluation.tasks import carry_out_all, tasks_of
     from pipeline.engines.stop_signals import note_standing
@@ -98,13 +98,14 @@ def main(config: Evaluate) -> int:
             latency(model := saved.load(), judged_by(asked.store, coverage, cases), kept_for(asked.store.url, model))
             for saved, coverage in asked.scorers
         ]
-    name = f"{FOLDER}/{asked.dataset}/summary-{'-'.join(metrics['scorers'])}.json"
-    with recorded(asked.store, name, by="jobs/evaluate.py"):
-        asked.store.write(name, json.dumps(metrics, indent=1).encode())
-    print(printed(metrics))
-    say(f"rows {asked.store.url}/{FOLDER}/{asked.dataset}, figures {asked.store.url}/{name}")
+    name = f"{FOLDER}/{asked.dataset}/summary-{'-'.join(metrics['scorers'])}"
+    with recorded(asked.store, f"{name}.json", f"{name}.txt", by="jobs/evaluate.py"):
+        asked.store.write(f"{name}.json", json.dumps(metrics, indent=1).encode())
+        asked.store.write(f"{name}.txt", tables(metrics).encode())
+    print(tables(metrics) if config.verbose else printed(metrics))
+    say(f"by slice and attack: {asked.store.url}/{name}.txt; figures {name}.json; rows {FOLDER}/{asked.dataset}")
     tell_root(asked.store)
-    report(config, metrics)
+    report(config, {**brief(metrics), "figures": f"{asked.store.url}/{name}.json"})
     return DONE
 
 

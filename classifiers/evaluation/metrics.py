@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from classifiers.evaluation.intervals import Estimate, difference, mcnemar, ratio
+from classifiers.evaluation.overview import overview
 from classifiers.evaluation.ranking_intervals import calibration_bounds, ranking_bounds
 from classifiers.evaluation.results import FOLDER, RESULT_SCHEMA
 from pipeline.catalogue.duck import Connection, parquet, quoted, reach, scratch_database
@@ -55,6 +56,7 @@ def measures(con: Connection) -> dict[str, list[dict[str, Any]]]:
         found[name] = [{**row, **bounds(*_judged(con, row))} for row in found[name]]
     pairs = _rows(con, question("discordant"))
     found["mcnemar"] = [{**row, "p": mcnemar(int(row["only_first"]), int(row["only_second"]))} for row in pairs]
+    found["overview"] = overview(_rows(con, question("overview")), found["worst"])
     return found
 
 

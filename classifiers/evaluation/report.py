@@ -1,15 +1,66 @@
-"""The figures as people read them: one line a scorer, then one an attack."""
+"""The figures as people read them: the overview that is printed, and every table, which go into a file beside the figures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from classifiers.evaluation.overview import FLAGS_ALL, warnings
+
 Row = Mapping[str, Any]
+ATTACKED = ("non_adaptive", "transfer", "adaptive")
+MOST_SCORERS = 8  # in the summary of --json, which is to stay within 4 kB
 
 
 def printed(found: Mapping[str, Any]) -> str:
-    """What `jobs/evaluate.py` prints."""
-    parts = [_detection(found), _attacks(found), _worst(found), _sanity(found)]
-    return "\n\n".join(part for part in parts if part)
+    """What `jobs/evaluate.py` prints: is it good, is it robust, compared with what; and checks of the attacks that failed."""
+    rows = found["overview"]
+    lines = [
+        [row["scorer"], *(figure(row[name]) for name in ("f1", "false_positive_rate", "missed", "missed_attacked"))]
+        for row in rows
+    ]
+    for row in rows:
+        if row["f1_gain"]:
+            lines.append([f"{row['scorer']} less {row['gain_over']}", figure(row["f1_gain"], signed=True), "", "", ""])
+    counts = f"{rows[0]['rows']} {found['dataset']} rows, {rows[0]['unsafe']} unsafe" if rows else "no rows"
+    parts = [table([counts, "F1", "safe flagged", "unsafe missed", "missed under attack"], lines)]
+    parts += [f"warning: {text}" for text in warnings(rows)]
+    parts.append(_attacked_by(found))
+    failed = {**found, "sanity": [row for row in found["sanity"] if not row["holds"]]}
+    return "\n".join(part for part in (*parts, _sanity(failed)) if part)
+
+
+def _attacked_by(found: Mapping[str, Any]) -> str:
+    """Which attacks the worst case is taken over: without its own attacks a scorer's robustness is not known."""
+    if all(row["missed_attacked"] is None for row in found["overview"]):
+        return "not attacked: --attacks pgd,token_substitution --adaptive says how robust it is"
+    made = sorted({(row["attack"], row["setting"]) for row in found["attacks"] if row["setting"] in ATTACKED})
+    aimed = any(setting == "adaptive" for _, setting in made)
+    names = ", ".join(f"{attack} ({setting})" for attack, setting in made)
+    return f"attacks: {names}" + ("" if aimed else "; none was aimed at the scorer: add --adaptive")
+
+
+def tables(found: Mapping[str, Any]) -> str:
+    """Every table: by test set and slice, by attack, by suite, and the checks."""
+    parts = [printed(found), _detection(found), _attacks(found), _worst(found), _sanity(found)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def brief(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The overview for --json: [value, low, high] to four places, at most MOST_SCORERS scorers and how many more there are."""
+    rows = found["overview"]
+    judged = [row for row in rows if row["scorer"] != FLAGS_ALL]
+    kept = [*judged[:MOST_SCORERS], *(row for row in rows if row["scorer"] == FLAGS_ALL)]
+    return {
+        "run": found["run"],
+        "dataset": found["dataset"],
+        "overview": [{name: _short(value) for name, value in row.items()} for row in kept],
+        "further_scorers": len(judged) - len(judged[:MOST_SCORERS]),
+        "warnings": warnings(kept)[:MOST_SCORERS],
+        "failed_checks": sum(not row["holds"] for row in found["sanity"]),
+    }
+
+
+def _short(value: Any) -> Any:
+    return [round(value[name], 4) for name in ("value", "low", "high")] if isinstance(value, dict) else value
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -20,11 +71,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("  ".join(line).rstrip() for line in padded)
 
 
-def figure(row: Row | None) -> str:
-    """`.943 (.921 – .960)`."""
+def figure(row: Row | None, signed: bool = False) -> str:
+    """`.943 (.921 – .960)`, a difference `+0.021 (-0.010 – +0.052)`."""
     if row is None or row["value"] is None:
         return "–"
-    return f"{row['value']:.3f} ({row['low']:.3f} – {row['high']:.3f})"
+    sign = "+" if signed else ""
+    return f"{row['value']:{sign}.3f} ({row['low']:{sign}.3f} – {row['high']:{sign}.3f})"
 
 
 def one(rows: Iterable[Row], **wanted: object) -> Row | None:

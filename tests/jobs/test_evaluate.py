@@ -12,6 +12,7 @@ from PIL import Image
 
 from classifiers.evaluation.attack_suite import CURVE, trials_of
 from classifiers.evaluation.cases import cases_of
+from classifiers.evaluation.overview import FLAGS_ALL, overview, warnings
 from classifiers.evaluation.results import RESULT_SCHEMA
 from classifiers.evaluation.scoring import Relabeller
 from classifiers.evaluation.tasks import attacked_rows
@@ -31,13 +32,13 @@ Said = dict[str, Any]
 
 
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[Said, str]:
-    """The command's summary, and what it said it did."""
+    """The command's figures, and what it said it did."""
     store = labelled_run()
     for kind in ("text", "image", "late_fusion"):
         trained_model(kind)
     assert run_here(evaluate, store.url, "--workers", "1", "--json", *arguments) == 0
     out = capsys.readouterr()
-    found: Said = json.loads(out.out.splitlines()[-1])
+    found: Said = json.loads(Path(json.loads(out.out.splitlines()[-1])["figures"]).read_text())
     return found, out.err
 
 
@@ -68,6 +69,42 @@ def test_every_scorer_judges_every_row_and_a_second_call_judges_none(
     assert "parquet" not in done
     drop = ("latency",)
     assert {k: v for k, v in again.items() if k not in drop} == {k: v for k, v in said.items() if k not in drop}
+
+
+def test_the_answer_is_one_small_table_and_the_summary_is_small(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = "text,image,late_fusion"
+    figures, _ = call(monkeypatch, capsys, "--classifiers", names)
+    assert run_here(evaluate, labelled_run().url, "--workers", "1", "--json", "--classifiers", names) == 0
+    *printed, line = capsys.readouterr().out.splitlines()
+    summary = json.loads(line)
+    assert len(line) <= 4096 and {row["scorer"] for row in summary["overview"]} == {*names.split(","), FLAGS_ALL}
+    place = next(number for number, text in enumerate(printed) if "missed under attack" in text)
+    assert len(printed) - place <= 18, "the answer fits on half a screen"
+    said = "\n".join(printed)
+    assert "not attacked" in said and "unsafe rows are few" in said and "summary-text-image-late_fusion.txt" in said
+    tables = Path(summary["figures"]).with_suffix(".txt").read_text()
+    assert "rows as they are" in tables and "worst case" not in tables
+    for row in figures["overview"]:
+        assert row["f1"] is None or row["f1"]["low"] <= row["f1"]["value"] <= row["f1"]["high"]
+    everything = row_of(figures["overview"], scorer=FLAGS_ALL)
+    share = everything["unsafe"] / everything["rows"]
+    assert everything["f1"]["value"] == pytest.approx(2 * share / (1 + share)) and everything["missed"]["value"] == 0
+
+
+def test_the_overview_compares_on_the_same_roots_and_says_what_is_useless() -> None:
+    def rows(scorer: str, caught: float, flags: float, roots: int) -> list[Said]:
+        return [{"scorer": scorer, "root": str(root), "caught": caught * (root % 2), "false_flags": flags * (1 - root % 2),
+                 "unsafe": root % 2, "n": 1} for root in range(roots)]  # fmt: skip
+
+    made = overview([*rows("good", 1, 0, 100), *rows("mute", 0, 0, 80), *rows("loud", 1, 1, 100)], [])
+    assert [row["scorer"] for row in made] == ["good", "loud", "mute", FLAGS_ALL]
+    assert made[0]["gain_over"] == "loud" and made[0]["f1_gain"]["value"] == pytest.approx(1 - 2 / 3)
+    assert made[0]["f1_gain"]["low"] > 0 and made[1]["f1_gain"]["value"] == 0
+    said = warnings(made)
+    assert "mute flags nothing of 80 rows" in said and "loud flags all of 100 rows" in said and len(said) == 2
+    assert any("unsafe rows are few" in text for text in warnings(overview(rows("good", 1, 0, 20), [])))
 
 
 def test_a_torn_or_missing_chunk_is_made_again_and_comes_out_the_same(

@@ -167,7 +167,7 @@ def test_the_evaluator_judges_a_detector_on_the_rows_of_the_others_that_were_dra
     store = attacked_run()
     asked = ["--classifiers", "wukong,image", "--data", "train", "--attacks", "typos", "--workers", "1", "--latency"]
     assert call(evaluate, store.url, "--json", *asked) == 0
-    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    said = json.loads(Path(json.loads(capsys.readouterr().out.splitlines()[-1])["figures"]).read_text())
     rows = duckdb.sql(f"""
         SELECT scorer, key, attack, setting, score, scope, label, root
         FROM read_parquet('{store.url}/results/train/*/none/*.parquet')
