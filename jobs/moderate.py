@@ -1,13 +1,15 @@
 #!/usr/bin/env python
-"""Say of every picture whether it is safe, in which category it is not, and how surely.
+"""Say of every picture, or pair of a prompt and a picture, whether it is safe, in which category it is not, and how surely.
 
     jobs/moderate.py pictures/                                    a folder: PNG, JPEG, WebP, AVIF, GIF, TIFF, BMP; tars below it too
     jobs/moderate.py runs/mine/shards/test --scope violence,hate  tars; what is unsafe otherwise is safe
     jobs/moderate.py runs/mine --classifier linear_probe --json   a classifier of that run
+    jobs/moderate.py --pairs pairs.csv --classifier runs/mine/models/cascade    columns prompt and picture (a path beside the table)
 
-IMAGES is a folder of pictures, tar shards (WebDataset), a picture or a run. Answers are Parquet, a row a picture: key, safety,
-category, score, scores by category, and of animations and pages the worst frame. What is no picture is counted and listed in
-passed_over.parquet. The same command goes on where it was stopped.
+IMAGES is a folder of pictures, tar shards (WebDataset), a picture or a run. --pairs takes a table (CSV, JSONL, Parquet), a
+folder or tars with NAME.txt beside each picture, or a run; no labels are needed. Answers are Parquet, a row a picture or pair: key,
+safety, category, score, scores by category, and of animations and pages the worst frame. What is no picture is counted and listed
+in passed_over.parquet. The same command goes on where it was stopped.
 """
 
 import time
@@ -35,33 +37,61 @@ class Moderate(LocalCommand):
     exits: ClassVar = {QUARANTINED: "done, but some pictures could not be read (their rows say why)"}
     threads = 1  # same bytes on a busy machine as on an idle one
 
-    images: Annotated[str, Argument(metavar="IMAGES", help="a folder of pictures, tar shards, or a run")]
+    images: Annotated[str | None, Argument(metavar="IMAGES", help="a folder of pictures, tar shards, or a run")] = None
+    pairs: Annotated[
+        str | None,
+        Option(metavar="FILE|FOLDER", help="pairs to judge: a table, or pictures with their prompt in NAME.txt"),
+    ] = None
+    column: Annotated[
+        str | None, Option(metavar="NAME", help="with --pairs: the prompts' column (default: prompt, caption or text)")
+    ] = None
+    picture_column: Annotated[
+        str | None,
+        Option(metavar="NAME", help="with --pairs: the picture paths' column (default: picture, image, file_name, …)"),
+    ] = None
     scope: Annotated[
         str | None,
         Option(metavar="A,B", help="categories that count as unsafe (default: all that the classifier knows)"),
     ] = None
     classifier: Annotated[
-        str, Option(metavar="MODEL", help="a judge of pictures: NAME below RUN/models, or a folder")
-    ] = CLASSIFIER
+        str | None,
+        Option(
+            metavar="MODEL", help="NAME below RUN/models, or a folder", show_default=f"{CLASSIFIER}, for pictures alone"
+        ),
+    ] = None
     out: Annotated[
         str | None, Option(metavar="DIR", help="for the answers (default: runs/moderation/, a folder each question)")
     ] = None
     batch: Annotated[int, Option(min=1, metavar="N", help="pictures judged at once")] = 32
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.images is None) == (self.pairs is None):
+            raise InputError("give IMAGES (pictures alone) or --pairs (prompts and pictures), one of both")
+        for flag, value in (("--column", self.column), ("--picture-column", self.picture_column)):
+            if value is not None and self.pairs is None:
+                raise InputError(f"{flag} names a column of the table that --pairs gives")
+        if self.pairs is not None and self.classifier is None:
+            raise InputError("--pairs needs --classifier: a trained judge of pairs, NAME below RUN/models or a folder")
+
+    @property
+    def asked(self) -> str:
+        """What is judged, as it was given."""
+        return self.pairs or self.images or ""
+
 
 def main(config: Moderate) -> int:
     """Judge what is left, then say what was found."""
     from classifiers.moderation.predictions import Question, answer, part_name, parts
-    from classifiers.moderation.sources import source_of
     from pipeline.engines.stop_signals import note_standing
     from pipeline.storage.local_store import LocalStore
     from pipeline.storage.open_store import open_store
 
     started = time.monotonic()
-    model, digest = judge(classifier_of(config), config.scope)
-    source = source_of(config.images if "://" in config.images else str(Path(config.images).resolve()))
+    model, digest = judge(classifier_of(config), config.scope, config.pairs is not None)
+    source, place = source_of_request(config)
     question = Question(
-        images=source.store.url,
+        images=place,
         pictures=len(source.items),
         items=source.digest(),
         classifier=model.name,
@@ -85,22 +115,38 @@ def main(config: Moderate) -> int:
     return QUARANTINED if summary["unreadable"] else DONE
 
 
+def source_of_request(config: Moderate) -> "tuple[Source, str]":
+    """What is to be judged, and its name in the question."""
+    from classifiers.moderation.pairs import Columns, pairs_of
+    from classifiers.moderation.sources import source_of
+
+    path = config.asked if "://" in config.asked else str(Path(config.asked).resolve())
+    if config.pairs is not None:
+        return pairs_of(path, Columns(config.column, config.picture_column)), f"pairs {path}"
+    source = source_of(path)
+    return source, source.store.url
+
+
 def classifier_of(config: Moderate) -> str:
     """The folder of the classifier: below the run that holds the pictures, or as it is given."""
-    inside = Path(config.images) / "models" / config.classifier
-    return str(inside) if inside.is_dir() else config.classifier
+    name = config.classifier or CLASSIFIER
+    inside = Path(config.asked) / "models" / name
+    return str(inside) if inside.is_dir() else name
 
 
-def judge(folder: str, scope: str | None) -> "tuple[Classifier, str]":
-    """The classifier, asked about the scope, and its digest. Raises InputError for one that reads more than pictures."""
+def judge(folder: str, scope: str | None, pairs: bool = False) -> "tuple[Classifier, str]":
+    """The classifier, asked about the scope, and its digest. Raises InputError for one that reads more than there is."""
     from classifiers.families.perspective import Perspective
     from classifiers.saved import Saved
     from pipeline.storage.weights import local_directory
 
     saved = Saved(str(local_directory(folder) or folder))
     model = saved.load().eval()
-    if model.reads != {"image"}:
-        raise InputError(f"{folder} reads {', '.join(sorted(model.reads))}; moderation has pictures alone")
+    reads = ", ".join(sorted(model.reads))
+    if pairs and not model.reads <= {"prompt", "image"}:
+        raise InputError(f"{folder} reads {reads}: what a generator knew while it drew, which pairs from outside lack")
+    if not pairs and model.reads != {"image"}:
+        raise InputError(f"{folder} reads {reads}, and these are pictures alone; --pairs FILE|FOLDER judges pairs")
     if scope is not None:
         if not isinstance(model, Perspective):
             raise InputError(
@@ -114,7 +160,7 @@ def found_in(files: list[str]) -> dict[str, object]:
     """Counts, by a query over the answers."""
     import duckdb
 
-    rows = duckdb.read_parquet(files)  # noqa: F841 (the query's table)
+    rows = duckdb.read_parquet(files, union_by_name=True)  # noqa: F841 (the query's table)
     counts = dict(duckdb.sql("SELECT safety, count(*) FROM rows GROUP BY ALL").fetchall())
     named = duckdb.sql(
         "SELECT category, count(*) n FROM rows WHERE safety = 'unsafe' GROUP BY ALL ORDER BY n DESC, category"
@@ -123,6 +169,7 @@ def found_in(files: list[str]) -> dict[str, object]:
         "pictures": sum(counts.values()),
         **{safety: counts.get(safety, 0) for safety in ("safe", "unsafe", "unreadable")},
         "categories": dict(named.fetchall()),
+        "truncated": duckdb.sql("SELECT count(*) FILTER (truncated) FROM rows").fetchall()[0][0],
     }
 
 
@@ -132,10 +179,13 @@ def tell(summary: dict[str, object], source: "PictureSource", files: list[str]) 
 
     from pipeline.storage.file_names import written_name
 
-    print(f"{summary['unsafe']} of {summary['pictures']} pictures are unsafe, {summary['unreadable']} unreadable")
+    what = "pairs" if any(item.prompt is not None for item in source.items) else "pictures"
+    print(f"{summary['unsafe']} of {summary['pictures']} {what} are unsafe, {summary['unreadable']} unreadable")
+    if summary["truncated"]:
+        print(f"  {summary['truncated']} prompts are longer than the classifier reads: judged by their beginning")
     for reason, count in source.reasons().items():
         print(f"  passed over: {count}, {reason}")
-    rows = duckdb.read_parquet(files)  # noqa: F841 (the query's table)
+    rows = duckdb.read_parquet(files, union_by_name=True)  # noqa: F841 (the query's table)
     order = f"SELECT score, category, key FROM rows WHERE safety = 'unsafe' ORDER BY score DESC, key LIMIT {SHOWN}"
     for score, category, key in duckdb.sql(order).fetchall():
         print(f"  {score:.3f}  {category:<17} {key}")

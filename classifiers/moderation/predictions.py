@@ -1,4 +1,4 @@
-"""Judge pictures part by part; a part that is written is never judged again."""
+"""Judge pictures or pairs part by part; a part that is written is never judged again."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -32,6 +32,7 @@ SCHEMA = pa.schema(
         ("reason", pa.string()),  # why it, or what follows its frame, could not be read
         ("frame", pa.int32()),  # of an animation or a file of several pages, the worst: what score and category are of
         ("frames", pa.int32()),  # that were judged
+        ("truncated", pa.bool_()),  # of a pair: the classifier read the beginning of the prompt only
     ]
 )
 PASSED_SCHEMA = pa.schema([("key", pa.string()), ("reason", pa.string())])
@@ -88,11 +89,12 @@ def judged(model: Classifier, source: PictureSource, items: Sequence[Item], batc
     """A row of `SCHEMA` for each item: of several frames the worst counts. What cannot be read is unreadable, never safe, unless
     a frame before is unsafe. Frames are brought to the model's size one by one, so that memory holds one large picture at a time.
     """
-    rows = [_Row(item.key) for item in items]
+    rows = [_Row(item.key, None if item.prompt is None else model.overruns(item.prompt)) for item in items]
     shown = _frames(model, source, items, rows)
     while part := list(islice(shown, batch)):
-        scores = model.score(Inputs(("",) * len(part), torch.cat([pixels for _, pixels in part])))
-        unsafe, named = scores.unsafe["image"].cpu().numpy(), scores.categories["image"].cpu().numpy()
+        prompts = tuple(items[place].prompt or "" for place, _ in part)
+        scores = model.score(Inputs(prompts, torch.cat([pixels for _, pixels in part])))
+        unsafe, named = (each[model.scope].cpu().numpy() for each in (scores.unsafe, scores.categories))
         for (place, _), score, each in zip(part, unsafe, named, strict=True):
             rows[place].see(float(score), [float(value) for value in each])
     return [row.said(model) for row in rows]
@@ -103,6 +105,7 @@ class _Row:
     """What is known of one item so far."""
 
     key: str
+    truncated: bool | None = None
     frames: int = 0
     frame: int = 0  # the worst so far
     score: float = -1.0
@@ -129,6 +132,7 @@ class _Row:
             "reason": self.reason,
             "frame": self.frame,
             "frames": self.frames,
+            "truncated": self.truncated,
         }
 
 

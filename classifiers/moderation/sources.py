@@ -27,7 +27,7 @@ from schemas.errors import InputError
 @dataclass(frozen=True, slots=True)
 class Item:
     """One picture file: `size` bytes at `offset` of a file of the store; `key` names it in the answers, and `sha256` is of its
-    bytes. `problem`: why it is known already that it cannot be read.
+    bytes. `problem`: why it is known already that it cannot be read. `prompt`: of a pair.
     """
 
     key: str
@@ -36,6 +36,7 @@ class Item:
     size: int = 0
     sha256: str = ""
     problem: str | None = None
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,11 @@ class PictureSource:
         return data
 
     def digest(self) -> str:
-        """blake2b over names and contents: other pictures are another question, also under an equal name and size."""
+        """blake2b over names, contents and prompts: other pictures are another question, also under an equal name and size."""
         hasher = blake2b(digest_size=16)
         for item in self.items:
-            hasher.update(f"{item.key}\0{item.sha256}\0{item.problem or ''}\n".encode())
+            prompt = "" if item.prompt is None else f"\0{item.prompt}"
+            hasher.update(f"{item.key}\0{item.sha256}\0{item.problem or ''}{prompt}\n".encode())
         return hasher.hexdigest()
 
     def reasons(self) -> dict[str, int]:
@@ -84,10 +86,10 @@ def source_of(images: str) -> PictureSource:
         found = list(_of_run(store))
     elif path.is_dir():
         store = LocalStore(path.resolve(), follow_links=True)
-        found = _of_entries(store, files_below(path.resolve()))
+        found = found_in_entries(store, files_below(path.resolve()))
     elif path.is_file():
         store = LocalStore(path.parent.resolve(), follow_links=True)
-        found = _of_entries(store, [Entry(path.name)])
+        found = found_in_entries(store, [Entry(path.name)])
     else:
         raise InputError(f"{written_name(images)}: there is no such folder or file; give pictures, tar shards or a run")
     items = tuple(each for each in found if isinstance(each, Item))
@@ -105,11 +107,16 @@ def source_of(images: str) -> PictureSource:
 Found = Item | PassedOver
 
 
-def _of_entries(store: Store, entries: Iterable[Entry]) -> list[Found]:
-    """Keys are the names as text; of several of one name, which only tars can have, the second is NAME#2."""
+def found_in_entries(store: Store, entries: Iterable[Entry]) -> list[Found]:
+    """The pictures in files and tars, and what there is besides; keys are the names as text."""
+    return numbered(each for entry in entries for each in _of_entry(store, entry))
+
+
+def numbered(all_of_them: Iterable[Found]) -> list[Found]:
+    """The same with keys that differ: of several of one name, which only tars can have, the second is NAME#2."""
     found: list[Found] = []
     times: Counter[str] = Counter()
-    for each in (each for entry in entries for each in _of_entry(store, entry)):
+    for each in all_of_them:
         times[each.key] += 1
         count = times[each.key]
         found.append(each if count == 1 else replace(each, key=f"{each.key}#{count}"))
