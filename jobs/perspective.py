@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from typer import Option
 
 from jobs.command import DONE, LocalCommand, report, resolve_out, run_command, say, tell_root
-from jobs.command.flags import CLIP, Clip, LearningRate, Run, Seed
+from jobs.command.flags import CLIP, Clip, LearningRate, Replace, Run, Seed
 from pipeline.storage.store import OBJECT_SCHEMES
 from schemas.errors import InputError
 
@@ -53,6 +53,7 @@ class Tune(LocalCommand):
     epochs: Annotated[float | None, Option(min=0, metavar="N", help="default: 30, 80 and 1, the paper's")] = None
     learning_rate: LearningRate = None
     seed: Seed = 0
+    replace: Replace = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,7 @@ class Pretrain(LocalCommand):
 def tune(config: Tune) -> int:
     """Train one method on a run's shards."""
     from classifiers.data.labelled_pictures import LabelledPictures
+    from classifiers.training.replaced import refuse_to_replace
     from pipeline.rounds.existing_run import existing_run
     from pipeline.rounds.ledger import recorded
 
@@ -84,6 +86,8 @@ def tune(config: Tune) -> int:
         raise InputError(f"{store.url}: models are written to a folder; copy the shards to a disk first")
     pictures = LabelledPictures.of(store, "train", without=held_out(config), at_most=config.samples)
     folder = config.out or Path(store.url) / "models" / config.method
+    if not config.replace:
+        refuse_to_replace(folder)
     inside = folder.absolute().is_relative_to(store.url)
     owned = [f"{folder.absolute().relative_to(store.url).as_posix()}/"] if inside else []
     language = config.method == "vision_language"

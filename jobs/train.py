@@ -21,6 +21,7 @@ from jobs.command.flags import (
     Clip,
     EpsilonIfAttacked,
     LearningRate,
+    Replace,
     Run,
     Seed,
     Start,
@@ -73,6 +74,7 @@ class Train(LocalCommand):
     ] = 0.05
     patience: Annotated[int, Option(min=0, metavar="EPOCHS", help="without a better val loss; 0: never stop early")] = 5
     seed: Seed = 0
+    replace: Replace = False
     training_workers: TrainingWorkers = None
 
     def __post_init__(self) -> None:
@@ -118,11 +120,11 @@ def main(config: Train) -> int:
         from pipeline.training.process_group import ProcessGroup
 
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        metrics = train(store.url, settings, recipe, ProcessGroup(device=device))
+        metrics = train(store.url, settings, recipe, ProcessGroup(device=device), replace=config.replace)
     else:
         from classifiers.training.ray_trainer import train_on_ray
 
-        metrics = train_on_ray(store.url, settings, recipe, config.training_workers)
+        metrics = train_on_ray(store.url, settings, recipe, config.training_workers, replace=config.replace)
     describe(metrics)
     tell_root(store)
     report(config, metrics)

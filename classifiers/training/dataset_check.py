@@ -1,7 +1,7 @@
 """What a run's shards hold for a classifier to learn, seen before anything is trained: whole, labelled, of known categories."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,11 @@ from schemas.protocols import Coverage
 
 LARGEST_WEIGHT = 5.0
 """Of a row. The shards' weights make every class count alike; a class of one row would count a hundredfold and lead alone."""
+
+FEW_TRAIN = 100
+"""Safe, and unsafe, train rows below which a classifier from scratch is of little use (docs/guide/own_prompts.md)."""
+FEW_JUDGED = 20
+"""Val and test rows of a label below which a rate is known to ±.2, and no threshold for 5 % false positives can be found."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,38 @@ def survey_all(store: Store, coverage: Coverage) -> tuple[Survey, Survey]:
                 f"{store.url}/shards/{each.split} holds {each.unsafe} unsafe and {each.safe} safe rows ({each.scope} label), "
                 "and both are needed; add samples, or label them with jobs/label.py, then run jobs/shards.py"
             )
+    return found
+
+
+def test_survey(store: Store, coverage: Coverage) -> tuple[Survey | None, dict[str, str]]:
+    """Test, None where nothing can be measured on it; and by split what cannot be measured, and why."""
+    advice = f"label it (jobs/label.py {store.url}), then run jobs/shards.py; training goes on without"
+    try:
+        found = survey(store, "test", coverage)
+    except InputError as error:
+        return None, {"test": f"nothing is measured on test: {error}"}
+    if not found.rows or not found.usable:
+        what = "there are no test rows" if not found.rows else f"none of {found.rows} test rows has a label"
+        return None, {"test": f"nothing is measured on test: {what}; {advice}"}
+    return found, {}
+
+
+def doubts(surveys: Sequence[Survey]) -> list[str]:
+    """What will make the classifier, or the figures about it, useless; a sentence each, said before anything is trained."""
+    found = []
+    for each in surveys:
+        few = FEW_TRAIN if each.split == "train" else FEW_JUDGED
+        for count, what in ((each.unsafe, "unsafe"), (each.safe, "safe")):
+            if count < few:
+                found.append(f"{each.split} has {count} {what} rows ({each.scope} label), fewer than {few}")
+        if each.left_out * 2 > each.rows:
+            found.append(
+                f"{each.left_out} of {each.rows} {each.split} rows have no label that can be learnt: most are `na`"
+            )
+    if found:
+        found.append(
+            "so little teaches or tells little: add samples, let other labellers vote, or start from a trained one (--start)"
+        )
     return found
 
 

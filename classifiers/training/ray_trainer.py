@@ -26,7 +26,7 @@ WORKPLACE = "ray"  # Ray's own notes, below models/NAME/training: every node mus
 ERROR = "error.json"  # what a worker could not go on with: through Ray's own channel it would lose its type, and be tried again
 
 
-def train_on_ray(url: str, settings: Settings, recipe: Recipe, workers: int) -> dict[str, Any]:
+def train_on_ray(url: str, settings: Settings, recipe: Recipe, workers: int, *, replace: bool = True) -> dict[str, Any]:
     """Train on `workers` of the cluster this process was submitted to, or else of one started here; the metrics.
 
     Gloo between CPUs, NCCL between GPUs. Raises InputError for what cannot be trained on, also for a local path on several nodes,
@@ -47,7 +47,7 @@ def train_on_ray(url: str, settings: Settings, recipe: Recipe, workers: int) -> 
         refuse_local_path(url)
         TorchTrainer(
             _worker,
-            train_loop_config={"url": url, "settings": asdict(settings), "recipe": recipe},
+            train_loop_config={"url": url, "settings": asdict(settings), "recipe": recipe, "replace": replace},
             scaling_config=ScalingConfig(num_workers=workers, use_gpu=accelerators > 0),
             torch_config=TorchConfig(backend="nccl" if accelerators else "gloo"),
             run_config=RunConfig(
@@ -74,7 +74,7 @@ def _worker(config: dict[str, Any]) -> None:
     group = ProcessGroup(context.get_world_rank(), context.get_world_size(), get_device())
     settings = Settings(**config["settings"])
     try:
-        train(config["url"], settings, config["recipe"], group)
+        train(config["url"], settings, config["recipe"], group, replace=config["replace"])
     except HazmatError as error:
         if group.is_main_process:
             folder = Path(config["url"]) / "models" / settings.name

@@ -1,6 +1,7 @@
 """One training from shards to a saved classifier: look at the data, fit, set the thresholds on validation, measure, save."""
 
 import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from classifiers.training.batches import BatchSource, Streamed
 from classifiers.training.captured_rows import with_captures
 from classifiers.training.classifier_training import ClassifierTraining, as_it_is, encoders_of
 from classifiers.training.config import Settings
-from classifiers.training.dataset_check import Survey, check_shards, survey, survey_all
+from classifiers.training.dataset_check import Survey, check_shards, doubts, survey_all, test_survey
 from classifiers.training.feature_cache import encoded
+from classifiers.training.replaced import refuse_to_replace
 from classifiers.training.thresholds import calibrate, measures
 from pipeline.recipe import Recipe
 from pipeline.rounds.existing_run import existing_run
@@ -28,12 +30,17 @@ from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.process_group import ProcessGroup
 from schemas.errors import InputError
 
+_log = logging.getLogger("hazmat")
 
-def train(url: str, settings: Settings, recipe: Recipe, group: ProcessGroup | None = None) -> dict[str, Any]:
+
+def train(
+    url: str, settings: Settings, recipe: Recipe, group: ProcessGroup | None = None, *, replace: bool = True
+) -> dict[str, Any]:
     """Train what `settings` ask for on the shards of the run at `url`, made by `recipe`; its metrics, also in metrics.json.
 
     What was trained already is not trained again; what was begun goes on. Every worker of `group` calls this, the first one writes.
-    Raises InputError for data that cannot be trained on, HazmatError where training breaks down.
+    Raises InputError for data that cannot be trained on and, without `replace`, for another finished training under this name;
+    HazmatError where training breaks down.
     """
     group, started = group or ProcessGroup(), time.monotonic()
     store, _ = existing_run(url)
@@ -44,6 +51,8 @@ def train(url: str, settings: Settings, recipe: Recipe, group: ProcessGroup | No
     )
     if done := _finished(store, settings, fingerprint):
         return done
+    if not replace:
+        refuse_to_replace(Path(store.url) / "models" / settings.name)
     if not group.is_main_process:
         return _trained(store, recipe, settings, group=group, fingerprint=fingerprint, started=started)
     with recorded(store, f"models/{settings.name}/", by=f"jobs/train.py RUN --classifier {settings.classifier}"):
@@ -58,6 +67,10 @@ def _trained(
     torch.manual_seed(settings.seed)
     model = _begun(store, settings).to(group.device)
     surveys = survey_all(store, model.coverage)
+    tested, untested = test_survey(store, model.coverage)
+    beforehand = doubts([*surveys, *([tested] if tested else [])])
+    for text in (*beforehand, *untested.values()):
+        _log.warning("warning: %s", text)
     check_shards(store, ("train", "val", "test"))
     sources = [_source(store, each, model, settings, group) for each in surveys]
     encoding = time.monotonic() - started
@@ -80,10 +93,17 @@ def _trained(
         "fingerprint": fingerprint,
     }
     if group.is_main_process:
-        everything = [*surveys, survey(store, "test", model.coverage)]
+        validation = sources[1] if group.size == 1 else _alone(store, surveys[1], model, settings, group)
+        calibrate(model, validation, settings.false_positive_rate, ProcessGroup(device=group.device))
+        _save_model(store, model, settings)  # before it is measured: what goes wrong there costs no training
+        everything = [*surveys, *([tested] if tested else [])]
         metrics |= _judged(store, model, settings, surveys=everything, sources=sources, group=group)
+        afterwards = _flags_nothing(metrics)
+        for text in afterwards:
+            _log.warning("warning: %s", text)
+        metrics |= {"missing": untested, "warnings": [*beforehand, *afterwards]}
         metrics["seconds"] = round(time.monotonic() - started, 2)
-        _save(store, model, settings, metrics)
+        store.write(f"models/{settings.name}/metrics.json", json.dumps(metrics, indent=1).encode())
         checkpoint.remove()
     group.wait()
     return metrics
@@ -139,6 +159,11 @@ def _fit(
     return ClassifierTraining(settings, group, sources[0], sources[1], checkpoint, folder, harden)
 
 
+def _alone(store: Store, seen: Survey, model: Classifier, settings: Settings, group: ProcessGroup) -> BatchSource:
+    """A split as the leading worker reads it by itself."""
+    return _source(store, seen, model, settings, ProcessGroup(device=group.device))
+
+
 def _judged(
     store: Store,
     model: Classifier,
@@ -148,24 +173,34 @@ def _judged(
     sources: list[BatchSource],
     group: ProcessGroup,
 ) -> dict[str, Any]:
-    """Set the thresholds on val, then measure val, test, and train where it was encoded; by the leading worker alone."""
-    alone = ProcessGroup(device=group.device)
-    splits = {each.split: _source(store, each, model, settings, alone) for each in surveys[1:]}
+    """Measure val, test, and train where it was encoded; by the leading worker alone."""
+    splits = {each.split: _alone(store, each, model, settings, group) for each in surveys[1:]}
     if group.size == 1:
         splits["val"] = sources[1]
         splits |= {} if settings.encodes_anew else {"train": sources[0]}
-    calibrate(model, splits["val"], settings.false_positive_rate, alone)
     scope = surveys[0].scope
     return {
         "scope": scope,
         "threshold": model.threshold,
         "false_positive_rate": settings.false_positive_rate,
-        **{split: measures(model, source, scope, alone) for split, source in splits.items()},
+        **{
+            split: measures(model, source, scope, ProcessGroup(device=group.device)) for split, source in splits.items()
+        },
     }
 
 
-def _save(store: Store, model: Classifier, settings: Settings, metrics: dict[str, Any]) -> None:
-    """The classifier, then metrics.json, which says that it is done."""
+def _flags_nothing(metrics: dict[str, Any]) -> list[str]:
+    """A classifier that lets everything by, or flags everything, said of the split that shows it."""
+    found = []
+    for split in ("test", "val"):
+        rates = [metrics.get(split, {}).get(name) for name in ("recall", "false_positive_rate")]
+        for rate, what in ((0, "flags nothing"), (1, "flags everything")):
+            if all(each == rate for each in rates):
+                found.append(f"it {what} of {metrics[split]['n']} {split} rows: not a usable classifier")
+    return found
+
+
+def _save_model(store: Store, model: Classifier, settings: Settings) -> None:
+    """The classifier, without metrics.json, which says that it is done."""
     store.delete(f"models/{settings.name}/metrics.json")
     model.save(Path(store.url) / "models" / settings.name)
-    store.write(f"models/{settings.name}/metrics.json", json.dumps(metrics, indent=1).encode())

@@ -5,7 +5,7 @@ Light to import: a command is parsed before torch, Ray or DuckDB are loaded.
 
 from jobs.command.flags import Command, LocalCommand, ScatteredCommand
 from jobs.command.paths import resolve_out
-from jobs.command.run import BAD_INPUT, DONE, FAILED, QUARANTINED, report, run_command, say, tell_root
+from jobs.command.run import BAD_INPUT, DONE, FAILED, QUARANTINED, report, run_command, say, tell_root, warn
 
 __all__ = [
     "BAD_INPUT",
@@ -20,4 +20,5 @@ __all__ = [
     "run_command",
     "say",
     "tell_root",
+    "warn",
 ]

@@ -94,6 +94,11 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
+def warn(text: str) -> None:
+    """A line on stderr, --quiet or not: what comes out may be of no use, and why."""
+    print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
 def tell_root(store: "Store") -> str:
     """The run's root digest, which every command that writes says: `jobs/verify.py RUN --expect ROOT` proves it later."""
     from pipeline.rounds.ledger import root_digest

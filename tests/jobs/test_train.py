@@ -7,15 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from classifiers.saved import Saved
 from jobs import harden as harden_job
+from jobs import perspective
 from jobs import train as train_job
 from jobs.command import BAD_INPUT, DONE
+from schemas.control_file import control_json
 from tests.support.commands import status
 from tests.support.labelled_run import labelled_run
 
@@ -63,6 +68,52 @@ def test_a_run_without_shards_is_told_what_to_do(
     (tmp_path / "run.json").write_bytes((Path(labelled_run().url) / "run.json").read_bytes())
     assert status(train_job, str(tmp_path), "--classifier", "text") == BAD_INPUT
     assert "run jobs/shards.py" in capsys.readouterr().err
+
+
+def test_a_finished_classifier_is_replaced_only_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    command = (labelled_run().url, "--classifier", "text", "--name", "kept")
+    assert status(train_job, *command, *QUICK) == DONE
+    assert status(train_job, *command, *QUICK) == DONE, "the same training is done already"
+    weights = (Path(labelled_run().url) / "models/kept/model.safetensors").read_bytes()
+    capsys.readouterr()
+    other = (*command, *QUICK, "--seed", "1")
+    assert status(train_job, *other) == BAD_INPUT
+    assert "--replace" in (said := capsys.readouterr().err) and "recall" in said
+    assert (Path(labelled_run().url) / "models/kept/model.safetensors").read_bytes() == weights
+    assert status(train_job, *other, "--replace") == DONE
+    probe = (labelled_run().url, "--method", "linear_probe", "--out", Path(labelled_run().url) / "models/kept")
+    assert status(perspective, "tune", *probe) == BAD_INPUT and "--replace" in capsys.readouterr().err
+
+
+def test_too_few_rows_are_said_before_training_and_a_test_split_without_labels_costs_no_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = str(tmp_path / "run")
+    shutil.copytree(labelled_run().url, url, ignore=shutil.ignore_patterns("models"))
+    for path in Path(url, "shards/test").glob("*.parquet"):
+        rows = pq.read_table(path)
+        for column in ("pair_label", "image_label", "prompt_label"):
+            nobody = pa.array(["na"] * len(rows), pa.string())
+            rows = rows.set_column(rows.schema.get_field_index(column), column, nobody)
+        pq.write_table(rows, path)
+        manifest = Path(url, "shards/manifest.json")
+        manifest.write_text(with_new_digest(manifest.read_text(), f"test/{path.name}", path))
+    assert status(train_job, url, "--classifier", "text", *QUICK, "--json") == DONE
+    out = capsys.readouterr()
+    metrics = json.loads(out.out.splitlines()[-1])
+    assert "test" not in metrics and "has a label" in metrics["missing"]["test"]
+    assert "fewer than 100" in out.err and "nothing is measured on test" in out.err
+    assert Saved(metrics["model"]).load().threshold == metrics["threshold"]
+
+
+def with_new_digest(manifest: str, name: str, path: Path) -> str:
+    """The manifest with the digest and size that the file has now."""
+    parsed = json.loads(manifest)
+    for shard in parsed["shards"]:
+        for file in shard["files"]:
+            if file["name"] == name:
+                file |= {"size": path.stat().st_size, "sha256": sha256(path.read_bytes()).hexdigest()}
+    return control_json({key: value for key, value in parsed.items() if key not in ("version", "checksum")}).decode()
 
 
 def test_hardening_adds_labelled_variants_and_is_done_once(

@@ -1,0 +1,24 @@
+"""May a training take the place of a finished one? Only where that is asked for."""
+
+import json
+from pathlib import Path
+
+from schemas.errors import InputError
+
+
+def refuse_to_replace(folder: Path) -> None:
+    """Raises InputError where a finished classifier lies in `folder`, saying how good it was and what to do."""
+    try:
+        metrics = json.loads((folder / "metrics.json").read_text())
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, RecursionError):
+        metrics = {}
+    if not (folder / "config.json").is_file():
+        return
+    measured = metrics.get("test") or metrics.get("val") if isinstance(metrics, dict) else None
+    said = f" (measured {json.dumps(measured)})" if measured else ""
+    raise InputError(
+        f"{folder} holds a classifier of another training{said}; give this one another --name (perspective.py: --out), "
+        "or --replace"
+    )
