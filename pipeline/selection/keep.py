@@ -56,8 +56,8 @@ def make_keep_list(con: Connection, store: Store, rules: KeepRules) -> dict[str,
     found = components(size, edges, np.asarray(old, dtype=np.int8))
     table = pa.table({"id": np.arange(size), "number": found.group, "bridge": found.bridge})
     con.register("component", table)
-    assign(con, rules.splits)
     label_columns(con, store)
+    assign(con, rules.splits)
     _verdict(con, rules)
     lost = duplicates(edges, *_candidates(con, rules.groups))
     con.register(

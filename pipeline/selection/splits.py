@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pipeline.catalogue.duck import Connection, quoted
 from schemas.errors import InputError
 
+PLANNED = "(source = 'crossed' OR starts_with(source, 'grammar/') OR starts_with(source, 'vocabulary/'))"
+"""Sources whose prompts are planned by category, safe ones (null) among them: their strata stay those of earlier versions."""
 _NAME = re.compile(r"[a-z]+:[^,|]+")
 
 
@@ -72,18 +74,20 @@ def mark_held_out(con: Connection, rules: SplitRules) -> None:
 
 
 def assign(con: Connection, rules: SplitRules) -> None:
-    """Create `groups` (number, name, split) from `facts` and `component` (id, number, bridge).
+    """Create `groups` (number, name, split) from `facts`, `labelled` and `component` (id, number, bridge).
 
     A group with a split keeps it. One whose clean samples are all held out goes to test. The others are spread within
-    their stratum (source × category × generator of the first clean sample): ordered by hash, and cut so that the stratum comes as
+    their stratum (source × category × generator of the first clean sample; its pair's label where prompts from outside claim
+    no category, since their plan does not balance the labels): ordered by hash, and cut so that the stratum comes as
     near its shares as it can with what it held before (systematic sampling, with a start that is a hash of the stratum).
     """
     con.execute(f"""
         CREATE TABLE gathered AS
         SELECT number, min(root) AS name, min(was_split) AS split,
             coalesce(bool_and(held_out IS NOT NULL) FILTER (clean), false) AS all_held_out,
-            arg_min(concat_ws('|', source, category, generator), (NOT clean, key)) AS stratum
-        FROM facts JOIN component USING (id) WHERE NOT bridge GROUP BY number;
+            arg_min(concat_ws('|', source, category, generator, CASE WHEN category IS NULL AND NOT {PLANNED}
+                THEN coalesce(pair_label, image_label, prompt_label) END), (NOT clean, key)) AS stratum
+        FROM facts JOIN component USING (id) LEFT JOIN labelled USING (key) WHERE NOT bridge GROUP BY number;
 
         CREATE TABLE groups AS
         WITH had AS (

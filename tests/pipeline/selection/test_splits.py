@@ -15,16 +15,22 @@ from schemas.identity import derived_key
 Split = dict[str, str]
 
 
-def split(keys: list[str], rules: SplitRules, before: Split | None = None, own_stratum: bool = False) -> Split:
-    """Each key a group of its own; the key's last digit decides its source."""
+def split(
+    keys: list[str],
+    rules: SplitRules,
+    before: Split | None = None,
+    own_stratum: bool = False,
+    labels: Split | None = None,
+) -> Split:
+    """Each key a group of its own; the key's last digit decides its source. With `labels` one source claims no category."""
     rows = [
         {
             "id": number,
             "key": key,
             "root": key,
             "clean": True,
-            "source": str(int(key[-1], 16) % 3),
-            "category": "safe",
+            "source": str(int(key[-1], 16) % 3) if labels is None else "mine.csv",
+            "category": "safe" if labels is None else None,
             "generator": key if own_stratum else "g",
             "style": "sketch" if key[0] == "0" else "normal",
             "was_split": (before or {}).get(key),
@@ -36,6 +42,9 @@ def split(keys: list[str], rules: SplitRules, before: Split | None = None, own_s
         con.execute("CREATE TABLE facts AS SELECT * REPLACE (was_split::VARCHAR AS was_split) FROM given")
         con.execute("CREATE TABLE component AS SELECT id, id AS number, false AS bridge FROM facts")
         mark_held_out(con, rules)
+        said = pa.table({"key": list(labels or {}), "pair_label": pa.array((labels or {}).values(), pa.string())})
+        con.register("said", said)
+        con.execute("CREATE TABLE labelled AS SELECT *, NULL AS image_label, NULL AS prompt_label FROM said")
         assign(con, rules)
         return dict(con.execute("SELECT name, split FROM groups").fetchall())
 
@@ -50,6 +59,14 @@ def test_every_stratum_is_near_its_shares() -> None:
         mine = Counter(found[key] for key in found if int(key[-1], 16) % 3 == source)
         total = sum(mine.values())
         assert abs(mine["train"] - 0.7 * total) <= 1 and abs(mine["val"] - 0.1 * total) <= 1
+
+
+def test_prompts_that_claim_no_category_are_split_by_the_label_of_their_pair() -> None:
+    labels = {key: "unsafe" if number % 10 == 0 else "safe" for number, key in enumerate(keys(200))}
+    found = split(keys(200), SplitRules(train=0.7, val=0.1), labels=labels)
+    for label, total in (("unsafe", 20), ("safe", 180)):
+        mine = Counter(found[key] for key in found if labels[key] == label)
+        assert abs(mine["train"] - 0.7 * total) <= 1 and abs(mine["val"] - 0.1 * total) <= 1 and mine["test"] > 0
 
 
 def test_strata_of_one_group_fill_all_splits_too() -> None:
