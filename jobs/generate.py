@@ -16,14 +16,20 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from typer import Option
 
-from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root
+from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root, warn
 from jobs.command.flags import Seed, named
 from schemas.run import RunConfig
 
 if TYPE_CHECKING:
+    from jobs.recipes.prompts import Roots
+    from pipeline.recipe import Recipe
     from pipeline.rounds.round import Round
 
 ROUND = "rounds/000-generate"
+UNREAD = (
+    "  jobs/world.py words lists what it knows. For other prompts: --recipe diffusion --model DIR --restricted draws them, and "
+    "zero_shot=CLIP, vlm_judge or people judge them (docs/guide/own_prompts.md)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +105,7 @@ class Generate(ScatteredCommand):
 def main(config: Generate) -> int:
     """Plan, carry out what is left of the plan, and sum up."""
     from jobs.recipes.named import chosen, recipe_of
+    from jobs.recipes.prompt_count import prompt_count
     from jobs.recipes.prompts import roots
     from jobs.recipes.restricted import check_restricted
     from pipeline.engines.engine import EngineOptions
@@ -113,7 +120,9 @@ def main(config: Generate) -> int:
     items = roots(facts, recipe.prompts)
     plan = recipe.plan(items, facts.seed)
     if config.dry_run:
-        return print_estimate(plan, facts, config.json)
+        counted = prompt_count(items)
+        return print_estimate(plan, facts, counted.items, counted.how, config.json)
+    unread = say_what_is_unread(facts, recipe, items)
     store = open_store(facts.out, private=facts.restricted)
     started = time.monotonic()
     round_ = open_round(store, ROUND, plan)
@@ -123,8 +132,23 @@ def main(config: Generate) -> int:
     made = EngineOptions(config.engine, config.workers).carry_out(plan, round_, "generating")
     summary = summary_of(round_, sum(receipt.samples for receipt in made), time.monotonic() - started)
     digests = {"digest": run_digest(list(round_.receipts())), "root": tell_root(store)}
-    report(config, {**summary, "left_out": items.left_out, **digests})
+    report(config, {**summary, "left_out": items.left_out, **unread, **digests})
     return QUARANTINED if summary["quarantined"] else DONE
+
+
+def say_what_is_unread(facts: RunConfig, recipe: "Recipe", items: "Roots") -> dict[str, object]:
+    """Before anything is drawn: which of the user's prompts the embedded world can read. Nothing for other recipes."""
+    from stages.label.pictogram_wording import PictogramWording
+    from stages.world.coverage import coverage_of
+
+    if facts.prompts is None or not isinstance(recipe.wording, PictogramWording):
+        return {}
+    found = coverage_of(item.generation_prompt or item.prompt for item in items)
+    sentences = found.sentences()
+    if sentences:
+        warn("\n".join(sentences))
+        say(UNREAD)
+    return {"prompts_looked_at": found.looked_at, "prompts_readable": found.readable}
 
 
 def summary_of(round_: "Round", made: int, seconds: float) -> dict[str, object]:

@@ -17,12 +17,17 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from typer import Option
 
-from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root
+from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root, warn
 from jobs.command.flags import Run, named
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
     from pipeline.storage.store import Store
+
+OTHER_JUDGES = (
+    "The world's judges read its words only (jobs/world.py words); for others zero_shot=CLIP, vlm_judge=LLAVA, remote_judge or "
+    "people (--export) can vote too"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +81,31 @@ def main(config: Label) -> int:
     width = max(map(len, summary)) + 2
     for name, value in summary.items():
         say(f"{name:<{width}}{value}")
-    report(config, {**summary, "root": tell_root(store)})
+    warnings = useless_labels(summary)
+    for text in warnings:
+        warn(text)
+    report(config, {**summary, **({"warnings": warnings} if warnings else {}), "root": tell_root(store)})
     return QUARANTINED if summary.get("quarantined") else DONE
+
+
+def useless_labels(summary: dict[str, object]) -> list[str]:
+    """What makes derived labels of no use to a classifier: most are `na`, or all say the same. `summary` is of an aggregation."""
+    counts = {
+        scope: {label: int(str(summary.get(f"{scope} {label}", 0))) for label in ("safe", "unsafe", "na")}
+        for scope in ("prompt", "image", "pair")
+    }
+    found = []
+    for scope, by in counts.items():
+        total = sum(by.values())
+        if by["na"] * 2 > total:
+            found.append(
+                f"{by['na']} of {total} {scope} labels are `na`: no labeller that voted could tell. {OTHER_JUDGES}"
+            )
+        elif total:
+            found += [
+                f"no {scope} is {label}: nothing can be learnt of it" for label in ("safe", "unsafe") if not by[label]
+            ]
+    return found
 
 
 def label(store: "Store", names: str, engine: str, workers: int | None = None) -> dict[str, object]:

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root
+from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root, warn
 from jobs.command.flags import Run
 
 if TYPE_CHECKING:
@@ -38,9 +38,16 @@ def main(config: Shards) -> int:
     manifest = make_shards(store, facts, recipe.sharding(), EngineOptions(config.engine, config.workers))
     describe(store, manifest)
     quarantined = sum(manifest["made_from"]["kept"].values()) - manifest["samples"]
-    summary = {"run": store.url, "seconds": round(time.monotonic() - started, 2), "quarantined": quarantined}
+    summary: dict[str, Any] = {
+        "run": store.url,
+        "seconds": round(time.monotonic() - started, 2),
+        "quarantined": quarantined,
+    }
     counts = {"digest": manifest["digest"], "shards": len(manifest["shards"]), "samples": manifest["samples"]}
     summary["root"] = tell_root(store)
+    summary["warnings"] = useless_splits(store)
+    for text in summary["warnings"]:
+        warn(text)
     report(config, summary | counts | manifest["made_from"])
     return QUARANTINED if quarantined else DONE
 
@@ -58,6 +65,28 @@ def describe(store: "Store", manifest: dict[str, Any]) -> None:
     say("  left out: " + (", ".join(f"{count} {why}" for why, count in made["left_out"].items()) or "nothing"))
     glued = f", glued by {glue['kind']} {glue['a']}–{glue['b']} at {glue['distance']}" if glue["kind"] else ""
     say(f"  {made['groups']} groups; the largest holds {biggest['size']} ({biggest['share']:.2%}){glued}")
+
+
+def useless_splits(store: "Store") -> list[str]:
+    """What makes the shards of no use to a classifier: no labels, most of them `na`, or a split that lacks a label."""
+    from pipeline.catalogue.split_labels import split_labels
+
+    counts = split_labels(store)
+    if not any(count for by in counts.values() for count in by.values()):
+        return [
+            "no kept sample has a label: jobs/label.py RUN --labellers A,B, then --aggregate majority, then this again"
+        ]
+    found = []
+    for split, by in counts.items():
+        total = sum(by.values())
+        if by["na"] * 2 > total:
+            found.append(f"{split}: {by['na']} of {total} rows are `na`, of which nothing can be learnt or measured")
+        found += [
+            f"{split} has no {label} row, so that no rate can be measured"
+            for label in ("safe", "unsafe")
+            if not by[label]
+        ]
+    return found
 
 
 if __name__ == "__main__":

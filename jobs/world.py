@@ -1,6 +1,8 @@
 #!/usr/bin/env python
-"""Train the parts of the embedded world: tokenizer, autoencoder, CLIP, diffusion, tagger.
+"""The embedded world: the words that it knows, and the training of its parts (tokenizer, autoencoder, CLIP, diffusion, tagger).
 
+    jobs/world.py words                         every word, by what it shows
+    jobs/world.py words --prompts mine.csv      the share of your prompts that it can read, and what it cannot
     jobs/world.py train vae --minutes 10        goes on where a killed run stopped; the same command resumes
     jobs/world.py train t2i --samples 2000000 --workers 2
     jobs/world.py train clip-text --start assets/world    begins from committed weights; then clip, t2i, tagger likewise
@@ -77,7 +79,38 @@ def train(config: TrainPart) -> int:
     return DONE
 
 
-COMMANDS = (train,)
+@dataclass(frozen=True, kw_only=True)
+class Words(LocalCommand):
+    """Whose words."""
+
+    prompts: Annotated[str | None, Option(metavar="FILE", help="prompts to look at: .txt, .csv, .jsonl, .parquet")] = (
+        None
+    )
+    column: Annotated[str | None, Option(metavar="NAME", help="the column of the prompts (default: prompt)")] = None
+
+
+def words(config: Words) -> int:
+    """List the words that the embedded world knows, or say which of your prompts it can read."""
+    if config.prompts is None:
+        from stages.world.known_words import known_words
+
+        table = known_words()
+        for what, said in table.items():
+            print(f"{what:<32} {', '.join(said)}")
+        report(config, table)
+        return DONE
+    from schemas.prompt import Prompt
+    from stages.prompts.files import read_prompts
+    from stages.world.coverage import coverage_of
+
+    rows = read_prompts(config.prompts, config.column)
+    found = coverage_of((row.text for row in rows if isinstance(row, Prompt)), at_most=1_000_000)
+    print(*(found.sentences() or [f"the embedded world can read all {found.looked_at} prompts"]), sep="\n")
+    report(config, {"prompts": found.looked_at, "readable": found.readable, "examples": found.examples})
+    return DONE
+
+
+COMMANDS = (train, words)
 
 if __name__ == "__main__":
     run_command(*COMMANDS)

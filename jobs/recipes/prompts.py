@@ -55,12 +55,15 @@ class Roots:
         places = {reason: f" ({'; '.join(some)})" for reason, some in self.examples.items()}
         return ", ".join(f"{count} {reason}{places.get(reason, '')}" for reason, count in self.left_out.items())
 
-    def _prompts(self) -> Iterator[Prompt | LeftOut]:
+    def sources(self) -> list[Iterable[Prompt | LeftOut]]:
+        """What the prompts are read from, one after the other."""
         if self.config.prompts is None:
-            yield from self.default
-        else:
-            for name in _names(self.config.prompts):
-                yield from self._source(name)
+            return [self.default]
+        return [self._source(name) for name in _names(self.config.prompts)]
+
+    def _prompts(self) -> Iterator[Prompt | LeftOut]:
+        for source in self.sources():
+            yield from source
 
     def _source(self, name: str) -> Iterable[Prompt | LeftOut]:
         path = Path(name)

@@ -1,7 +1,10 @@
-"""What a run would take: units and pictures by counting, bytes and time from a short calibration."""
+"""What a run would take: units and pictures by arithmetic, bytes and time from one real batch, in seconds."""
 
 import json
+import os
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 
 from pipeline.engines.unit import OpenStage
@@ -9,45 +12,81 @@ from pipeline.plan import Plan
 from schemas.run import RunConfig
 from schemas.sample import Sample
 
-CALIBRATION_BATCHES = 2  # the first warms up, the second is timed
+LONG = 10.0  # seconds: a first batch that took longer is not drawn a second time to be timed warm
 
 
-def print_estimate(plan: Plan, config: RunConfig, as_json: bool) -> int:
-    """Print the estimate; writes nothing. Returns exit code 0."""
-    items = sum(1 for _ in plan.items)
-    seconds, size, per_item = _calibrate(plan)
-    pictures = round(items * per_item)
-    workers = config.workers or 1
+@dataclass(frozen=True)
+class Calibration:
+    """What one batch of the plan's own first items took: `seconds` for `pictures` of `size` bytes in all, made of `items` items."""
+
+    seconds: float
+    pictures: int
+    size: int
+    items: int
+    warm: bool
+
+
+def print_estimate(plan: Plan, config: RunConfig, items: int, how: str, as_json: bool) -> int:
+    """Print the estimate of `items` root samples, known as `how` says; writes nothing. Returns exit code 0."""
+    measured = calibrate(plan, config)
+    pictures = round(items * measured.pictures / max(1, measured.items))
+    workers = config.workers or _default_workers(config.engine)
+    a_picture = measured.seconds / max(1, measured.pictures)
     estimate = {
         "units": -(-items // plan.unit_size),
         "images": pictures,
-        "expected_bytes": round(pictures * size),
-        "expected_seconds": round(pictures * seconds / workers, 1),
+        "prompts_known": how,
+        "expected_bytes": round(pictures * measured.size / max(1, measured.pictures)),
+        "expected_seconds": round(pictures * a_picture / workers, 1),
         "workers": workers,
-        "seconds_per_image": round(seconds, 5),
+        "seconds_per_image": round(a_picture, 5),
+        "measured_images": measured.pictures,
+        "measured_warm": measured.warm,
     }
+    first = "" if measured.warm else ", its first, with what loading takes"
     print(
-        f"{estimate['units']} units, {pictures} images, about {estimate['expected_bytes'] / 1e6:.1f} MB and "
-        f"{_duration(estimate['expected_seconds'])} with {workers} worker(s) like this machine's"
+        f"{estimate['units']} units, {pictures} images ({how}), about {estimate['expected_bytes'] / 1e6:.1f} MB and "
+        f"{_duration(pictures * a_picture / workers)} with {workers} worker(s) like this one, beside what starting takes "
+        f"(measured now on {measured.pictures} images{first}: {a_picture:.3g} s an image on one core)"
     )
     if as_json:
         print(json.dumps(estimate))
     return 0
 
 
-def _calibrate(plan: Plan) -> tuple[float, float, float]:
-    """Seconds and bytes a picture, and pictures an item, from a few real batches of the plan's own first items."""
+def calibrate(plan: Plan, config: RunConfig) -> Calibration:
+    """One batch to warm up and one to be timed, as a worker draws them: on one thread where several will work side by side."""
+    if config.engine != "local":
+        import torch
+
+        torch.set_num_threads(1)
     opened = [OpenStage(index, stage) for index, stage in enumerate(plan.stages)]
-    batch_size = next((stage.batch_size for stage in plan.stages if stage.resources.accelerator), 64)
-    items = list(islice(iter(plan.items), CALIBRATION_BATCHES * batch_size))
-    parts = [items[:batch_size], items[batch_size:] or items[:batch_size]]
-    seconds, given = 0.0, []
-    for part in parts:
-        start = time.perf_counter()
-        given = _through(opened, part)
-        seconds = time.perf_counter() - start
-    size = sum(len(data) for _, data in plan.pack.files(0, given, ""))
-    return seconds / max(1, len(given)), size / max(1, len(given)), len(given) / max(1, len(parts[1]))
+    drawing = next((stage.batch_size for stage in plan.stages if stage.resources.accelerator), 64)
+    a_batch = max(1, drawing // config.images_per_prompt)
+    items = list(islice(iter(plan.items), 2 * a_batch))
+    parts = [items[:a_batch], items[a_batch:] or items[:a_batch]]
+    cold, made = _timed(lambda: _through(opened, parts[0]))
+    part, seconds = parts[0], cold
+    if warm := cold < LONG:
+        part = parts[1]
+        seconds, made = _timed(lambda: _through(opened, part))
+    size = sum(len(data) for _, data in plan.pack.files(0, made, ""))
+    return Calibration(seconds, len(made), size, len(part), warm)
+
+
+def _timed(work: Callable[[], list[Sample]]) -> tuple[float, list[Sample]]:
+    start = time.perf_counter()
+    made = work()
+    return time.perf_counter() - start, made
+
+
+def _default_workers(engine: str) -> int:
+    """As the engines take them (`ray_engine`): every accelerator, else every core but one."""
+    if engine == "local":
+        return 1
+    import torch
+
+    return torch.cuda.device_count() or max(1, (os.cpu_count() or 1) - 1)
 
 
 def _through(opened: list[OpenStage], samples: list[Sample]) -> list[Sample]:

@@ -10,6 +10,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.recipes.named import recipe_of
+from jobs.recipes.prompt_count import prompt_count
+from jobs.recipes.prompts import roots
+from pipeline.engines.estimate import calibrate
+from schemas.run import RunConfig
+from stages.prompts.grammar import GrammarPrompts
+
 ROOT = Path(__file__).parents[2]
 SLOWEST_REFUSAL = 20  # seconds, start of Python included
 
@@ -149,6 +156,31 @@ def test_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert estimate["units"] == 3 and estimate["images"] == 600
     assert estimate["expected_bytes"] > 600_000 and estimate["expected_seconds"] > 0
     assert not (tmp_path / "run").exists()
+
+
+def test_a_million_prompts_are_counted_by_arithmetic(tmp_path: Path) -> None:
+    table = tmp_path / "many.csv"
+    table.write_text("prompt\n" + "".join(f"a red apple number {number}\n" for number in range(50_000)))
+    for config, low, high in (
+        (RunConfig(out="x", recipe="render", count=1_000_000), 900_000, 1_000_000),
+        (RunConfig(out="x", prompts=str(table)), 50_000, 50_000),
+        (RunConfig(out="x", prompts=str(table), count=100), 100, 100),
+        (RunConfig(out="x", prompts=f"{table},grammar", count=40_000), 40_000, 40_000),
+    ):
+        started = time.monotonic()
+        found = prompt_count(roots(config, GrammarPrompts(0, config.count or 0)), seconds=0.05)
+        assert low <= found.items <= high and found.how == ("counted" if config.count == 100 else "estimated")
+        assert time.monotonic() - started < 5
+    exact = prompt_count(roots(RunConfig(out="x", prompts=str(table), count=300), []))
+    assert (exact.items, exact.how) == (300, "counted")
+
+
+def test_the_estimate_times_one_warm_batch_and_counts_every_picture_of_a_prompt() -> None:
+    facts = RunConfig(out="x", recipe="render", count=40, images_per_prompt=3, engine="local")
+    recipe = recipe_of(facts)
+    found = calibrate(recipe.plan(roots(facts, recipe.prompts), 0), facts)
+    assert found.warm and found.pictures == 3 * found.items and 0 < found.seconds < 5
+    assert found.items <= 64 and found.size / found.pictures > 500
 
 
 def test_the_script_runs_by_itself(tmp_path: Path) -> None:
