@@ -115,7 +115,7 @@ def main(config: Moderate) -> int:
     return QUARANTINED if summary["unreadable"] else DONE
 
 
-def source_of_request(config: Moderate) -> "tuple[Source, str]":
+def source_of_request(config: Moderate) -> "tuple[PictureSource, str]":
     """What is to be judged, and its name in the question."""
     from classifiers.moderation.pairs import Columns, pairs_of
     from classifiers.moderation.sources import source_of

@@ -80,7 +80,7 @@ def train(config: TrainPart) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Words(LocalCommand):
+class ListWords(LocalCommand):
     """Whose words."""
 
     prompts: Annotated[str | None, Option(metavar="FILE", help="prompts to look at: .txt, .csv, .jsonl, .parquet")] = (
@@ -89,7 +89,7 @@ class Words(LocalCommand):
     column: Annotated[str | None, Option(metavar="NAME", help="the column of the prompts (default: prompt)")] = None
 
 
-def words(config: Words) -> int:
+def words(config: ListWords) -> int:
     """List the words that the embedded world knows, or say which of your prompts it can read."""
     if config.prompts is None:
         from stages.world.known_words import known_words

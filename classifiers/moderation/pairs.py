@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from classifiers.moderation.folder_walk import Entry, files_below
-from classifiers.moderation.sources import Found, Item, PassedOver, Source, found_in_entries, numbered
+from classifiers.moderation.sources import Found, Item, PassedOver, PictureSource, found_in_entries, numbered
 from classifiers.moderation.texts_beside import pictures_with_texts, with_prompt
 from pipeline.catalogue.gather import committed
 from pipeline.rounds.existing_run import existing_run
@@ -35,7 +35,7 @@ class Columns:
     picture: str | None = None
 
 
-def pairs_of(where: str, columns: Columns | None = None) -> Source:
+def pairs_of(where: str, columns: Columns | None = None) -> PictureSource:
     """A table, a folder, a tar (WebDataset) or a run. Raises InputError where there is no pair at all.
 
     Paths in a table are relative to its folder, or below it: others are unreadable, and nothing is fetched from an address.
@@ -62,7 +62,7 @@ def pairs_of(where: str, columns: Columns | None = None) -> Source:
     if not any(item.problem is None for item in items):
         why = next((item.problem for item in items), "nothing is there")
         raise InputError(f"{written_name(where)}: no pair that can be read, of {len(items)} ({why})")
-    return Source(store, items, tuple(each for each in found if isinstance(each, PassedOver)))
+    return PictureSource(store, items, tuple(each for each in found if isinstance(each, PassedOver)))
 
 
 def _of_table(store: Store, table: Path, columns: Columns) -> Iterator[Found]:

@@ -32,11 +32,12 @@ def print_estimate(plan: Plan, config: RunConfig, items: int, how: str, as_json:
     pictures = round(items * measured.pictures / max(1, measured.items))
     workers = config.workers or _default_workers(config.engine)
     a_picture = measured.seconds / max(1, measured.pictures)
+    size = pictures * measured.size / max(1, measured.pictures)
     estimate = {
         "units": -(-items // plan.unit_size),
         "images": pictures,
         "prompts_known": how,
-        "expected_bytes": round(pictures * measured.size / max(1, measured.pictures)),
+        "expected_bytes": round(size),
         "expected_seconds": round(pictures * a_picture / workers, 1),
         "workers": workers,
         "seconds_per_image": round(a_picture, 5),
@@ -45,9 +46,9 @@ def print_estimate(plan: Plan, config: RunConfig, items: int, how: str, as_json:
     }
     first = "" if measured.warm else ", its first, with what loading takes"
     print(
-        f"{estimate['units']} units, {pictures} images ({how}), about {estimate['expected_bytes'] / 1e6:.1f} MB and "
+        f"{estimate['units']} units, {pictures} images ({how}), about {size / 1e6:.1f} MB and "
         f"{_duration(pictures * a_picture / workers)} with {workers} worker(s) like this one, beside what starting takes "
-        f"(measured now on {measured.pictures} images{first}: {a_picture:.3g} s an image on one core)"
+        f"(measured now on {measured.pictures} images{first}: {a_picture:.3g} s an image)"
     )
     if as_json:
         print(json.dumps(estimate))

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from classifiers.data.labelled_pictures import Pictures
+from classifiers.data.labelled_pictures import LabelledPictures
 from classifiers.moderation.pairs import Columns, pairs_of
 from classifiers.moderation.sources import Item
 from classifiers.moderation.texts_beside import WITHOUT_PICTURE, WITHOUT_PROMPT
@@ -23,8 +23,8 @@ PROMPTS = ("a dagger ready for a fight", "un couteau, « prêt »", "a red apple
 
 
 def drawn(folder: Path, *names: str) -> None:
-    """Pictures of the small run."""
-    some = Pictures.of(labelled_run(), "train")
+    """LabelledPictures of the small run."""
+    some = LabelledPictures.of(labelled_run(), "train")
     for row, name in enumerate(names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(some.pixels(row)).save(folder / name)
