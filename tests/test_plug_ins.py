@@ -1,6 +1,8 @@
-"""A new attack, labeller, generator or classifier is one file: each is added in a temporary folder and used by its name."""
+"""Whatever is new is one file: each kind is added in a temporary folder and used by its name."""
 
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module, invalidate_caches
@@ -8,12 +10,18 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from PIL import Image
 
+from classifiers.evaluation import metrics
 from classifiers.saved import build, classifier_names
+from jobs.recipes.named import chosen, recipe_of, recipes
+from jobs.recipes.prompts import roots
 from schemas.prompt import Prompt
+from schemas.run import RunConfig
 from schemas.sample import Sample
 from stages.attack.by_name import attack_classes, attacks_of
 from stages.label.by_name import labeller_classes, labellers_of
+from tests.classifiers.evaluation.test_metrics import result, store_of
 from tests.support.plugins import stage_classes
 
 ROOT = Path(__file__).parents[1]
@@ -59,6 +67,50 @@ class Words(Text):
     """The text baseline under another name."""
     kind: ClassVar[str] = "words"
 '''
+RECIPE = '''
+from jobs.recipes.parts import world
+from jobs.recipes.prompts import default_prompts
+from pipeline.recipe import Recipe
+from schemas.run import RunConfig
+from stages.generate.render import Render
+from stages.image_io.encode import Encode
+
+def twice_drawn(config: RunConfig) -> Recipe:
+    """Scenes in the other vendor's pictograms."""
+    draw = Render(vendor="twemoji")
+    return Recipe(name="twice_drawn", prompts=default_prompts(config), stages=(draw, Encode()), redraw=(draw,), **world())
+'''
+BENCHMARK = '''
+from collections.abc import Iterator
+from dataclasses import dataclass
+from jobs.recipes.named import chosen, recipe_of, recipes
+from jobs.recipes.prompts import roots
+from schemas.prompt import Prompt
+from schemas.run import RunConfig
+from stages.prompts.published import PublishedPrompts
+
+@dataclass(frozen=True)
+class Riddles(PublishedPrompts):
+    """Prompts of a table with an answer."""
+    needs = ("prompt", "answer")
+
+    def __iter__(self) -> Iterator[Prompt]:
+        for row in self.rows():
+            yield Prompt(row["prompt"], source="riddles", label=row["answer"])
+'''
+FIGURE = """
+-- How often each scorer flags anything, by root.
+SELECT scorer, root, sum(flagged::INT) AS num, count(*) AS den FROM results WHERE setting = 'clean' GROUP BY ALL
+"""
+PCX = '    PictureFormat("PCX", (".pcx",), (b"\\x0a\\x05\\x01",)),\n'
+READS_PCX = """
+import io
+from PIL import Image
+from classifiers.moderation.sources import source_of
+from pipeline.storage.image_codec import decode
+for item in source_of("pictures").items:
+    print(item.key, item.problem, decode(open("pictures/red.pcx", "rb").read()).tolist()[0][0])
+"""
 
 
 @pytest.fixture
@@ -125,6 +177,58 @@ def test_a_classifier_is_one_file(added, tmp_path: Path) -> None:  # type: ignor
     added(classifiers.models, "words", CLASSIFIER)
     assert "words" in classifier_names()
     assert build("words", ROOT / "assets" / "world" / "clip").kind == "words"
+
+
+def test_a_recipe_is_one_file(added) -> None:  # type: ignore[no-untyped-def]
+    import jobs.recipes
+
+    added(jobs.recipes, "twice_drawn", RECIPE)
+    assert "twice_drawn" in recipes() and "recipe_of" not in recipes()
+    config = chosen(RunConfig("run", recipe="twice_drawn", count=2))
+    recipe = recipe_of(config)
+    assert [stage.name for stage in recipe.plan(roots(config, recipe.prompts), 0).stages] == ["render", "encode"]
+
+
+def test_a_benchmark_of_prompts_is_one_file(added, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    import stages.prompts
+
+    added(stages.prompts, "riddles", BENCHMARK)
+    (tmp_path / "riddles.csv").write_text("prompt,answer\nwhat has keys,a piano\n")
+    [sample] = roots(RunConfig("run", prompts=f"riddles:{tmp_path}/riddles.csv"), ())
+    assert (sample.prompt, sample.label) == ("what has keys", "a piano")
+
+
+def test_a_figure_of_the_evaluation_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = Path(shutil.copytree(metrics.QUESTIONS, tmp_path / "sql"))
+    (questions / "flag_rate.sql").write_text(FIGURE)
+    monkeypatch.setattr(metrics, "QUESTIONS", questions)
+    rows = [result(number, bad=True, score=0.1 + 0.8 * (number < 5)) for number in range(20)]
+    with metrics.opened(store_of(tmp_path, rows), "test", ["one"]) as con:
+        [flagged] = metrics.measures(con)["flag_rate"]
+    assert flagged["scorer"] == "one" and flagged["value"] == pytest.approx(5 / 20) and flagged["roots"] > 1
+
+
+def test_a_picture_format_is_one_line_of_one_file(tmp_path: Path) -> None:
+    """In a copy of the code, since formats are told when it is imported."""
+    for floor in ("schemas", "pipeline", "stages", "classifiers"):
+        shutil.copytree(ROOT / floor, tmp_path / floor, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "assets").symlink_to(ROOT / "assets")
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (4, 3), "red").save(tmp_path / "pictures/red.pcx")
+    codec = tmp_path / "pipeline/storage/image_codec.py"
+    plain, (before, after) = codec.read_text(), codec.read_text().split("    PictureFormat(HEIF")
+    said = []
+    for text in (plain, f"{before}{PCX}    PictureFormat(HEIF{after}"):
+        codec.write_text(text)
+        ran = subprocess.run(
+            [sys.executable, "-c", READS_PCX],
+            cwd=tmp_path,
+            env={"PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+        said.append(ran.stdout.strip() or ran.stderr.strip().splitlines()[-1])
+    assert "no pictures here" in said[0] and said[1] == "red.pcx None [255, 0, 0]"
 
 
 def test_a_plug_in_that_is_abstract_or_comes_from_elsewhere_is_none(added) -> None:  # type: ignore[no-untyped-def]

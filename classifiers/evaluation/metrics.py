@@ -18,8 +18,9 @@ from schemas.budgets import EPSILON, TOKENS
 from schemas.errors import InputError
 
 QUESTIONS = Path(__file__).parent / "sql"
-COUNTED = ("detection", "attacks", "worst")  # by root: numerator and denominator
-ASKED = ("ranking", "calibration", "categories", "sanity")  # answered as they are
+INGREDIENTS = ("discordant", "overview")  # what figures are computed of, below
+BY_ROOT = {"root", "num", "den"}
+"""Columns of a question of which a figure is a share with an interval; the others are answered as they are."""
 
 
 def question(name: str) -> str:
@@ -50,8 +51,10 @@ def opened(store: Store, dataset: str, scorers: Sequence[str]) -> Iterator[Conne
 
 def measures(con: Connection) -> dict[str, list[dict[str, Any]]]:
     """A list of rows for each question; those by root as value, low, high, roots."""
-    found = {name: estimates(con, name) for name in COUNTED}
-    found |= {name: _rows(con, question(name)) for name in ASKED}
+    found = {}
+    for name in sorted(path.stem for path in QUESTIONS.glob("*.sql") if path.stem not in INGREDIENTS):
+        by_root = set(con.sql(question(name)).columns) >= BY_ROOT
+        found[name] = estimates(con, name) if by_root else _rows(con, question(name))
     for name, bounds in (("ranking", ranking_bounds), ("calibration", calibration_bounds)):
         found[name] = [{**row, **bounds(*_judged(con, row))} for row in found[name]]
     pairs = _rows(con, question("discordant"))

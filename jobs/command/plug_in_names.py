@@ -34,12 +34,16 @@ def plug_in_names(kind: str) -> tuple[str, ...]:
 
 
 def _recipe_names() -> tuple[str, ...]:
-    """The functions that `RECIPES` names, by their file's syntax."""
-    for node in ast.parse((ROOT / "jobs/recipes/named.py").read_text()).body:
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "RECIPES" and node.value:
-            listed = next(part for part in ast.walk(node.value) if isinstance(part, ast.Tuple))
-            return tuple(sorted(ast.unparse(function).rpartition(".")[2] for function in listed.elts))
-    return ()
+    """The functions of the run's facts alone that give a recipe; as `jobs.recipes.named` finds by importing."""
+    return tuple(
+        sorted(
+            node.name
+            for path in (ROOT / "jobs/recipes").glob("*.py")
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.FunctionDef) and path.stem != "named" and not node.name.startswith("_")
+            if ast.unparse(node.args) == "config: RunConfig" and node.returns and ast.unparse(node.returns) == "Recipe"
+        )
+    )
 
 
 def _classes(path: Path) -> Iterator[ast.ClassDef]:

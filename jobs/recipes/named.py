@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
+from inspect import get_annotations, isfunction
+from pkgutil import iter_modules
 
-from jobs.recipes import hardened, in_diffusion, pictogram, published_weights
+import jobs.recipes
 from jobs.recipes.asked_settings import as_asked
 from jobs.recipes.own_file import OwnRecipe
 from pipeline.recipe import Recipe
@@ -14,45 +17,41 @@ from schemas.run import RunConfig
 
 Maker = Callable[[RunConfig], Recipe]
 
-RECIPES: dict[str, Maker] = {
-    maker.__name__: maker
-    for maker in (
-        pictogram.pictogram,
-        pictogram.render,
-        pictogram.mixture,
-        pictogram.rewrite,
-        hardened.hardened,
-        published_weights.diffusion,
-        in_diffusion.in_diffusion,
-        published_weights.sd15,
-        published_weights.sdxl_turbo,
-        published_weights.sdxl_lightning,
-        published_weights.sd35,
-        published_weights.flux,
-    )
-}
+
+def recipes() -> dict[str, Maker]:
+    """Every recipe there is, by its function's name: a function of the run's facts alone in another file of this folder."""
+    found: dict[str, Maker] = {}
+    for module in iter_modules(jobs.recipes.__path__, f"{jobs.recipes.__name__}."):
+        if module.name != __name__:
+            for name, value in vars(import_module(module.name)).items():
+                own = isfunction(value) and value.__module__ == module.name and not name.startswith("_")
+                if own and get_annotations(value) == {"config": RunConfig, "return": Recipe}:
+                    found[name] = value
+    return dict(sorted(found.items()))
 
 
 def chosen(config: RunConfig) -> RunConfig:
     """The facts of a new run as they are recorded: a recipe of the user's by its file's path and digest. Raises InputError."""
-    if config.recipe in RECIPES:
+    ours = recipes()
+    if config.recipe in ours:
         return config
     own = OwnRecipe.named(config.recipe)
     if own is None:
         raise InputError(
-            f"--recipe {config.recipe}: expected one of {', '.join(sorted(RECIPES))}, or FILE.py:FUNCTION for one of yours"
+            f"--recipe {config.recipe}: expected one of {', '.join(ours)}, or FILE.py:FUNCTION for one of yours"
         )
     return replace(config, recipe=own.name, recipe_sha256=own.digest())
 
 
 def recipe_of(config: RunConfig) -> Recipe:
     """The recipe of these facts, new or recorded. Raises InputError where it is not there, or not what was recorded."""
-    if config.recipe in RECIPES:
-        return as_asked(config, RECIPES[config.recipe](config))
+    ours = recipes()
+    if config.recipe in ours:
+        return as_asked(config, ours[config.recipe](config))
     own = OwnRecipe.named(config.recipe)
     if own is None:
         raise InputError(
-            f"recipe {config.recipe!r}: this checkout has {', '.join(sorted(RECIPES))}; check out the one that made the run"
+            f"recipe {config.recipe!r}: this checkout has {', '.join(ours)}; check out the one that made the run"
         )
     made = own.load(config.recipe_sha256)(config)
     if not isinstance(made, Recipe):

@@ -4,6 +4,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,34 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 """The kinds that a run stores its pictures as, and how."""
 
-FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "JPEG2000")
-"""What is read, by Pillow's names; HEIF (also HEIC) besides where the package pillow-heif is installed."""
 HEIF = "HEIF"
-SUFFIXES = (
-    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".webp", ".avif", ".avifs", ".gif", ".tif", ".tiff"),
-    *(".bmp", ".dib", ".jp2", ".jpx", ".j2k", ".heic", ".heif", ".hif"),
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFormat:
+    """A format that is read, by Pillow's name: what its files are usually called, and how they begin; `format_of` has the rules for
+    formats that have no one beginning. What a file holds is told by its first bytes, not by its name.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    beginnings: tuple[bytes, ...] = ()
+
+
+READ = (
+    PictureFormat("PNG", (".png", ".apng"), (b"\x89PNG\r\n\x1a\n",)),
+    PictureFormat("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".jif"), (b"\xff\xd8\xff",)),
+    PictureFormat("WEBP", (".webp",)),
+    PictureFormat("AVIF", (".avif", ".avifs")),
+    PictureFormat("GIF", (".gif",), (b"GIF87a", b"GIF89a")),
+    PictureFormat("TIFF", (".tif", ".tiff"), (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    PictureFormat("BMP", (".bmp", ".dib")),
+    PictureFormat("JPEG2000", (".jp2", ".jpx", ".j2k"), (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")),
+    PictureFormat(HEIF, (".heic", ".heif", ".hif")),  # where the package pillow-heif is installed
 )
-"""What files of these formats are usually called. What a file holds is told by its first bytes (`format_of`), not by this."""
+"""What is read; a further format is a line here."""
+FORMATS = tuple(one.name for one in READ if one.name != HEIF)
+SUFFIXES = tuple(suffix for one in READ for suffix in one.suffixes)
 
 MAX_PIXELS = 2**26  # an 8192 x 8192 picture; more in one file is an attack on memory, not a sample
 MAX_FRAMES = 2048
@@ -86,10 +107,10 @@ def frames(source: bytes | Image.Image) -> Iterator[Pixels]:
 
 
 def format_of(prefix: bytes) -> str | None:
-    """The format, of `FORMATS` or `HEIF`, of a file that begins so (`PREFIX` bytes); None for what is no such picture."""
-    for beginning, name in BEGINNINGS:
-        if prefix.startswith(beginning):
-            return name
+    """The format, of `READ`, of a file that begins so (`PREFIX` bytes); None for what is no such picture."""
+    for one in READ:
+        if prefix.startswith(one.beginnings):
+            return one.name
     if prefix[:4] == b"RIFF" and prefix[8:12] == b"WEBP":
         return "WEBP"
     if prefix[:2] == b"BM" and int.from_bytes(prefix[14:18], "little") in BMP_HEADERS:
@@ -100,13 +121,6 @@ def format_of(prefix: bytes) -> str | None:
     return None
 
 
-BEGINNINGS = (
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"\xff\xd8\xff", "JPEG"),
-    *((beginning, "GIF") for beginning in (b"GIF87a", b"GIF89a")),
-    *((beginning, "TIFF") for beginning in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
-    *((beginning, "JPEG2000") for beginning in (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")),
-)
 BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})  # bytes; "BM" alone also begins words
 HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 

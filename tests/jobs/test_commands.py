@@ -19,7 +19,7 @@ from jobs.__main__ import command_names
 from jobs.command.flags import fraction
 from jobs.command.parse import Function, app_of, config_class, parse
 from jobs.command.plug_in_names import plug_in_names
-from jobs.recipes.named import RECIPES
+from jobs.recipes.named import recipes
 from stages.attack.by_name import attack_classes
 from stages.label.by_name import labeller_classes
 from stages.prompts.published import benchmark_classes
@@ -116,7 +116,7 @@ def test_help_is_the_one_that_was_agreed_on(
 
 
 @pytest.mark.parametrize(("kind", "names"), [
-    ("labellers", labeller_classes), ("attacks", attack_classes), ("classifiers", classifier_names), ("recipes", lambda: RECIPES),
+    ("labellers", labeller_classes), ("attacks", attack_classes), ("classifiers", classifier_names), ("recipes", recipes),
     ("benchmarks", benchmark_classes),
 ])  # fmt: skip
 def test_the_names_that_help_lists_are_those_that_are_found_by_importing(kind: str, names: "type[list[str]]") -> None:

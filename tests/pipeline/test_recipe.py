@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.recipes.named import RECIPES, recipe_of
+from jobs.recipes.named import recipe_of, recipes
 from pipeline.recipe import Recipe, ShardRecipe, Without
 from pipeline.selection.keep import KeepRules
 from schemas.errors import InputError
@@ -16,7 +16,7 @@ from stages.prompts.distinct import Distinct
 from stages.prompts.gated import Gated
 from stages.prompts.rewrite import Rewrite
 
-OURS = sorted(RECIPES)
+OURS = sorted(recipes())
 
 
 def recipe(name: str = "render") -> Recipe:

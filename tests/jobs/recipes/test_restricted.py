@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.recipes.named import RECIPES, recipe_of
+from jobs.recipes.named import recipe_of, recipes
 from jobs.recipes.published_weights import LIGHTNING
 from jobs.recipes.restricted import guarded
 from pipeline.plan import Plan
@@ -48,7 +48,7 @@ def planned(config: RunConfig) -> Plan:
 
 
 def test_every_recipe_is_under_its_name_and_says_what_it_does() -> None:
-    for name, recipe in RECIPES.items():
+    for name, recipe in recipes().items():
         assert recipe.__name__ == name and recipe.__doc__
 
 
