@@ -15,7 +15,7 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help setup demo test test-slow check format shards evaluate mutate query generate label attack moderate train harden verify unsafebench world-data cluster cluster-stop clean
+.PHONY: help setup demo test test-slow check format shards evaluate mutate query generate label attack moderate train harden verify report unsafebench world-data cluster cluster-stop clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+%?:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):[^#]*## /\1\t/' | expand -t 16
@@ -80,6 +80,9 @@ harden: setup ## attack that classifier, add the variants, train again (RUN=runs
 
 verify: setup ## hash a run again, check receipts, lineage and splits (RUN=runs/demo)
 	$(BIN)/python jobs/verify.py $(RUN)
+
+report: setup ## one page of what a run made (RUN=runs/demo)
+	$(BIN)/python jobs/report.py $(RUN)
 
 unsafebench: setup ## UnsafeBench's whole protocol on the embedded world: tables and figures in runs/unsafebench
 	$(BIN)/python jobs/unsafebench.py runs/unsafebench --vlm assets/world/vlm

@@ -83,8 +83,8 @@ def ended(name: str, *arguments: str) -> int:
     return int(end.value.code or 0)
 
 
-def test_there_are_sixteen_commands() -> None:
-    assert len(NAMES) == 16 and {"attack", "evaluate", "generate", "harden", "label", "query", "train"} <= {*NAMES}
+def test_every_command_is_found() -> None:
+    assert len(NAMES) >= 17 and {"attack", "evaluate", "generate", "harden", "label", "query", "train"} <= {*NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)
