@@ -7,7 +7,7 @@ from typing import Any
 from classifiers.evaluation.metrics import estimates, opened
 from classifiers.evaluation.results import FOLDER
 from classifiers.run_report.charts import Axes, Points, intervals, lines
-from classifiers.run_report.questions import CURVES, RELIABILITY, Reply, ask
+from classifiers.run_report.questions import CURVES, RELIABILITY, TableRows, ask
 from pipeline.catalogue.duck import Connection
 from pipeline.storage.store import Store
 
@@ -23,8 +23,8 @@ LONGEST = 300
 class Evaluation:
     """Tables and charts (SVG); all empty where no classifier was evaluated."""
 
-    good: Reply
-    robust: Reply
+    good: TableRows
+    robust: TableRows
     charts: tuple[str, ...]
 
 
@@ -32,7 +32,7 @@ def evaluation(store: Store, con: Connection, dataset: str = "test") -> Evaluati
     """What the result rows of the run say of every classifier on `dataset`."""
     scorers = sorted({name.split("/")[2] for name in store.names(f"{FOLDER}/{dataset}") if name.endswith(".parquet")})
     if not scorers:
-        return Evaluation(Reply((), ()), Reply((), ()), ())
+        return Evaluation(TableRows((), ()), TableRows((), ()), ())
     with opened(store, dataset, scorers) as results:
         detection, attacks, worst = (estimates(results, name) for name in ("detection", "attacks", "worst"))
     good = _by_scorer([row for row in detection if row["kind"] == "all" and row["attack"] == "none"], "slice", MEASURES)
@@ -45,7 +45,7 @@ def shown(row: Row | None) -> str:
     return "–" if row is None or row["value"] is None else f"{row['value']:.3f} ({row['low']:.3f} – {row['high']:.3f})"
 
 
-def _by_scorer(rows: Sequence[Row], slice_: str, measures: Sequence[str]) -> Reply:
+def _by_scorer(rows: Sequence[Row], slice_: str, measures: Sequence[str]) -> TableRows:
     """One line a classifier and slice, one column a measure."""
     found = {(row["scorer"], row[slice_], row["measure"]): row for row in rows}
     lines_ = sorted({(scorer, name) for scorer, name, _ in found}, key=lambda line: (line[1] not in WHOLE, *line))
@@ -58,7 +58,7 @@ def _by_scorer(rows: Sequence[Row], slice_: str, measures: Sequence[str]) -> Rep
         )
         for scorer, name in lines_
     ]
-    return Reply(("classifier", slice_, *measures, "prompts"), tuple(cells))
+    return TableRows(("classifier", slice_, *measures, "prompts"), tuple(cells))
 
 
 def _roots(found: dict[tuple[str, str, str], Row], scorer: str, name: str) -> int:

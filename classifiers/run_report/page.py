@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from classifiers.run_report.evaluation_figures import Evaluation, evaluation
-from classifiers.run_report.questions import SECTIONS, Question, Reply, ask
+from classifiers.run_report.questions import SECTIONS, CatalogueQuestion, TableRows, ask
 from pipeline.catalogue.question import confined
 from pipeline.rounds.ledger import root_digest
 from pipeline.storage.store import Store
@@ -26,7 +26,7 @@ class RunFacts:
     name: str
     root: str
     command: str
-    replies: dict[str, Reply]
+    replies: dict[str, TableRows]
     evaluation: Evaluation
 
 
@@ -67,7 +67,9 @@ def _is_interval(value: Any) -> bool:
     return isinstance(value, str) and value.endswith(")") and " – " in value
 
 
-def _pivot(question: Question, reply: Reply) -> tuple[list[str], list[tuple[str, list[int | None]]]] | None:
+def _pivot(
+    question: CatalogueQuestion, reply: TableRows
+) -> tuple[list[str], list[tuple[str, list[int | None]]]] | None:
     """The heat map's rows as a grid: its columns, and each line's name and cells. None for any other question."""
     if question.name != "heat_map" or not reply.rows:
         return None

@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parent / "sql"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class CatalogueQuestion:
     """A file of SQL, what its answer is called, and what is said where the answer is empty."""
 
     name: str
@@ -39,41 +39,41 @@ class Section:
 
     name: str
     title: str
-    questions: tuple[Question, ...]
+    questions: tuple[CatalogueQuestion, ...]
 
 
 SECTIONS = (
     Section("counts", "From prompts to shards", (
-        Question("overview", "All at a glance"),
-        Question("stages", "Stage by stage"),
-        Question("quarantine", "Put aside", "no sample was put aside"),
+        CatalogueQuestion("overview", "All at a glance"),
+        CatalogueQuestion("stages", "Stage by stage"),
+        CatalogueQuestion("quarantine", "Put aside", "no sample was put aside"),
     )),
     Section("data", "What the data holds", (
-        Question("balance", "Splits and labels"),
-        Question("heat_map", "Categories by source", "no pair is labelled unsafe yet; jobs/label.py"),
-        Question("origins", "Generators, styles, languages"),
-        Question("settings", "Settings of the generators"),
-        Question("attacks", "Variants", "no attack was run on it; jobs/attack.py"),
+        CatalogueQuestion("balance", "Splits and labels"),
+        CatalogueQuestion("heat_map", "Categories by source", "no pair is labelled unsafe yet; jobs/label.py"),
+        CatalogueQuestion("origins", "Generators, styles, languages"),
+        CatalogueQuestion("settings", "Settings of the generators"),
+        CatalogueQuestion("attacks", "Variants", "no attack was run on it; jobs/attack.py"),
     )),
     Section("groups", "Near-duplicates and leaks", (
-        Question("groups", "What was kept"),
-        Question("leaks", "Groups in two splits"),
+        CatalogueQuestion("groups", "What was kept"),
+        CatalogueQuestion("leaks", "Groups in two splits"),
     )),
     Section("labels", "Labels", (
-        Question("labellers", "Who voted", "nobody labelled it yet; jobs/label.py"),
-        Question("agreement", "Agreement", "no two labellers judged the same samples"),
+        CatalogueQuestion("labellers", "Who voted", "nobody labelled it yet; jobs/label.py"),
+        CatalogueQuestion("agreement", "Agreement", "no two labellers judged the same samples"),
     )),
     Section("errors", "Where classifiers err", (
-        Question("misjudged", "Clusters of errors", "no classifier was evaluated on it, or none erred; jobs/evaluate.py"),
+        CatalogueQuestion("misjudged", "Clusters of errors", "no classifier was evaluated on it, or none erred; jobs/evaluate.py"),
     )),
-    Section("environment", "How it was made", (Question("environment", "Units and versions"),)),
+    Section("environment", "How it was made", (CatalogueQuestion("environment", "Units and versions"),)),
 )  # fmt: skip
-CURVES = Question("curves", "Recall, precision and false positives at every threshold")
-RELIABILITY = Question("reliability", "Reliability")
+CURVES = CatalogueQuestion("curves", "Recall, precision and false positives at every threshold")
+RELIABILITY = CatalogueQuestion("reliability", "Reliability")
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class TableRows:
     """A question's columns and rows."""
 
     columns: tuple[str, ...]
@@ -84,13 +84,13 @@ class Reply:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
 
 
-def ask(con: Connection, question: Question) -> Reply:
+def ask(con: Connection, question: CatalogueQuestion) -> TableRows:
     """The answer, over views made by `pipeline.catalogue.question.confined`.
 
     A run without results has a narrower view of them; a question to columns that are not there has an empty answer.
     """
     known = {name for (name,) in con.execute("SELECT column_name FROM (DESCRIBE results)").fetchall()}
     if "setting" not in known and "FROM results" in question.sql:
-        return Reply((), ())
+        return TableRows((), ())
     answer = con.execute(question.sql)
-    return Reply(tuple(column[0] for column in answer.description), tuple(answer.fetchall()))
+    return TableRows(tuple(column[0] for column in answer.description), tuple(answer.fetchall()))

@@ -13,7 +13,7 @@ import pytest
 
 from classifiers.run_report.charts import Axes, lines
 from classifiers.run_report.page import RunFacts, facts_of, page
-from classifiers.run_report.questions import SECTIONS, Reply
+from classifiers.run_report.questions import SECTIONS, TableRows
 from jobs import query, report, verify
 from pipeline.catalogue.views import refresh
 from pipeline.rounds.existing_run import existing_run
@@ -93,8 +93,8 @@ def test_it_fetches_nothing_and_runs_nothing(run: Path) -> None:
 def test_what_comes_out_of_a_run_is_text(run: Path) -> None:
     planted = "<img src=x onerror=alert(1)>"
     found = facts(run)
-    found.replies["origins"] = Reply(("generator", "pairs"), ((planted, 3),))
-    found.replies["heat_map"] = Reply(("category", "source", "pairs"), ((planted, planted, 1),))
+    found.replies["origins"] = TableRows(("generator", "pairs"), ((planted, 3),))
+    found.replies["heat_map"] = TableRows(("category", "source", "pairs"), ((planted, planted, 1),))
     text = page([RunFacts(planted, planted, planted, found.replies, found.evaluation)], NOW)
     assert planted not in text and text.count(html.escape(planted)) >= 6 and "img" not in Parsed(text).tags
 
