@@ -111,7 +111,7 @@ def main(config: Generate) -> int:
     from pipeline.engines.engine import EngineOptions
     from pipeline.engines.estimate import print_estimate
     from pipeline.rounds.existing_run import write_facts
-    from pipeline.rounds.round import environment, open_round, run_digest
+    from pipeline.rounds.round import as_begun, environment, open_round, run_digest
     from pipeline.storage.open_store import open_store
 
     facts = chosen(config.facts())
@@ -125,6 +125,7 @@ def main(config: Generate) -> int:
     unread = say_what_is_unread(facts, recipe, items)
     store = open_store(facts.out, private=facts.restricted)
     started = time.monotonic()
+    plan = as_begun(store, ROUND, plan)
     round_ = open_round(store, ROUND, plan)
     write_facts(store, facts, environment())
     if items.left_out:

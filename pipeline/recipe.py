@@ -1,5 +1,6 @@
 """What a run is made by, as one value that is handed down: a command finds it once, and nobody below looks it up by name."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -50,7 +51,7 @@ class ShardRecipe:
 class Recipe:
     """Everything that decides what a run holds, but for the facts of its command line. Frozen and picklable.
 
-    `stages` lead from a root sample to a committed row, `unit_size` root samples a unit, and `pack` writes a unit's files.
+    `stages` lead from a root sample to a committed row, `unit_size` rows a unit, and `pack` writes a unit's files.
     `prompts` (re-iterable) are the default ones. `redraw` draws the picture of a prompt that was attacked: it takes words as they
     are, so no stage of it may write any. `shards` are made by these rules; `judges` are the labellers that know the truth of what
     an attack has changed; `wording` reads prompts. A part that a recipe lacks is a `Without`.
@@ -81,8 +82,12 @@ class Recipe:
                 )
 
     def plan(self, items: Iterable[Sample], seed: int) -> Plan:
-        """The generating round over `items`. Raises PlanError if the stages do not fit together."""
-        return Plan(self.stages, items, self.unit_size, seed, self.pack)
+        """The generating round over `items`, cut by pictures: 40 prompts of 10 are seven units of 64, not one that is lost whole.
+
+        Raises PlanError if the stages do not fit together.
+        """
+        rows = math.prod(stage.fan_out for stage in self.stages)
+        return Plan(self.stages, items, max(1, self.unit_size // rows), seed, self.pack)
 
     def sharding(self) -> ShardRecipe:
         """The rules for shards. Raises InputError where the recipe has none."""

@@ -42,6 +42,11 @@ class Stage(ABC):
         camel = type(self).__name__
         return "".join(f"_{char.lower()}" if char.isupper() else char for char in camel).lstrip("_")
 
+    @property
+    def fan_out(self) -> int:
+        """Samples that it makes of one at most, so that units can be cut by what they hold in the end."""
+        return 1
+
     @abstractmethod
     def open(self) -> Step:
         """Load what is heavy and return the step. Errors here end the run: they are not a sample's fault."""

@@ -4,7 +4,7 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -145,6 +145,14 @@ def open_round(store: Store, folder: str, plan: Plan) -> Round:
         _refuse_another(existing, wanted, f"{store.url}/{folder}")
         _mend_plan(store, folder, existing, path)
     return Round(store, folder, str(wanted["fingerprint"]), units, items, plan.pack)
+
+
+def as_begun(store: Store, folder: str, plan: Plan) -> Plan:
+    """The plan with units as large as those of the round that was begun of it, if there is one: earlier versions cut otherwise."""
+    with suppress(ControlFileError):
+        begun = card(store, folder)
+        return plan if begun is None else replace(plan, unit_size=int(begun["unit_size"]))
+    return plan
 
 
 def _card_on_disk(store: Store, folder: str, fingerprint: str) -> dict[str, Any] | None:

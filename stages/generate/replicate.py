@@ -15,6 +15,10 @@ class Replicate(Stage):
     resources: ClassVar[Resources] = Resources(cpus=0.0)
     images_per_prompt: int = 1
 
+    @property
+    def fan_out(self) -> int:
+        return self.images_per_prompt
+
     def open(self) -> Step:
         """Nothing to load."""
 

@@ -2,12 +2,16 @@
 
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from jobs.recipes.named import recipe_of, recipes
+from jobs.recipes.prompts import generating_plan
 from pipeline.recipe import Recipe, ShardRecipe, Without
+from pipeline.rounds.round import as_begun, open_round
 from pipeline.selection.keep import KeepRules
+from pipeline.storage.open_store import open_store
 from schemas.errors import InputError
 from schemas.run import RunConfig
 from stages.attack.variants import Variants
@@ -66,3 +70,14 @@ def test_each_of_ours_is_whole_and_its_redraw_only_draws(name: str) -> None:
     assert "pixels" in {field for stage in made.redraw for field in stage.adds}
     assert made.plan((), seed=1).stages == made.stages and made.sharding().stages
     assert list(made.prompts)[:2] == list(made.prompts)[:2]
+
+
+def test_units_are_cut_by_pictures_and_a_round_that_was_cut_otherwise_goes_on_as_it_was(tmp_path: Path) -> None:
+    facts = RunConfig(out="unused", recipe="render", count=40, images_per_prompt=100, engine="local")
+    plan = generating_plan(facts, recipe_of(facts))
+    assert plan.unit_size == 2 and generating_plan(replace(facts, images_per_prompt=1), recipe()).unit_size == 256
+    store = open_store(str(tmp_path))
+    assert as_begun(store, "rounds/000-generate", plan) is plan
+    earlier = open_round(store, "rounds/000-generate", replace(plan, unit_size=256))
+    again = as_begun(store, "rounds/000-generate", plan)
+    assert open_round(store, "rounds/000-generate", again).fingerprint == earlier.fingerprint
