@@ -34,7 +34,7 @@ def main(config: Revoke) -> int:
     from pipeline.catalogue.gather import REVOKED
     from pipeline.catalogue.views import refresh
     from pipeline.dataset.manifest import read_manifest
-    from pipeline.dataset.revocation import enter, may_change, remove, with_descendants
+    from pipeline.dataset.revocation import enter, ledger, may_change, remove, with_descendants
     from pipeline.dataset.shards import MANIFEST
     from pipeline.engines.engine import EngineOptions
     from pipeline.rounds.ledger import recorded
@@ -43,23 +43,33 @@ def main(config: Revoke) -> int:
     keys = read_keys(config.keys)
     store, facts, recipe = run_with_recipe(resolve_out(config.run))
     gone = with_descendants(store, keys)
+    fresh = len(gone - {*ledger(store)["key"].to_pylist()})
     with recorded(store, *may_change(store), by="jobs/revoke.py") as written:
         entered = enter(store, gone, config.reason)
         removal = remove(store, entered["key"].to_pylist())
         written[:] = [REVOKED, *(name for name in removal.files if name in may_change(store))]
     rewritten = 0
     if store.size(MANIFEST) is not None:
-        before = read_manifest(store)
-        figures = _without(before["made_from"], gone) | {"revoked": len(entered)}
+        manifest = read_manifest(store)
+        figures = _without(manifest["made_from"], gone) | {"revoked": len(entered)}
         now = write_shards(store, facts, recipe.sharding(), EngineOptions("local"), figures)
-        known = [shard["files"] for shard in before["shards"]]
+        known = [shard["files"] for shard in manifest["shards"]]
         rewritten = sum(shard["files"] not in known for shard in now["shards"])
     refresh(store)
+    before = f", {len(gone) - fresh} were revoked already" if fresh < len(gone) else ""
+    what = "sample was" if fresh == 1 else "samples were"
     say(
-        f"{len(gone)} samples revoked ({len(keys)} asked for); {removal.units} units and {rewritten} shards written again"
+        f"{fresh} {what} revoked now ({len(keys)} keys asked for{before}); {removal.units} units and {rewritten} shards "
+        "written again"
     )
     say(f"the ledger {store.url}/revoked.parquet holds {len(entered)}; models trained before still know them")
-    counts = {"revoked": len(gone), "units": removal.units, "shards": rewritten, "ledger": len(entered)}
+    counts = {
+        "revoked": fresh,
+        "already_revoked": len(gone) - fresh,
+        "units": removal.units,
+        "shards": rewritten,
+        "ledger": len(entered),
+    }
     report(config, {**counts, "root": tell_root(store)})
     return DONE
 

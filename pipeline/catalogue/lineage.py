@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.catalogue.answers import collect, plain
 from pipeline.catalogue.duck import Connection, parquet, reader
+from pipeline.catalogue.gather import REVOKED, REVOKED_SCHEMA
 from pipeline.rounds.rounds import all_rounds
 from pipeline.storage.store import Store
 from schemas.errors import InputError
@@ -14,6 +15,16 @@ LONGEST = 64  # ancestors: more than any chain of attacks; a loop in broken data
 MADE = ("generator", "revision", "scheduler", "steps", "guidance_scale", "seed")
 PICTURE = ("format", "width", "height", "image_sha256", "tar", "tar_offset", "tar_size")
 PLACE = ("group", "split", "test_set", "shard", "weight", "kept", "reason", "detail")
+
+
+def _absent(con: Connection, store: Store, key: str) -> str:
+    """Why there is no such sample: it was revoked, or never was."""
+    if store.size(REVOKED) is not None:
+        gone = _one(con, parquet(store, [REVOKED], REVOKED_SCHEMA), key)
+        if gone is not None:
+            why = f", for: {gone['reason']}" if gone["reason"] else " (no reason was given)"
+            return f"{store.url}: the sample {key} was revoked at {gone['time']}{why}"
+    return f"{store.url} has no sample {key}: neither planned nor committed"
 
 
 def ancestry(con: Connection, store: Store, key: str) -> dict[str, Any]:
@@ -28,7 +39,7 @@ def ancestry(con: Connection, store: Store, key: str) -> dict[str, Any]:
         chain.append(row)
         wanted = row["parent"]
     if not chain:
-        raise InputError(f"{store.url} has no sample {key}: neither planned nor committed")
+        raise InputError(_absent(con, store, key))
     votes = _all(con, "SELECT * FROM votes WHERE key = ? ORDER BY scope, round, annotator", key)
     labels = _all(con, "SELECT * FROM labels WHERE key = ? ORDER BY scope", key)
     siblings = _all(con, 'SELECT count(*) AS size FROM samples WHERE "group" = ?', chain[0].get("group"))

@@ -9,11 +9,12 @@ from types import ModuleType
 import pyarrow.parquet as pq
 import pytest
 
-from jobs import revoke, verify
+from jobs import query, revoke, verify
 from jobs.recipes import named
 from jobs.recipes.named import run_with_recipe
 from pipeline.storage.local_store import LocalStore
 from pipeline.storage.store import Store
+from schemas.errors import InputError
 from tests.support.commands import call as run_here
 from tests.support.planted import Pair, committed_keys, pair, plant, recipe, shards, variant
 
@@ -87,6 +88,9 @@ def test_revoking_again_changes_nothing_and_shards_never_take_them_in(
     first = hashes(store)
     again = call(monkeypatch, capsys, revoke, store.url, "--keys", str(tmp_path / "keys.txt"))
     assert (again["units"], again["shards"], hashes(store)) == (0, 0, first)
+    assert (again["revoked"], again["already_revoked"]) == (0, 1)
+    with pytest.raises(InputError, match=f"the sample {pairs[5].sample.key} was revoked at 20"):
+        run_here(query, store.url, "why", pairs[5].sample.key)
     plant(store.url, [pair(200)], tmp_path / "files")
     shards(store)
     assert pairs[5].sample.key not in set(pq.read_table(Path(store.url) / "keep.parquet")["key"].to_pylist())
