@@ -2,15 +2,20 @@
 
 import json
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from jobs import query
 from pipeline.catalogue.views import VIEWS
 from tests.support.commands import call
-from tests.support.declared import declared, run_declared, undeclared
+from tests.support.declared import ROOT, declared, run_declared, undeclared
 from tests.support.labelled_run import labelled_run
+from tests.test_architecture import FLOORS, imports_of, sources
 
 
 def test_the_environment_of_these_tests_lacks_what_only_developers_have(tmp_path: Path) -> None:
@@ -29,6 +34,17 @@ def test_why_and_votes_are_answered() -> None:
     why = run_declared("jobs/query.py", store.url, "why", vote["key"])
     assert why.returncode == 0, why.stderr
     assert f"vote      {vote['scope']}: label {vote['label']}" in why.stdout
+
+
+def test_code_imports_what_the_project_declares_or_says_what_is_missing() -> None:
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    needed, brought_by = {canonicalize_name(Requirement(each).name) for each in asked}, packages_distributions()
+    for file in (file for floor in (*FLOORS, "examples") for file in sources(floor)):
+        for module in {name.partition(".")[0] for name in imports_of(file)} - {*FLOORS, *sys.stdlib_module_names}:
+            brings = {canonicalize_name(name) for name in brought_by.get(module, [module])}
+            # An extra's module is taken where it is there, or by `imported`, which says what to install.
+            guarded = "except ImportError:\n        return" in file.read_text()
+            assert brings & needed or guarded, f"{file} imports {module}, which `dependencies` does not name"
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json"])

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from schemas.errors import HazmatError, InputError
+from stages.label.installed import imported
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries; doubled each time
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
@@ -83,7 +84,7 @@ class ChatClient:
 
     async def ask_all(self, questions: Sequence[list[dict[str, Any]]]) -> list[Reply | Exception]:
         """The replies in order; a request that failed for good is its exception. Raises HazmatError where all would fail."""
-        import aiohttp
+        aiohttp = imported("aiohttp", "hazmat[labellers]")
 
         gate = asyncio.Semaphore(self.concurrency)
         key = os.environ.get(self.key_variable)
@@ -111,7 +112,7 @@ class ChatClient:
         raise ReplyError(f"{self.attempts} tries failed; the last: {last}")
 
     async def _once(self, session: Any, messages: list[dict[str, Any]]) -> Reply:
-        import aiohttp
+        aiohttp = imported("aiohttp", "hazmat[labellers]")
 
         body = {"model": self.address.model, "messages": messages, "temperature": 0, "max_tokens": self.max_tokens}
         try:
