@@ -1,5 +1,6 @@
 """Each script of examples/ runs as its first lines say, and shows what it promises."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,21 @@ def test_own_attack_shows_two_variants_of_each_prompt() -> None:
 def test_own_labeller_votes_on_pictures() -> None:
     red, blue = run("own_labeller").splitlines()
     assert "image unsafe by most" in red and "image safe by most" in blue
+
+
+@pytest.mark.slow
+def test_own_prompts_become_shards_that_webdataset_opens(tmp_path: Path) -> None:
+    train, val, test = run("own_prompts", tmp_path / "own").splitlines()[-3:]
+    counts = [sum(map(int, re.findall(r": (\d+)", line))) for line in (train, val, test)]
+    assert 24 <= sum(counts) <= 32 and counts[0] > counts[1] and "unsafe" in train
+
+
+@pytest.mark.slow
+def test_own_classifier_learns_what_its_run_labels(tmp_path: Path) -> None:
+    said = run("own_classifier", tmp_path)
+    losses = [float(loss) for loss in re.findall(r"epoch \d+: loss ([\d.]+)", said)]
+    [(right, of)] = re.findall(r"test: (\d+) of (\d+) pictures", said)
+    assert losses == sorted(losses, reverse=True) and int(right) > 0.6 * int(of)
 
 
 @pytest.mark.slow
