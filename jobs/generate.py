@@ -91,6 +91,10 @@ class Generate(ScatteredCommand):
     dtype: Annotated[
         str | None, Option(metavar="NAME", help="float32, bfloat16 or float16 (default: as the machine draws best)")
     ] = None
+    guard: Annotated[
+        str | None,
+        Option(metavar="A,B", help="folders of classifiers that refuse prompts, drawings under way or pictures"),
+    ] = None
     dry_run: Annotated[
         bool, Option("--dry-run", help="print units, images, expected bytes and time; write nothing")
     ] = False
@@ -104,6 +108,7 @@ class Generate(ScatteredCommand):
 
 def main(config: Generate) -> int:
     """Plan, carry out what is left of the plan, and sum up."""
+    from jobs.recipes.guards import guard_folders
     from jobs.recipes.named import chosen, recipe_of
     from jobs.recipes.prompt_count import prompt_count
     from jobs.recipes.prompts import roots
@@ -115,6 +120,8 @@ def main(config: Generate) -> int:
     from pipeline.storage.open_store import open_store
 
     facts = chosen(config.facts())
+    if facts.guard is not None:
+        facts = replace(facts, guard=guard_folders(facts.guard))
     check_restricted(facts)
     recipe = recipe_of(facts)
     items = roots(facts, recipe.prompts)

@@ -38,6 +38,7 @@ class RunConfig:
     negative_prompt: str | None = None
     lora: list[str] | None = None  # FILE[:WEIGHT]
     dtype: str | None = None
+    guard: str | None = None  # folders of classifiers that refuse what they flag, with commas between
 
     @property
     def generation(self) -> GenerationSettings:

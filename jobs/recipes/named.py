@@ -8,6 +8,7 @@ from pkgutil import iter_modules
 
 import jobs.recipes
 from jobs.recipes.asked_settings import as_asked
+from jobs.recipes.guards import with_guards
 from jobs.recipes.own_file import OwnRecipe
 from pipeline.recipe import Recipe
 from pipeline.rounds.existing_run import existing_run
@@ -47,7 +48,7 @@ def recipe_of(config: RunConfig) -> Recipe:
     """The recipe of these facts, new or recorded. Raises InputError where it is not there, or not what was recorded."""
     ours = recipes()
     if config.recipe in ours:
-        return as_asked(config, ours[config.recipe](config))
+        return with_guards(config, as_asked(config, ours[config.recipe](config)))
     own = OwnRecipe.named(config.recipe)
     if own is None:
         raise InputError(
@@ -58,7 +59,7 @@ def recipe_of(config: RunConfig) -> Recipe:
         raise InputError(
             f"--recipe {own.name}: {own.function} returned {type(made).__name__}, not a pipeline.recipe.Recipe"
         )
-    return as_asked(config, made)
+    return with_guards(config, as_asked(config, made))
 
 
 def recipe_of_run(store: Store, config: RunConfig) -> Recipe:

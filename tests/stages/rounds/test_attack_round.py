@@ -24,7 +24,6 @@ from schemas.protocols import Differentiable, Inputs
 from schemas.sample import Sample
 from stages.attack.by_name import attack_classes, attacks_of
 from stages.attack.joint import Joint, cascade_margins
-from stages.attack.success import DEFINITIONS, NA, SAFE, UNSAFE, Bypassed, BypassedAndUnsafePicture, Outcome
 from stages.rounds.attack_round import open_attack_round
 from tests.support.commands import call
 from tests.support.labelled_run import attacked_run, trained_model
@@ -157,19 +156,6 @@ def test_joint_gets_past_a_cascade_that_each_modality_alone_does_not() -> None:
     for record in made.records:
         assert record.edits is not None and record.edits <= 4
         assert record.distance is not None and record.distance <= 8 / 255 + 1e-6
-
-
-def test_success_means_what_its_definition_says() -> None:
-    past = Outcome(True, False, UNSAFE, UNSAFE, picture_after=UNSAFE)
-    assert all(definition.holds(past) is True for definition in DEFINITIONS.values())
-    harmless = Outcome(True, False, UNSAFE, SAFE, picture_after=SAFE)
-    assert Bypassed().holds(harmless) and not BypassedAndUnsafePicture().holds(harmless)
-    assert BypassedAndUnsafePicture().holds(Outcome(True, False, UNSAFE, NA, NA)) is None
-    assert DEFINITIONS["bypassed_and_preserved"].holds(Outcome(True, False, UNSAFE, NA)) is None
-    assert all(d.holds(Outcome(False, False, UNSAFE, UNSAFE, UNSAFE)) is None for d in DEFINITIONS.values()), (
-        "misjudged"
-    )
-    assert Bypassed().holds(Outcome(False, True, SAFE, SAFE)) is True, "a false flag"
 
 
 @pytest.mark.slow
