@@ -74,9 +74,13 @@ class Classifier(nn.Module):
         """`verdicts` of rows."""
         return self.verdicts(self.features(inputs, embeddings))
 
+    def told(self, features: Features) -> dict[str, Tensor]:
+        """By scope, float32 [n, 1 + categories]: the logits that `scores_of` gives out; of stages, of the one that decided."""
+        return {scope: out for scope, out in self.verdicts(features).items() if scope in self.scopes}
+
     def scores_of(self, features: Features) -> Scores:
         """P(unsafe) and P(category) by scope."""
-        found = {scope: out.sigmoid() for scope, out in self.verdicts(features).items() if scope in self.scopes}
+        found = {scope: out.sigmoid() for scope, out in self.told(features).items()}
         return Scores({s: out[:, 0] for s, out in found.items()}, {s: out[:, 1:] for s, out in found.items()})
 
     def margin_of(self, features: Features) -> Tensor:
@@ -114,7 +118,7 @@ class Classifier(nn.Module):
         self.cut = cut_of_safe(logits, unsafe, false_positive_rate)
 
     def predict(self, prompts: "Sequence[str] | None", images: "Sequence[Picture] | None" = None) -> "Prediction":
-        """Judge pairs from anywhere: pictures as paths, PIL images or uint8 [height, width, 3], of any sizes. Raises InputError."""
+        """Judge pairs from anywhere: pictures as paths, files' bytes, PIL images or uint8 [height, width, 3]."""
         from classifiers.prediction import predict
 
         return predict(self, prompts, images)

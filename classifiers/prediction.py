@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from classifiers.classifier import Classifier
 
-Picture: TypeAlias = "str | Path | Image | NDArray[np.uint8]"
+Picture: TypeAlias = "str | Path | bytes | Image | NDArray[np.uint8]"
+"""A file's path or bytes, an open picture, or pixels [height, width, 3]."""
 Floats = NDArray[np.float32]
 
 BATCH = 32  # rows judged at once; pictures are resized one by one before, so that memory does not grow with their sizes
@@ -118,7 +119,7 @@ def frames_of(picture: Picture, called: str) -> Iterator[Tensor]:
         if isinstance(picture, str | Path):
             called = f"{called} ({picture})"
             shown = frames(Path(picture).read_bytes())
-        elif isinstance(picture, Image.Image):
+        elif isinstance(picture, Image.Image | bytes):
             shown = frames(picture)
         else:
             shown = iter([_checked_array(picture, called)])
@@ -136,7 +137,9 @@ def tensor_of(pixels: NDArray[np.uint8]) -> Tensor:
 def _checked_array(picture: object, called: str) -> NDArray[np.uint8]:
     if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.shape[2:] != (3,):
         shown = f"{picture.dtype} {list(picture.shape)}" if isinstance(picture, np.ndarray) else type(picture).__name__
-        raise InputError(f"{called} is {shown}; expected a path, a PIL image or a uint8 array [height, width, 3]")
+        raise InputError(
+            f"{called} is {shown}; expected a path, a file's bytes, a PIL image or a uint8 array [height, width, 3]"
+        )
     height, width = picture.shape[:2]
     if not 0 < height * width <= MAX_PIXELS:
         raise InputError(f"{called} has {width} x {height} pixels; expected 1 to {MAX_PIXELS}: resize it first")

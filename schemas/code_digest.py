@@ -18,20 +18,31 @@ def code_digest(kind: type) -> str:
 @lru_cache
 def modules_digest(modules: tuple[str, ...]) -> str:
     """Of these modules, and of what they import of this repository."""
+    hasher = blake2b(digest_size=16)
+    for name, (_, tree) in sorted(_closure(modules).items()):
+        hasher.update(f"{name}\0{ast.dump(tree)}\n".encode())
+    return hasher.hexdigest()
+
+
+def source_files(modules: tuple[str, ...]) -> dict[str, Path]:
+    """The files of these modules, of what they import of this repository, and of the packages that hold them, by module."""
+    files = {name: file for name, (file, _) in _closure(modules).items() if file is not None}
+    packages = {".".join(name.split(".")[:depth]) for name in files for depth in range(1, name.count(".") + 1)}
+    return files | {name: file for name in packages if (file := _source(name)) is not None}
+
+
+def _closure(modules: tuple[str, ...]) -> dict[str, tuple[Path | None, ast.Module]]:
     waiting = list(modules)
-    trees: dict[str, str] = {}
+    found: dict[str, tuple[Path | None, ast.Module]] = {}
     while waiting:
         name = waiting.pop()
-        if name in trees or not (name.split(".")[0] in OWN or name in modules):
+        if name in found or not (name.split(".")[0] in OWN or name in modules):
             continue
         file = _source(name)
         tree = ast.Module([], []) if file is None else ast.parse(file.read_text(encoding="utf-8"))
-        trees[name] = ast.dump(tree)
+        found[name] = file, tree
         waiting += _imported(tree)
-    hasher = blake2b(digest_size=16)
-    for name in sorted(trees):
-        hasher.update(f"{name}\0{trees[name]}\n".encode())
-    return hasher.hexdigest()
+    return found
 
 
 def _imported(tree: ast.Module) -> list[str]:

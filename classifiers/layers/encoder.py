@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,8 @@ OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26
 class ClipEncoder(nn.Module):
     """`clip` is a `transformers.CLIPModel`; `mean` and `std` are of its pictures, per channel, in [0, 1] pixel units."""
 
+    filter: ClassVar[Literal["bicubic", "bilinear"]] = "bicubic"
+    """That pictures are resized by."""
     mean: Tensor
     std: Tensor
 
@@ -68,6 +70,11 @@ class ClipEncoder(nn.Module):
         return int(self.clip.config.text_config.hidden_size), int(self.clip.config.vision_config.hidden_size)
 
     @property
+    def side(self) -> int:
+        """Pixels: of the pictures that are read."""
+        return int(self.clip.config.vision_config.image_size)
+
+    @property
     def length(self) -> int:
         """Tokens that a prompt is padded and cut to."""
         return int(self.clip.config.text_config.max_position_embeddings)
@@ -92,7 +99,7 @@ class ClipEncoder(nn.Module):
     def editable(self, ids: Tensor) -> Tensor:
         """bool like `ids`: no begin, end or padding."""
         marks = torch.tensor(sorted(self.tokenizer.all_special_ids), device=ids.device)
-        return ~torch.isin(ids, marks)
+        return (ids[..., None] != marks).all(dim=-1)  # `isin` has no counterpart in ONNX
 
     def overruns(self, prompt: str) -> bool:
         """Whether the prompt has more tokens than are read."""
@@ -113,7 +120,7 @@ class ClipEncoder(nn.Module):
         CLIP's text model looks back only, so what follows the last end mark of the batch is not computed.
         """
         read = self.read(ids)
-        longest = int(read.sum(dim=1).max()) if len(ids) else 1
+        longest = columns(read)
         table = self.clip.text_model.embeddings.token_embedding
         with nullcontext() if embeddings is None else _Replaced(table, embeddings[:, :longest]):
             out = self.clip.text_model(input_ids=ids[:, :longest])
@@ -128,7 +135,7 @@ class ClipEncoder(nn.Module):
 
     def resized(self, pixels: Tensor) -> Tensor:
         """float32 [n, 3, side, side] of [n, 3, h, w] in [0, 1]: bicubic, antialiased; as they are where the size is right."""
-        side = int(self.clip.config.vision_config.image_size)
+        side = self.side
         if pixels.shape[-2:] == (side, side):
             return pixels
         return interpolate(pixels, (side, side), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
@@ -141,6 +148,14 @@ class ClipEncoder(nn.Module):
         """Every patch [n, patches, hidden], row by row from the top, and the unit vectors [n, width]; pixels as in `image`."""
         out = self.clip.vision_model(pixel_values=(self.resized(pixels) - self.mean) / self.std)
         return out.last_hidden_state[:, 1:], normalize(self.clip.visual_projection(out.pooler_output), dim=-1)
+
+
+def columns(read: Tensor) -> int:
+    """Columns of bool [n, length] up to the last that any row has; 1 where none has. In a graph to be exported: all of them."""
+    if torch.compiler.is_exporting():
+        return int(read.shape[1])
+    used = read.any(dim=0).nonzero()
+    return int(used.max()) + 1 if len(used) else 1
 
 
 class _Replaced:

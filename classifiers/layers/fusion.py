@@ -62,7 +62,7 @@ class AttentionPool(nn.Module):
     def forward(self, tokens: Tensor, hidden: Tensor) -> Tensor:
         seen = self.norm(tokens)
         found: Tensor = self.attention(
-            self.question.expand(len(tokens), -1, -1), seen, seen, key_padding_mask=hidden, need_weights=False
+            self.question.expand(tokens.shape[0], -1, -1), seen, seen, key_padding_mask=hidden, need_weights=False
         )[0]
         return found[:, 0]
 

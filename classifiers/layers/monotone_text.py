@@ -45,7 +45,7 @@ class MonotoneText(nn.Module):
             bound = -torch.logaddexp(-self.beside(hidden), -seen[:, None, :])
             terms.append(bound.masked_fill(~read[..., None], -torch.inf).flatten(1))
         # A row without words has no term: the least that `SILENT` stands for, instead of minus infinity.
-        terms.append(hidden.new_full((len(tokens), 1), 2 * SILENT))
+        terms.append(hidden.new_full((tokens.shape[0], 1), 2 * SILENT))
         score: Tensor = torch.logsumexp(SHARPNESS * torch.cat(terms, dim=1), dim=1) / SHARPNESS
         return score
 

@@ -13,7 +13,7 @@ from classifiers.layers.encoder import ClipEncoder
 from classifiers.layers.fusion import Read, Shape, head
 from classifiers.layers.losses import label_losses
 from classifiers.models.multimodal import Multimodal
-from schemas.protocols import Inputs, Scores, Targets
+from schemas.protocols import Inputs, Targets
 
 OBVIOUS_SHARE = 0.2  # of the false positives allowed, what the unimodal stages may spend
 MISSED = 0.002  # of the unsafe validation pairs, what may pass as obviously safe
@@ -50,24 +50,27 @@ class Cascade(Multimodal):
         alone, fused = self._raw(features)
         return self._decision(_either(alone), fused - self.cut)
 
-    def scores_of(self, features: Features) -> Scores:
-        """P(unsafe) of the pair is sigmoid(margin + cut): fusion's own where it decides, and fusion is asked nowhere else.
+    def told(self, features: Features) -> dict[str, Tensor]:
+        """The pair's logit of unsafe is margin + cut: fusion's own where it decides, and fusion is asked nowhere else.
 
-        P(category) of the pair, where fusion is not asked, is the greater of prompt's and picture's.
+        Those of categories, where fusion is not asked, are the greater of prompt's and picture's.
         """
         words, patches = self.towers(features)
         out = {scope: self.heads[scope](read.pooled) for scope, read in (("prompt", words), ("image", patches))}
         obvious = _either(self.unimodal(words, patches))
         asked = self._open(obvious)
         fused, named = self._settled(obvious), torch.maximum(out["prompt"], out["image"])[:, 1:]
-        if bool(asked.any()):
+        if torch.compiler.is_exporting():  # a graph computes every row, and takes fusion's word where it decides
+            told = self.heads["pair"](self.fusion(words, patches))
+            fused = torch.where(asked, told[:, 0] - self.cut, fused)
+            named = torch.where(asked[:, None], told[:, 1:], named)
+        elif bool(asked.any()):
             told = self.heads["pair"](
                 self.fusion(*(Read(*(part[asked] for part in read)) for read in (words, patches)))
             )
             fused, named = fused.index_put((asked,), told[:, 0] - self.cut), named.index_put((asked,), told[:, 1:])
         out["pair"] = torch.cat([(self._decision(obvious, fused) + self.cut)[:, None], named], dim=1)
-        chances = {scope: each.sigmoid() for scope, each in out.items()}
-        return Scores({s: each[:, 0] for s, each in chances.items()}, {s: each[:, 1:] for s, each in chances.items()})
+        return out
 
     def decided_by(self, features: Features) -> tuple[str, ...]:
         """`prompt`, `image` or both where they were obvious, else `fusion`."""

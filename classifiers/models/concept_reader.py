@@ -3,13 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
 from classifiers.classifier import Classifier, Features
-from classifiers.layers.concept_reader import ConceptNet, ReaderConfig, sized
+from classifiers.layers.concept_reader import SIDE, ConceptNet, ReaderConfig, sized
 from classifiers.layers.encoder import ClipEncoder
 from classifiers.layers.no_words import NoWords
 from pipeline.storage.weights import local_directory
@@ -22,8 +22,15 @@ SHIPPED = "assets/world/defence/reader"
 class PixelsAlone(NoWords, ClipEncoder):
     """Stands where other classifiers have a CLIP."""
 
+    filter: ClassVar[Literal["bicubic", "bilinear"]] = "bilinear"
+
     def __init__(self) -> None:
         nn.Module.__init__(self)
+
+    @property
+    def side(self) -> int:
+        """64 pixels."""
+        return SIDE
 
     def resized(self, pixels: Tensor) -> Tensor:
         """As the network sees them: float32 [n, 3, 64, 64] of [n, 3, h, w]."""

@@ -9,13 +9,13 @@ from torch import Tensor
 from classifiers.classifier import Features
 from classifiers.layers.calibration import FARTHEST, lowest_cut
 from classifiers.layers.concept_reader import ConceptNet, ReaderConfig
-from classifiers.layers.encoder import ClipEncoder
+from classifiers.layers.encoder import ClipEncoder, columns
 from classifiers.layers.fusion import Shape
 from classifiers.layers.losses import label_losses
 from classifiers.layers.monotone_text import MonotoneText
 from classifiers.models.cascade import Cascade
 from classifiers.models.concept_reader import shipped
-from schemas.protocols import Inputs, Scores, Targets
+from schemas.protocols import Inputs, Targets
 
 GUARDS = ("reader", "evidence")
 SHARES = (0.4, 0.1)  # of the false positives allowed, what each guard may spend; the cascade has the rest
@@ -69,7 +69,7 @@ class GuardedCascade(Cascade):
     def guards(self, features: Features) -> Tensor:
         """float32 [n, 2]: the logits of reader and evidence."""
         concepts = features["concepts"].float()
-        longest = max(1, int(features["spoken"].any(dim=0).nonzero().max()) + 1) if features["spoken"].any() else 1
+        longest = columns(features["spoken"])
         tokens, spoken = features["tokens"][:, :longest].float(), features["spoken"][:, :longest]
         return torch.stack([self.reader.unsafe(concepts), self.evidence(tokens, spoken, concepts)], dim=1)
 
@@ -87,15 +87,12 @@ class GuardedCascade(Cascade):
         guards = self.guard_margins(self.features(inputs, embeddings))
         return torch.cat([super().stage_margins(inputs, embeddings), guards], dim=1)
 
-    def scores_of(self, features: Features) -> Scores:
-        """P(unsafe) of the pair is sigmoid(margin + cut), P(category) the greater of the cascade's and the reader's."""
-        told = super().scores_of(features)
-        unsafe = (self.guard_margins(features).amax(dim=1) + self.cut).sigmoid()
-        named = self.reader.by_category(features["concepts"].float(), self.categories).sigmoid()
-        return Scores(
-            {**told.unsafe, "pair": torch.maximum(told.unsafe["pair"], unsafe)},
-            {**told.categories, "pair": torch.maximum(told.categories["pair"], named)},
-        )
+    def told(self, features: Features) -> dict[str, Tensor]:
+        """The pair's logit of unsafe is margin + cut, those of categories are the greater of the cascade's and the reader's."""
+        told = super().told(features)
+        unsafe = self.guard_margins(features).amax(dim=1, keepdim=True) + self.cut
+        named = self.reader.by_category(features["concepts"].float(), self.categories)
+        return {**told, "pair": torch.maximum(told["pair"], torch.cat([unsafe, named], dim=1))}
 
     def decided_by(self, features: Features) -> tuple[str, ...]:
         """`reader`, `evidence`, or both where they flag; else who decided in the cascade."""

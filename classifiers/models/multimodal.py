@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from classifiers.classifier import Classifier, Features
-from classifiers.layers.encoder import ClipEncoder
+from classifiers.layers.encoder import ClipEncoder, columns
 from classifiers.layers.fusion import Fusion, Read, Shape, Tower, head
 from classifiers.layers.losses import alignment_loss, label_losses
 from schemas.protocols import Inputs, Targets
@@ -55,7 +55,7 @@ class Multimodal(Classifier):
     def towers(self, features: Features) -> tuple[Read, Read]:
         """Words, cut after the longest of the batch, and patches, of which none is padding."""
         read, patches = features["read"], features["patches"]
-        longest = int(read.sum(dim=1).max()) if len(read) else 1
+        longest = columns(read)
         words = self.words(features["words"][:, :longest].to(self.scale.dtype), ~read[:, :longest])
         shown = torch.zeros(patches.shape[:2], dtype=torch.bool, device=patches.device)
         return words, self.patches(patches.to(self.scale.dtype), shown)

@@ -106,6 +106,12 @@ def frames(source: bytes | Image.Image) -> Iterator[Pixels]:
             yield as_seen(picture)
 
 
+def extent(data: bytes) -> tuple[int, int, int]:
+    """Width, height and number of frames, of a file whose pixels are not decoded. Raises PictureError."""
+    with _opened(data, None) as picture:
+        return picture.width, picture.height, _count(picture)
+
+
 def format_of(prefix: bytes) -> str | None:
     """The format, of `READ`, of a file that begins so (`PREFIX` bytes); None for what is no such picture."""
     for one in READ:

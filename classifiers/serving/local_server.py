@@ -1,0 +1,60 @@
+"""The server in one process: uvicorn around the application."""
+
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from classifiers.serving.settings import ServeSettings
+from schemas.errors import InputError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+BACKLOG = 1024
+HEADER_BYTES = 2**14  # of a request's line and headers
+IDLE_SECONDS = 5  # that a connection may stay open between requests
+GRACE_SECONDS = 3  # for answers under way when it is told to stop
+CONNECTIONS = 512  # open at once; beyond, the listener answers 503 itself
+
+
+def socket_on(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises InputError where the address is taken or is none."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        found = socket.socket(family, socket.SOCK_STREAM)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((host, port))
+    except OSError as error:
+        raise InputError(f"--host {host} --port {port}: {error.strerror or error}; name another") from error
+    return found
+
+
+def configured(settings: ServeSettings) -> "uvicorn.Config":
+    """The application, its models loaded, and what bounds a connection. Raises InputError without the packages."""
+    try:
+        import uvicorn
+
+        from classifiers.serving.app import application
+    except ImportError as error:
+        raise InputError('serving needs the packages starlette and uvicorn: pip install "hazmat[serve]"') from error
+    return uvicorn.Config(
+        application(settings),
+        http="h11",  # the parser whose bounds are its own
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        limit_concurrency=CONNECTIONS,
+        backlog=BACKLOG,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+    )
+
+
+def listen(settings: ServeSettings, bound: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve until a signal comes; `ready` is called when the models are loaded."""
+    config = configured(settings)
+    import uvicorn
+
+    ready()
+    uvicorn.Server(config).run(sockets=[bound])
