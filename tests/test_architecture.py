@@ -28,6 +28,7 @@ MAY_IMPORT_RAY = {
 DEPLOYED = ("layers", "families", "models", "vlm", "zoo", "classifier", "saved", "prediction")
 """Of `classifiers`: what serves needs no engine and no catalogue."""
 LONGEST_FILE, LONGEST_FUNCTION = 250, 50  # lines
+LONGEST_TEST_FILE = 300  # lines
 SAMPLE_FIELDS = {field.name for field in fields(Sample)}
 
 
@@ -146,6 +147,10 @@ def test_files_and_functions_are_short() -> None:
                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                     length = (node.end_lineno or 0) - node.lineno + 1
                     assert length <= LONGEST_FUNCTION, f"{file}: {node.name} has {length} lines"
+
+
+def test_tests_are_cut_by_subject() -> None:
+    assert not [file for file in sources("tests") if file.read_text().count("\n") > LONGEST_TEST_FILE]
 
 
 def test_no_other_installed_distribution_owns_one_of_our_names() -> None:

@@ -1,26 +1,18 @@
 """Tables that are not what they look like are refused by line, or cost their broken rows only, which are counted."""
 
 import csv
-import io
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import duckdb
-import pandas as pd  # type: ignore[import-untyped]  # an oracle for counting rows
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from jobs.recipes.prompts import roots
 from schemas.errors import InputError
 from schemas.prompt import Prompt
 from schemas.run import RunConfig
-from stages.prompts.files import PromptFile, read_prompts
-from stages.prompts.hub import HubPrompts
+from stages.prompts.files import read_prompts
 from stages.prompts.intake import Intake
 from stages.prompts.rows import columns_of, rows_of
 from tests.stages.prompts.test_files import GATE
@@ -63,37 +55,6 @@ def test_keys_that_come_with_later_rows_are_carried() -> None:
         Prompt("a cat under a chair", source="late_keys.jsonl", source_id="x2", category="violence", label="safe"),
         Prompt("a tree with apples", source="late_keys.jsonl", source_id="x3", category="hate"),
     ]
-
-
-def test_a_binary_column_is_named_as_what_it_is() -> None:
-    with pytest.raises(InputError, match="'prompt' holds binary, and a prompt is text"):
-        read_prompts(CASES / "parquet_binary/binary.parquet")
-
-
-@pytest.mark.parametrize(
-    "column",
-    [
-        pa.array([["a"], ["b"]]),
-        pa.array([1, 2]),
-        pa.array([{"text": "a"}, {"text": "b"}]),
-        pa.array([b"a", b"b"], pa.large_binary()),
-        pa.array([1.5, None]),
-        pa.array([True, False]),
-    ],
-    ids=lambda column: str(column.type),
-)
-def test_a_column_that_holds_no_text_is_refused_by_its_type(tmp_path: Path, column: Any) -> None:
-    pq.write_table(pa.table({"prompt": column}), tmp_path / "p.parquet")
-    with pytest.raises(InputError, match=str(column.type).split("<", 1)[0]):
-        read_prompts(tmp_path / "p.parquet")
-
-
-@pytest.mark.parametrize(
-    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())], ids=str
-)
-def test_every_type_of_text_is_read(tmp_path: Path, kind: pa.DataType) -> None:
-    pq.write_table(pa.table({"prompt": pa.array(["a dog", None, "a cat"]).cast(kind)}), tmp_path / "p.parquet")
-    assert taken(tmp_path / "p.parquet")[:2] == (["a dog", "a cat"], {"admitted": 2, "empty": 1})
 
 
 @pytest.mark.parametrize(
@@ -186,66 +147,6 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, column: str) ->
     assert taken(tmp_path / "p.jsonl")[1].get("undecodable") == 1
 
 
-FAR = {
-    "timestamp": pa.array([2**62, 0, None], pa.int64()).cast(pa.timestamp("us")),
-    "nanoseconds": pa.array([2**62 + 1, 7, None], pa.int64()).cast(pa.timestamp("ns")),
-    "unknown zone": pa.array([2**62, 0, None], pa.int64()).cast(pa.timestamp("us", "Foo/Bar")),
-    "date": pa.array([2**31 - 1, 0, None], pa.int32()).cast(pa.date32()),
-    "duration": pa.array([2**62, 1, None], pa.int64()).cast(pa.duration("s")),
-    "time": pa.array([86_399_999_999_999, 1, None], pa.int64()).cast(pa.time64("ns")),
-}
-
-
-@pytest.mark.parametrize("kind", FAR)
-def test_times_beyond_python_are_carried_and_end_nothing(tmp_path: Path, kind: str) -> None:
-    pq.write_table(pa.table({"prompt": ["a dog", "a cat", "a cow"], "id": FAR[kind]}), tmp_path / "p.parquet")
-    prompts = list(read_prompts(tmp_path / "p.parquet"))
-    assert all(isinstance(prompt, Prompt) for prompt in prompts)
-    ids = [prompt.source_id for prompt in prompts if isinstance(prompt, Prompt)]
-    assert len(set(ids)) == 3 and ids[2] == "3" and None not in ids
-
-
-def test_class_labels_come_as_names_from_parquet_and_datasets(tmp_path: Path) -> None:
-    import datasets
-
-    features = datasets.Features(
-        {"prompt": datasets.Value("string"), "label": datasets.ClassLabel(names=["safe", "unsafe"])}
-    )
-    rows = {"prompt": ["a dog", "a cat", "a cow"], "label": [1, 0, -1]}
-    table = datasets.Dataset.from_dict(rows, features=features)
-    table.to_parquet(tmp_path / "p.parquet")
-    table.save_to_disk(str(tmp_path / "saved"))
-    (tmp_path / "folder").mkdir()
-    table.to_parquet(tmp_path / "folder/train.parquet")
-    for source in (
-        PromptFile(tmp_path / "p.parquet"),
-        HubPrompts(str(tmp_path / "saved")),
-        HubPrompts(str(tmp_path / "folder")),
-    ):
-        prompts = list(source)
-        assert [getattr(prompt, "label", "") for prompt in prompts] == ["unsafe", "safe", None], source
-
-
-def test_datasets_of_a_wrong_type_or_shape_are_refused(tmp_path: Path) -> None:
-    import datasets
-
-    datasets.Dataset.from_dict({"prompt": [["a"], ["b"]]}).save_to_disk(str(tmp_path / "lists"))
-    with pytest.raises(InputError, match=r"'prompt' holds .*, and a prompt is text"):
-        list(HubPrompts(str(tmp_path / "lists")))
-    (tmp_path / "commas").mkdir()
-    (tmp_path / "commas/train.csv").write_bytes((CASES / "csv_unquoted_comma/commas.csv").read_bytes())
-    with pytest.raises(InputError, match="line 2: 2 cells"):
-        list(HubPrompts(str(tmp_path / "commas")))
-
-
-def test_lists_and_bytes_are_carried_as_text(tmp_path: Path) -> None:
-    table = {"prompt": ["a dog"], "category": [["hate", "spam"]], "source": [b"mine"]}
-    pq.write_table(pa.table(table), tmp_path / "p.parquet")
-    assert list(read_prompts(tmp_path / "p.parquet")) == [
-        Prompt("a dog", source="mine", source_id="1", category="hate; spam")
-    ]
-
-
 def test_a_run_without_prompts_says_where_they_went(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_text('{"prompt": 5}\n{"prompt": ""}\n')
     with pytest.raises(
@@ -260,94 +161,3 @@ def test_what_was_left_out_is_counted_by_reason_for_the_summary(tmp_path: Path) 
     assert [sample.prompt for sample in items] == ["a dog", "a cow"]
     assert items.left_out == {"duplicate": 1, "empty": 1, "malformed": 1}
     assert "1 malformed (p.csv, line 5: 2 cells" in items.left_out_line()
-
-
-def duckdb_rows(path: Path) -> int:
-    """Rows as DuckDB counts them, for files that it can read."""
-    [(count,)] = duckdb.sql(f"SELECT count(*) FROM '{path}'").fetchall()
-    return int(count)
-
-
-CELLS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12)
-
-
-def written(path: Path, texts: Sequence[str]) -> Path:
-    """The prompts as a well-formed table."""
-    if path.suffix == ".csv":
-        buffer = io.StringIO()
-        csv.writer(buffer, quoting=csv.QUOTE_ALL).writerows([["id", "prompt"], *enumerate(texts)])
-        path.write_text(buffer.getvalue(), encoding="utf-8", newline="")
-    elif path.suffix == ".jsonl":
-        path.write_text(
-            "".join(json.dumps({"id": n, "prompt": t}) + "\n" for n, t in enumerate(texts)), encoding="utf-8"
-        )
-    else:
-        pq.write_table(pa.table({"id": range(len(texts)), "prompt": pa.array(texts, pa.string())}), path)
-    return path
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(texts=st.lists(CELLS, min_size=1, max_size=8))
-def test_well_formed_rows_come_back_as_they_are_and_all_are_accounted_for(
-    tmp_path: Path, suffix: str, texts: list[str]
-) -> None:
-    path = written(tmp_path / f"p{suffix}", texts)
-    assert [prompt.text for prompt in read_prompts(path) if isinstance(prompt, Prompt)] == texts
-    counts = taken(path)[1]
-    oracle = pd.read_csv(path).shape[0] if suffix == ".csv" else duckdb_rows(path)
-    assert sum(counts.values()) == len(texts) == oracle
-
-
-@pytest.mark.slow
-@settings(max_examples=4000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    body=st.one_of(st.text(st.sampled_from('a",\n\r;\t é\0\ufeff'), max_size=60), CELLS).map(str.encode)
-    | st.binary(max_size=60)
-)
-def test_any_csv_is_read_or_refused_in_one_line(tmp_path: Path, body: bytes) -> None:
-    campaign(tmp_path / "p.csv", b"id,prompt\n" + body)
-
-
-@pytest.mark.slow
-@settings(max_examples=4000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    body=st.one_of(
-        st.lists(
-            st.recursive(
-                st.none() | st.booleans() | st.floats() | CELLS,
-                lambda inner: (
-                    st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["prompt", "id", "label"]), inner)
-                ),
-            ),
-            max_size=5,
-        ).map(lambda rows: "\n".join(map(json.dumps, rows)).encode()),
-        st.binary(max_size=60),
-    )
-)
-def test_any_jsonl_is_read_or_refused_in_one_line(tmp_path: Path, body: bytes) -> None:
-    campaign(tmp_path / "p.jsonl", b'{"prompt": "first"}\n' + body)
-
-
-def campaign(path: Path, content: bytes) -> None:
-    """Rows in = admitted + left out by reason; a refusal is one short line."""
-    path.write_bytes(content)
-    try:
-        _, counts, places = taken(path, skip=True)
-    except InputError as error:
-        assert len(str(error)) < 2000 and "\n" not in str(error)
-        return
-    assert all(len(place) < 500 and "\n" not in place for place in places)
-    lines = content.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    filled = sum(1 for line in lines if line.strip())
-    if path.suffix == ".jsonl":
-        assert sum(counts.values()) == filled
-    else:  # a quoted cell may hold ends of lines; nothing else makes fewer rows than lines
-        assert sum(counts.values()) <= len(lines) - 1
-        if b'"' not in content:
-            assert sum(counts.values()) == sum(1 for line in lines[1:] if line)
-    try:
-        taken(path)
-        assert "malformed" not in counts
-    except InputError as error:
-        assert "malformed" in counts and len(str(error)) < 2000
