@@ -64,6 +64,10 @@ class Evaluate(LocalCommand):
     latency: Annotated[
         bool, Option("--latency", help="also time each classifier, at batch 1 and at its best batch")
     ] = False
+    attention: Annotated[
+        int | None,
+        Option(min=1, metavar="N", help="also draw where the words of N rows look, of multimodal classifiers"),
+    ] = None
     workers: Annotated[
         int | None,
         Option(min=1, metavar="N", help="size of the engine's pool (default: what the machine has room for)"),
@@ -72,6 +76,7 @@ class Evaluate(LocalCommand):
 
 def main(config: Evaluate) -> int:
     """Judge what is not judged yet, ask, print."""
+    from classifiers.evaluation.attention_maps import attention_maps
     from classifiers.evaluation.captures import judged_by, kept_for
     from classifiers.evaluation.cases import cases_of
     from classifiers.evaluation.latency import latency
@@ -82,6 +87,8 @@ def main(config: Evaluate) -> int:
     from pipeline.rounds.ledger import recorded, unrecorded
 
     asked = request_of(config)
+    if config.attention and asked.private:
+        raise InputError("--attention draws pictures as they are, and a restricted run shows none")
     cases = cases_of(asked.store, asked.data)
     tasks = tasks_of(asked, cases)
     say(f"{len(cases)} rows, {len(tasks)} chunks of (scorer, attack)")
@@ -98,6 +105,9 @@ def main(config: Evaluate) -> int:
             latency(model := saved.load(), judged_by(asked.store, coverage, cases), kept_for(asked.store.url, model))
             for saved, coverage in asked.scorers
         ]
+    for saved, _ in asked.scorers if config.attention else ():
+        drawn = attention_maps(asked.store, asked.dataset, saved, cases, config.attention or 0)
+        say(f"attention of {len(drawn)} rows: {asked.store.url}/{drawn[0].rpartition('/')[0]}")
     name = f"{FOLDER}/{asked.dataset}/summary-{'-'.join(metrics['scorers'])}"
     with recorded(asked.store, f"{name}.json", f"{name}.txt", by="jobs/evaluate.py"):
         asked.store.write(f"{name}.json", json.dumps(metrics, indent=1).encode())

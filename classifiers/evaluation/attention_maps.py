@@ -1,18 +1,47 @@
 """Where words look, as a picture: a tile for each token, bright where its attention lies."""
 
 import textwrap
+from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch.nn.functional import interpolate
 
+from classifiers.data.labelled_sample import LabelledSample
+from classifiers.evaluation.results import FOLDER
+from classifiers.evaluation.scoring import inputs_of
 from classifiers.models.multimodal import Multimodal
+from classifiers.saved import Saved
+from pipeline.rounds.ledger import recorded
+from pipeline.storage.image_codec import encode
+from pipeline.storage.store import Store
+from schemas.errors import InputError
 from schemas.protocols import Inputs
 
 TILE = 128  # pixels: of a token's tile
 COLUMNS = 6
 LINE = 14  # pixels below a tile, for its token
 DIM = 0.25  # what is left of a picture's light where nothing looks
+
+
+def attention_maps(store: Store, dataset: str, saved: Saved, rows: Sequence[LabelledSample], count: int) -> list[str]:
+    """Write a sheet of each of the first `count` rows by key, `results/DATASET/attention/SCORER/KEY.png`; their names.
+
+    Raises InputError for a classifier without attention from words to pictures.
+    """
+    model = saved.load()
+    if not isinstance(model, Multimodal):
+        raise InputError(f"--attention: {saved.folder} has no attention from words to pictures; name a multimodal one")
+    folder = f"{FOLDER}/{dataset}/attention/{Path(saved.folder).name}"
+    names = []
+    for row in sorted(rows, key=lambda row: row.sample.key)[:count]:
+        sheet = draw(model, inputs_of([row]), 0)
+        names.append(f"{folder}/{row.sample.key}.png")
+        with recorded(store, names[-1], by="jobs/evaluate.py"):
+            store.write(names[-1], encode(np.asarray(sheet), "png"))
+    return names
 
 
 def draw(model: Multimodal, inputs: Inputs, row: int, layer: int = -1) -> Image.Image:

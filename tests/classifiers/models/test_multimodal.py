@@ -8,13 +8,18 @@ import pytest
 import torch
 from PIL import Image
 
-from classifiers.evaluation.attention_maps import draw
+from classifiers.data.labelled_sample import LabelledSample
+from classifiers.evaluation.attention_maps import attention_maps, draw
 from classifiers.layers.encoder import ClipEncoder
 from classifiers.models.multimodal import Multimodal
 from classifiers.saved import Saved, kind_of, load
+from pipeline.rounds.ledger import read_ledger
+from pipeline.storage.image_codec import decode
+from pipeline.storage.open_store import open_store
 from pipeline.storage.weights import model_directory
 from schemas.errors import InputError
 from schemas.protocols import Differentiable, Inputs, Targets, Trainable
+from schemas.sample import Sample
 from schemas.taxonomy import UNSAFEBENCH
 from tests.support.small_squares import square_rows, trained_on_square
 
@@ -158,3 +163,16 @@ def test_attention_and_alignment_can_be_looked_at() -> None:
     sheet = draw(model, INPUTS, 1)
     assert sheet.mode == "RGB" and sheet.width > 200
     assert model.alignment(INPUTS).shape == (3,) and float(model.alignment(INPUTS).abs().max()) <= 1 + 1e-5
+
+
+def test_attention_of_rows_is_written_and_owned(tmp_path: Path) -> None:
+    fresh("multimodal").save(tmp_path / "run/models/words")
+    store = open_store(str(tmp_path / "run"))
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    rows = [LabelledSample(Sample(key, key, prompt="a red apple", pixels=pixels)) for key in ("b", "a")]
+    [name] = attention_maps(store, "test", Saved(str(tmp_path / "run/models/words")), rows, 1)
+    assert name == "results/test/attention/words/a.png" and decode(store.read(name) or b"").shape[2] == 3
+    ledger = read_ledger(store)
+    assert ledger is not None and name in ledger.files
+    with pytest.raises(InputError, match="no attention from words to pictures"):
+        attention_maps(store, "test", Saved("assets/world/linear_probe"), rows, 1)
