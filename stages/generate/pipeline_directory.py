@@ -157,9 +157,12 @@ def read_json(path: Path, missing: str = "") -> dict[str, Any]:
     if not path.is_file():
         raise InputError(missing or f"{path} is missing; fetch the model again")
     try:
-        return dict(json.loads(path.read_text()))
-    except ValueError as error:
+        found = json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); fetch the model again") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: expected a JSON object, and it is {str(found)[:60]!r}; fetch the model again")
+    return found
 
 
 def tensor_shapes(file: Path) -> Shapes:

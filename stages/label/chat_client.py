@@ -28,8 +28,12 @@ class Address:
     def of(cls, text: str, allowed_hosts: Sequence[str]) -> "Address":
         """Read URL#MODEL. Raises InputError for another form, and for a host that is neither this machine nor allowed."""
         base, _, model = text.partition("#")
-        parts = urlsplit(base)
-        if parts.scheme not in ("http", "https") or not parts.hostname or not model:
+        try:
+            parts = urlsplit(base)
+            right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # brackets that hold no IPv6 address, a port beyond 65,535 or that is no number
+            right = False
+        if not right or not parts.hostname or not model:
             raise InputError(f"remote_judge={text}: expected URL#MODEL, such as http://127.0.0.1:8000/v1#NAME")
         if not _is_this_machine(parts.hostname):
             if parts.hostname not in allowed_hosts:

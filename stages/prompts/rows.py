@@ -125,7 +125,7 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise InputError(f"there is no file {path}") from error
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:  # Unicode: names in a Parquet file's own metadata
         raise InputError(f"{path.name} can't be read, it may be broken or cut off: {str(error)[:500]}") from error
 
 
