@@ -5,9 +5,11 @@
     jobs/generate.py --out runs/mine --recipe my_recipe.py:cats
     jobs/generate.py --out runs/mine --prompts prompts.csv --column text --images-per-prompt 2
     jobs/generate.py --out runs/mine --prompts i2p:i2p_benchmark.csv
+    jobs/generate.py --out runs/mixed --size 64x64,96x64:2,64x96 --guidance-scale "uniform(3, 9)"
     ray job submit --working-dir . -- python jobs/generate.py --out /shared/runs/mine
 
-The same command on the same --out goes on where it stopped.
+Steps, guidance, size and scheduler also take uniform(A, B), or values A,B:2 with weights, drawn for each picture;
+a prompt file's columns of these names set those of their rows. The same command on the same --out goes on where it stopped.
 """
 
 import time
@@ -59,6 +61,9 @@ class Generate(ScatteredCommand):
     ] = None
     images_per_prompt: Annotated[int, Option(min=1, metavar="K", help="images drawn for each prompt")] = 1
     seed: Seed = 0
+    seed_column: Annotated[
+        str | None, Option(metavar="NAME", help="the prompt file's column with the pictures' seeds")
+    ] = None
     model: Annotated[str | None, Option(metavar="DIR_OR_ID", help="weights, for recipes that take some of yours")] = (
         None
     )
@@ -71,12 +76,12 @@ class Generate(ScatteredCommand):
     hash_list: Annotated[
         str | None, Option(metavar="FILE", help="with --restricted: perceptual hashes that must not be made")
     ] = None
-    steps: Annotated[int | None, Option(min=1, metavar="N", help="denoising steps (default: the recipe's)")] = None
+    steps: Annotated[str | None, Option(metavar="N", help="denoising steps (default: the recipe's)")] = None
     guidance_scale: Annotated[
-        float | None, Option(metavar="W", help="how closely to follow the prompt (default: the recipe's)")
+        str | None, Option(metavar="W", help="how closely to follow the prompt (default: the recipe's)")
     ] = None
     true_cfg_scale: Annotated[
-        float | None, Option(metavar="W", help="classifier-free guidance of models that were taught a guidance scale")
+        str | None, Option(metavar="W", help="classifier-free guidance of models that were taught a guidance scale")
     ] = None
     size: Annotated[str | None, Option(metavar="WxH", help="pixels, such as 1024x768 (default: the model's own)")] = (
         None
@@ -108,6 +113,7 @@ class Generate(ScatteredCommand):
 
 def main(config: Generate) -> int:
     """Plan, carry out what is left of the plan, and sum up."""
+    from jobs.recipes.asked_settings import row_check
     from jobs.recipes.guards import guard_folders
     from jobs.recipes.named import chosen, recipe_of
     from jobs.recipes.prompt_count import prompt_count
@@ -124,7 +130,7 @@ def main(config: Generate) -> int:
         facts = replace(facts, guard=guard_folders(facts.guard))
     check_restricted(facts)
     recipe = recipe_of(facts)
-    items = roots(facts, recipe.prompts)
+    items = roots(facts, recipe.prompts, row_check(recipe))
     plan = recipe.plan(items, facts.seed)
     if config.dry_run:
         counted = prompt_count(items)
@@ -137,6 +143,8 @@ def main(config: Generate) -> int:
     write_facts(store, facts, environment())
     if items.left_out:
         say(f"prompts left out: {items.left_out_line()}")
+    if items.unheeded:
+        say(f"{items.unheeded} rows set steps, size or the like: recipe {recipe.name} draws with none of them")
     made = EngineOptions(config.engine, config.workers).carry_out(plan, round_, "generating")
     summary = summary_of(round_, sum(receipt.samples for receipt in made), time.monotonic() - started)
     digests = {"digest": run_digest(list(round_.receipts())), "root": tell_root(store)}

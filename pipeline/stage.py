@@ -1,7 +1,7 @@
 """The contract of a stage. Everything Hazmat does to a sample is one of these; the engines know nothing else."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -47,6 +47,11 @@ class Stage(ABC):
         """Samples that it makes of one at most, so that units can be cut by what they hold in the end."""
         return 1
 
+    def batches(self, samples: Sequence[Sample]) -> Iterator[list[Sample]]:
+        """A unit's samples in the batches that are planned, each with its row; which go together hangs on the unit alone."""
+        for first in range(0, len(samples), self.batch_size):
+            yield placed(samples[first : first + self.batch_size])
+
     @abstractmethod
     def open(self) -> Step:
         """Load what is heavy and return the step. Errors here end the run: they are not a sample's fault."""
@@ -59,6 +64,11 @@ class Stage(ABC):
         """Everything that can change this stage's output, as text: goes into the plan's fingerprint."""
         settings = {field.name: repr(getattr(self, field.name)) for field in fields(self)}
         return {"stage": self.name, "revision": self.revision(), **settings}
+
+
+def placed(samples: Sequence[Sample], rows: int = 0) -> list[Sample]:
+    """A batch: each sample with its row, and how many `rows` are computed (0: the stage's `batch_size`)."""
+    return [sample.with_(batch_row=row, batch_rows=rows) for row, sample in enumerate(samples)]
 
 
 class BadSamplesError(Exception):

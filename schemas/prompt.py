@@ -19,7 +19,8 @@ class Prompt:
     licence: str | None = None
     category: str | None = None
     label: str | None = None
-    seed: int | None = None  # of a benchmark that fixes it with the prompt: what pictures are drawn from
+    seed: int | None = None  # that its source fixes with the prompt: what pictures are drawn from
+    settings: str | None = None  # JSON of what the row sets of its generator (`schemas.generation`)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,12 @@ from types import UnionType
 from typing import Any, Self, get_args, get_origin
 
 from schemas.control_file import Kinds, check_fields, control_json, read_control
-from schemas.generation import GenerationSettings, size_of
+from schemas.distribution import Choice, Distribution, Uniform, read_distribution
+from schemas.errors import InputError
+from schemas.generation import READ, GenerationSettings
 
+VARIED = ("steps", "guidance_scale", "true_cfg_scale", "size", "scheduler")
+"""Settings that may be drawn from a distribution."""
 MEND = "the command that made the run, given again, writes it anew"
 
 
@@ -30,29 +34,39 @@ class RunConfig:
     skip_bad_rows: bool = False  # whether broken rows of a prompt file are left out and counted, or refused
     hash_list: str | None = None  # file of perceptual hashes of pictures that may not be kept
     recipe_sha256: str | None = None  # of the file, where the recipe is the user's own
-    steps: int | None = None
-    guidance_scale: float | None = None
-    true_cfg_scale: float | None = None
+    steps: int | str | None = None  # these four are a value, `uniform(A, B)` or `A,B:2`
+    guidance_scale: int | float | str | None = None
+    true_cfg_scale: int | float | str | None = None
     size: str | None = None  # WIDTHxHEIGHT in pixels
-    scheduler: str | None = None
+    scheduler: str | None = None  # a name, or several
     negative_prompt: str | None = None
     lora: list[str] | None = None  # FILE[:WEIGHT]
     dtype: str | None = None
     guard: str | None = None  # folders of classifiers that refuse what they flag, with commas between
+    seed_column: str | None = None  # of the prompt file: seeds of the pictures
 
     @property
     def generation(self) -> GenerationSettings:
-        """The settings of generation that were given. Raises InputError for values out of range."""
-        return GenerationSettings(
-            steps=self.steps,
-            guidance_scale=self.guidance_scale,
-            true_cfg_scale=self.true_cfg_scale,
-            size=None if self.size is None else size_of(self.size),
-            scheduler=self.scheduler,
-            negative_prompt=self.negative_prompt,
-            loras=tuple(self.lora or ()),
-            dtype=self.dtype,
-        )
+        """The settings of generation that were fixed. Raises InputError for values out of range."""
+        drawn = self._drawn()
+        fixed = {name: value for name, value in drawn.items() if not isinstance(value, Uniform | Choice)}
+        return _of_flags(**fixed, negative_prompt=self.negative_prompt, loras=tuple(self.lora or ()), dtype=self.dtype)
+
+    @property
+    def varied(self) -> dict[str, Distribution]:
+        """What further settings are drawn from, picture by picture. Raises InputError."""
+        varied = {name: value for name, value in self._drawn().items() if isinstance(value, Uniform | Choice)}
+        for name, distribution in varied.items():
+            for end in distribution.ends():
+                _of_flags(**{name: end})
+        return varied
+
+    def _drawn(self) -> dict[str, Any]:
+        given = {name: getattr(self, name) for name in VARIED if getattr(self, name) is not None}
+        try:
+            return {name: read_distribution(name, str(text), READ[name]) for name, text in given.items()}
+        except InputError as error:
+            raise _as_flag(error) from error
 
     def to_json(self, environment: Mapping[str, str]) -> bytes:
         """What run.json holds: these facts, and the `environment` (versions, hardware) of the machine that last drove the run."""
@@ -66,6 +80,19 @@ class RunConfig:
         kinds: Kinds = {field.name: _plain(field.type) for field in fields(cls) if field.name in known}
         check_fields(known, kinds, name, MEND)
         return cls(**known)
+
+
+def _of_flags(**given: Any) -> GenerationSettings:
+    try:
+        return GenerationSettings(**given)
+    except InputError as error:
+        raise _as_flag(error) from error
+
+
+def _as_flag(error: InputError) -> InputError:
+    """An error that begins with a setting's name, as its flag is written."""
+    name, _, rest = str(error).partition(" ")
+    return InputError(f"--{name.replace('_', '-')} {rest}")
 
 
 def _plain(annotation: Any) -> tuple[type, ...]:

@@ -52,7 +52,9 @@ class Sample:
     guidance_scale: float | None = None
     true_cfg_scale: float | None = None
     negative_prompt: str | None = None
-    seed: int | None = None  # of its picture; before there is one, what a benchmark fixes
+    dtype: str | None = None
+    asked_settings: str | None = None  # JSON of what this row set of its generator, beyond what the recipe gives all
+    seed: int | None = None  # of its picture; before there is one, what its source fixes
     scene: str | None = None  # JSON of the Scene a drawn picture shows: its ground truth
     attack: AttackRecord | None = None
     # the picture as it is stored
@@ -70,6 +72,7 @@ class Sample:
     votes: tuple[Vote, ...] = ()  # committed beside the sample, never in its row
     signatures: dict[str, Any] | None = None  # columns of `schemas.signature`, gathered by its stages
     batch_row: int = 0  # row in the planned batch: a re-run of this sample alone must use the same row (DESIGN 3.3)
+    batch_rows: int = 0  # rows that its planned batch computes; 0: as many as the stage's batches have
 
     @property
     def follows_prompt(self) -> bool:
@@ -79,12 +82,13 @@ class Sample:
 
     @classmethod
     def from_prompt(cls, prompt: Prompt, run_seed: int) -> Self:
-        """The root sample of a prompt; its key depends on the run's seed, both texts and the seed that its source fixes, not on
-        its place in a file.
+        """The root sample of a prompt; its key depends on the run's seed, both texts, and what its source fixes of seed and
+        settings, not on its place in a file.
         """
         drawn = prompt.text if prompt.drawn_text is None else prompt.drawn_text
         fixed = () if prompt.seed is None else (prompt.seed,)
-        key = derived_key("root", run_seed, prompt.text, drawn, *fixed)
+        own = () if prompt.settings is None else (prompt.settings,)
+        key = derived_key("root", run_seed, prompt.text, drawn, *fixed, *own)
         return cls(
             key=key,
             root=key,
@@ -97,6 +101,7 @@ class Sample:
             category=prompt.category,
             label=prompt.label,
             seed=prompt.seed,
+            asked_settings=prompt.settings,
         )
 
     def drawing_seed(self, purpose: str) -> int:
@@ -117,8 +122,13 @@ class Sample:
         return replace(self, **{**own, **changes})
 
 
-TRANSIENT = ("pixels", "encoded", "votes", "batch_row", "signatures")
-GENERATION = ("true_cfg_scale", "negative_prompt")  # settings of a generator that the first runs did not know
+TRANSIENT = ("pixels", "encoded", "votes", "batch_row", "batch_rows", "signatures")
+GENERATION = (
+    "true_cfg_scale",
+    "negative_prompt",
+    "dtype",
+    "asked_settings",
+)  # settings of a generator that the first runs did not know
 READING = ("prompt_tokens", "truncated", "encoder_tokens")  # how the text encoders read the prompt
 LOCATION = ("tar", "tar_offset", "tar_size")
 RENAMED = {"drawn_prompt": "generation_prompt"}  # columns of older runs, and what they are called now

@@ -1,27 +1,74 @@
-"""The settings of generation that the command line gives, laid over what a recipe draws with."""
+"""The settings of generation that the command line gives, laid over what a recipe draws with; and those of single rows, checked."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from pipeline.recipe import Recipe
 from pipeline.stage import Stage
 from schemas.errors import InputError
+from schemas.generation import GenerationSettings, settings_of
 from schemas.run import RunConfig
 from stages.generate.drawing import Drawing
+from stages.generate.replicate import Replicate
+from stages.generate.row_settings import kind_of
+from stages.generate.vary_settings import VarySettings
+
+Check = Callable[[str], None]
+"""Raises InputError for what a row asks of its generator (`Prompt.settings`) and cannot have."""
 
 
 def as_asked(config: RunConfig, recipe: Recipe) -> Recipe:
     """The recipe, whose generator draws with what was asked for in place of its own; pictures of attacked prompts alike.
 
-    Raises InputError for values out of range, and for settings that the recipe has no generator to give them to.
+    A setting with a distribution is drawn picture by picture; a variant in words is drawn as its parent was. Raises InputError for
+    values out of range, and for settings that the recipe has no generator to give them to, or that it cannot draw with.
     """
-    given = config.generation.given()
-    if not given:
+    given, varied = config.generation.given(), config.varied
+    if not given and not varied:
         return recipe
+    if not any(isinstance(stage, Drawing) for stage in recipe.stages):
+        flags = ", ".join(
+            "--lora" if name == "loras" else f"--{name.replace('_', '-')}" for name in {**given, **varied}
+        )
+        raise InputError(f"{flags}: recipe {recipe.name} has no single diffusion model to give them to; leave them out")
 
     def asked(stage: Stage) -> Stage:
-        return replace(stage, **given) if isinstance(stage, Drawing) else stage  # type: ignore[arg-type]
+        return replace(stage, **given) if isinstance(stage, Drawing) else stage
 
-    if not any(isinstance(stage, Drawing) for stage in recipe.stages):
-        flags = ", ".join("--lora" if name == "loras" else f"--{name.replace('_', '-')}" for name in given)
-        raise InputError(f"{flags}: recipe {recipe.name} has no single diffusion model to give them to; leave them out")
-    return replace(recipe, stages=tuple(map(asked, recipe.stages)), redraw=tuple(map(asked, recipe.redraw)))
+    stages = tuple(map(asked, recipe.stages))
+    if varied:
+        vary = VarySettings(**varied)  # type: ignore[arg-type]
+        _check(vary, stages)
+        at = _before_drawing(stages)
+        stages = (*stages[:at], vary, *stages[at:])
+    return replace(recipe, stages=stages, redraw=tuple(map(asked, recipe.redraw)))
+
+
+def row_check(recipe: Recipe) -> Check | None:
+    """Whether the recipe's generators can draw as a row asks; None where the recipe has none that heeds settings."""
+    generators = [stage for stage in recipe.stages if isinstance(stage, Drawing)]
+    seen: set[GenerationSettings] = set()
+
+    def check(asked: str) -> None:
+        kind = kind_of(settings_of(asked))
+        if kind not in seen:
+            for generator in generators:
+                generator.check_row(asked)
+            seen.add(kind)
+
+    return check if generators else None
+
+
+def _before_drawing(stages: tuple[Stage, ...]) -> int:
+    """Behind the fan-out, so that each picture is drawn for, and variants have their parent's settings; else before what draws."""
+    fans = [index + 1 for index, stage in enumerate(stages) if isinstance(stage, Replicate)]
+    return fans[0] if fans else next(index for index, stage in enumerate(stages) if isinstance(stage, Drawing))
+
+
+def _check(vary: VarySettings, stages: tuple[Stage, ...]) -> None:
+    for generator in (stage for stage in stages if isinstance(stage, Drawing)):
+        for end in vary.ends():
+            try:
+                generator.check_row(end.to_json())
+            except InputError as error:
+                raise InputError(f"--{str(error).replace('_', '-', 1)}") from error

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from jobs.recipes.asked_settings import Check, row_check
 from pipeline.plan import Plan
 from pipeline.recipe import Recipe
 from schemas.errors import InputError
 from schemas.prompt import LeftOut, Prompt
 from schemas.run import RunConfig
 from schemas.sample import Sample
+from stages.prompts.csv_rows import MALFORMED
 from stages.prompts.files import read_prompts
 from stages.prompts.gate import Gate
 from stages.prompts.grammar import COUNT, GrammarPrompts
@@ -26,18 +28,22 @@ GRAMMAR = "grammar"
 class Roots:
     """The root samples of a run; iterating again gives the same ones.
 
-    `counts` says what the last pass left out, and why; `examples` where the first of each reason are. Iterating raises
-    InputError if nothing is left.
+    `counts` says what the last pass left out, and why; `examples` where the first of each reason are; `unheeded` how many rows set
+    something of a generator that the recipe does not have. `check` is asked whether what
+    a row sets of its generator can be had. Iterating raises InputError if nothing is left, and for a row that cannot be drawn as it
+    asks, unless bad rows are skipped.
     """
 
     config: RunConfig
     default: Iterable[Prompt | LeftOut]
     gate: Gate
+    check: Check | None = None
+    unheeded: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Sample]:
-        intake = Intake(self.gate)
+        intake, self.unheeded = Intake(self.gate), 0
         self.counts, self.examples = intake.counts, intake.examples
         for prompt in islice(intake.admit(self._prompts()), self.config.count):
             yield Sample.from_prompt(prompt, self.config.seed)
@@ -63,7 +69,22 @@ class Roots:
 
     def _prompts(self) -> Iterator[Prompt | LeftOut]:
         for source in self.sources():
-            yield from source
+            yield from map(self._drawable, source)
+
+    def _drawable(self, prompt: Prompt | LeftOut) -> Prompt | LeftOut:
+        if isinstance(prompt, LeftOut) or prompt.settings is None:
+            return prompt
+        if self.check is None:
+            self.unheeded += 1
+            return prompt
+        try:
+            self.check(prompt.settings)
+        except InputError as error:
+            where = f"{prompt.source}, row {prompt.source_id}: {error}"
+            if not self.config.skip_bad_rows:
+                raise InputError(f"{where}. Mend it, or leave such rows out with --skip-bad-rows") from error
+            return LeftOut(MALFORMED, where)
+        return prompt
 
     def _source(self, name: str) -> Iterable[Prompt | LeftOut]:
         path = Path(name)
@@ -77,8 +98,10 @@ class Roots:
                 )
             return benchmark
         if path.is_dir() or (not path.suffix and name.count("/") == 1 and not path.exists()):
-            return HubPrompts(name, self.config.column or "prompt")
-        return read_prompts(name, self.config.column, skip_bad_rows=self.config.skip_bad_rows)
+            return HubPrompts(name, self.config.column or "prompt", seed_column=self.config.seed_column)
+        return read_prompts(
+            name, self.config.column, skip_bad_rows=self.config.skip_bad_rows, seed_column=self.config.seed_column
+        )
 
 
 def _names(prompts: str) -> list[str]:
@@ -91,11 +114,11 @@ def default_prompts(config: RunConfig) -> GrammarPrompts:
     return GrammarPrompts(config.seed, config.count or COUNT)
 
 
-def roots(config: RunConfig, default: Iterable[Prompt | LeftOut]) -> Roots:
-    """The run's root samples, past the default gate: `--prompts`, or else the `default` of its recipe."""
-    return Roots(config, default, Gate.default())
+def roots(config: RunConfig, default: Iterable[Prompt | LeftOut], check: Check | None = None) -> Roots:
+    """The run's root samples, past the default gate: `--prompts`, or else the `default` of its recipe; see `row_check`."""
+    return Roots(config, default, Gate.default(), check)
 
 
 def generating_plan(config: RunConfig, recipe: Recipe) -> Plan:
     """The generating round of a run: the recipe over the run's prompts."""
-    return recipe.plan(roots(config, recipe.prompts), config.seed)
+    return recipe.plan(roots(config, recipe.prompts, row_check(recipe)), config.seed)

@@ -92,12 +92,7 @@ def _default_workers(engine: str) -> int:
 
 def _through(opened: list[OpenStage], samples: list[Sample]) -> list[Sample]:
     for stage in opened:
-        batches = range(0, len(samples), stage.stage.batch_size)
-        given = []
-        for first in batches:
-            part = samples[first : first + stage.stage.batch_size]
-            given += list(stage.step([sample.with_(batch_row=batch_row) for batch_row, sample in enumerate(part)]))
-        samples = given
+        samples = [given for batch in stage.stage.batches(samples) for given in stage.step(batch)]
     return samples
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.engines.attempts import Attempts
 from pipeline.engines.isolation import Killed, isolated
 from pipeline.rounds.unit_state import UnitState
-from pipeline.stage import BadSamplesError, Stage, Step
+from pipeline.stage import BadSamplesError, Stage, Step, placed
 from schemas.errors import HazmatError
 from schemas.manifest import StageCount
 from schemas.quarantine import QuarantineRow
@@ -71,11 +71,7 @@ def run_stage(opened: OpenStage, state: UnitState, attempts: Attempts) -> None:
     step = opened.step
     start = time.perf_counter()
     outcome = _Outcome()
-    for number, first in enumerate(range(0, taken, stage.batch_size)):
-        batch = [
-            sample.with_(batch_row=batch_row)
-            for batch_row, sample in enumerate(state.samples[first : first + stage.batch_size])
-        ]
+    for number, batch in enumerate(stage.batches(state.samples)):
         attempts.note(state.unit, stage.name, opened.index, batch=number, suspects=suspects)
         outcome.add(_run_isolated(stage, batch) if number in suspects else _run_batch(stage, step, batch))
     attempts.clear(state.unit, stage.name, opened.index)
@@ -119,10 +115,7 @@ def _run_halved(stage: Stage, batch: Sequence[Sample]) -> _Outcome:
     step = smaller.open()
     outcome = _Outcome(level="L2")
     for first in range(0, len(batch), smaller.batch_size):
-        part = [
-            sample.with_(batch_row=batch_row)
-            for batch_row, sample in enumerate(batch[first : first + smaller.batch_size])
-        ]
+        part = placed(batch[first : first + smaller.batch_size])
         outcome.add(_run_batch(smaller, step, part))
     return outcome
 

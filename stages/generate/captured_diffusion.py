@@ -24,6 +24,8 @@ class CapturedDiffusion(Diffusion):
 
     keep: Early = field(default_factory=Early)
     watches_batches: ClassVar[bool] = True
+    # What is kept has one shape, of steps that mean the same, out of the pipeline that it is kept of.
+    fixed: ClassVar[frozenset[str]] = frozenset({"steps", "size", "scheduler", "loras", "dtype"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,12 +53,13 @@ class CapturedDiffusion(Diffusion):
         captures = _ATTACHED.get()  # `prepare` attached them a moment ago
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
-            made = list(draw(batch))
-            kept = [(capture, capture.take().numpy()) for capture in captures]
-            for sample in made:
-                caught = (
-                    CapturedArray(one.name, one.step, one.timestep, array[sample.batch_row]) for one, array in kept
-                )
-                yield CapturedSample.of(sample, caught)
+            for alike in self.in_one_call(batch):
+                made = list(draw(alike))
+                kept = [(capture, capture.take().numpy()) for capture in captures]
+                for sample in made:
+                    caught = (
+                        CapturedArray(one.name, one.step, one.timestep, array[sample.batch_row]) for one, array in kept
+                    )
+                    yield CapturedSample.of(sample, caught)
 
         return step

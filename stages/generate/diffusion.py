@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from schemas.sample import Sample
 from stages.generate.drawing import Drawing
 from stages.generate.loading import Weights
+from stages.generate.pipeline_directory import Size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +20,9 @@ class Diffusion(Drawing):
         """As it is."""
         return pipeline
 
-    def inputs(self, weights: Weights, rows: Sequence[Sample]) -> dict[str, Any]:
+    def inputs(self, weights: Weights, rows: Sequence[Sample], size: Size) -> dict[str, Any]:
         """The size, said outright: FLUX has none of its own."""
-        width, height = weights.directory.size(self.size)
+        width, height = size
         own = {
             "height": height,
             "width": width,

@@ -1,21 +1,23 @@
-"""What every stage that draws with a diffusion pipeline shares: which weights, the fixed rows, the check of the result."""
+"""What every stage that draws with a diffusion pipeline shares: which weights, each row's settings, the check of the result."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from pipeline.stage import BadSamplesError, Resources, Stage, Step
+from pipeline.stage import BadSamplesError, Resources, Stage, Step, placed
 from schemas.errors import HazmatError, InputError
+from schemas.generation import GenerationSettings, settings_of
 from schemas.sample import READING, Sample
-from stages.generate.loading import Weights, load
+from stages.generate.calling import Call, Pictures, Ready, Row, buckets
+from stages.generate.loading import Weights, load, scheduler_of
 from stages.generate.pipeline_directory import Size
 from stages.generate.prompt_tokens import text_encoders, with_reading
+from stages.generate.row_settings import arguments, bucket_of, kind_of, planned_rows, usable, used
 
-Pictures = npt.NDArray[np.float32]
+LOADED_AT_ONCE = 2  # sets of weights that a worker keeps where rows ask for LoRAs or precisions of their own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +27,11 @@ class Drawing(Stage):
     `scheduler` names one of `settings.SCHEDULES`, None keeps the model's own. `steps` and `guidance_scale` are the pipeline's
     own, None what its family or itself has by default; models distilled to few steps take a guidance of 0. `size` is a side or
     (width, height) in pixels, None the model's own; `loras` are FILE[:WEIGHT], fused into the weights; `dtype` is the weights'.
+    What a row sets itself (`asked_settings`) comes before all of these; rows with equal settings share their calls.
 
-    Every sample has its own CPU generator, seeded from its key or as its source fixed it; a batch always computes
-    `batch_size` rows, or each row alone where a class was not measured to draw the same in company. Raises InputError for weights
-    that cannot be loaded and for what cannot be drawn with them, before anything is loaded.
+    Every sample has its own CPU generator, seeded from its key or as its source fixed it; a batch always computes its planned
+    rows, or each row alone where a class was not measured to draw the same in company. Raises InputError for weights that cannot
+    be loaded and for what cannot be drawn with them, before anything is loaded.
     """
 
     adds: ClassVar[frozenset[str]] = frozenset(
@@ -41,6 +44,7 @@ class Drawing(Stage):
             "guidance_scale",
             "true_cfg_scale",
             "negative_prompt",
+            "dtype",
             "seed",
             "generation_prompt",
             *READING,
@@ -60,37 +64,53 @@ class Drawing(Stage):
     dtype: str | None = None
     batch_size: int = 16
     watches_batches: ClassVar[bool] = False  # whether what is prepared needs all rows in one call
+    fixed: ClassVar[frozenset[str]] = frozenset()  # settings that rows cannot have of their own here
 
     @abstractmethod
     def prepare(self, pipeline: Any) -> Any:
         """The loaded text-to-image pipeline as this stage calls it."""
 
     @abstractmethod
-    def inputs(self, weights: Weights, rows: Sequence[Sample]) -> dict[str, Any]:
+    def inputs(self, weights: Weights, rows: Sequence[Sample], size: Size) -> dict[str, Any]:
         """What the pipeline is called with beyond prompts, steps, guidance and generators."""
 
     def weights(self) -> Weights:
         """Find and check the weights, and that they can draw as asked; loads nothing."""
         weights = Weights.find(self.model, self.unet, self._adapters(), self.scheduler)
-        weights.directory.size(self.size)
-        if self.guidance_scale is not None and weights.kind.guidance is None:
-            raise InputError(
-                f"guidance_scale {self.guidance_scale}: a {weights.kind.name} has its guidance fixed; leave it out"
-            )
-        for name in ("true_cfg_scale", "negative_prompt"):
-            if getattr(self, name) is not None and name not in weights.kind.accepts:
-                raise InputError(f"{name} {getattr(self, name)!r}: a {weights.kind.name} takes none; leave it out")
-        schedule = weights.kind.accepts.get("guidance_schedule")
-        if schedule and self.guidance_scale is None and self.steps not in (None, len(schedule)):
-            raise InputError(
-                f"steps {self.steps}: a {weights.kind.name} follows the prompt by a list of {len(schedule)} values; "
-                "give guidance_scale beside other steps"
-            )
+        usable(self.settings(), weights)
         if self.watches_batches and not weights.kind.family.together:
             raise InputError(
                 f"--model {self.model}: a {weights.kind.name} is drawn row by row, which {type(self).__name__} cannot watch"
             )
         return weights
+
+    def settings(self, asked: str | None = None) -> GenerationSettings:
+        """What a row that asks for this (`Sample.asked_settings`) is drawn with."""
+        own = GenerationSettings(
+            steps=self.steps,
+            guidance_scale=self.guidance_scale,
+            true_cfg_scale=self.true_cfg_scale,
+            size=(self.size, self.size) if isinstance(self.size, int) else self.size,
+            scheduler=self.scheduler,
+            negative_prompt=self.negative_prompt,
+            loras=self._adapters(),
+            dtype=self.dtype,
+        )
+        return own if asked is None else settings_of(asked).over(own)
+
+    def check_row(self, asked: str | None) -> None:
+        """Raise InputError, which begins with the setting's name, for a row's own settings that cannot be drawn with."""
+        if asked is None:
+            return
+        own = settings_of(asked).given()
+        for name in self.fixed & own.keys():
+            raise InputError(f"{name} {own[name]}: {self.name} takes none of a row's own; set it for all")
+        self.as_of(self.settings(asked)).weights()
+
+    def as_of(self, settings: GenerationSettings) -> "Drawing":
+        """This stage with a row's settings as its own."""
+        given = {name: value for name, value in settings.given().items() if name != "loras"}
+        return replace(self, **given, lora=None, loras=settings.loras)
 
     def _adapters(self) -> tuple[str, ...]:
         """All LoRAs."""
@@ -100,111 +120,118 @@ class Drawing(Stage):
         """Digest of all weights; refuses what cannot be loaded."""
         return self.weights().digest()
 
-    def arguments(self, weights: Weights) -> dict[str, Any]:
-        """Steps and guidance by the names that the pipeline calls them, those that are not left to it."""
-        usual, guidance = weights.kind.family, self.guidance_scale
-        named = {
-            "num_inference_steps": usual.steps if self.steps is None else self.steps,
-            weights.kind.guidance or "": usual.guidance_scale if guidance is None else guidance,
-            "true_cfg_scale": self.true_cfg_scale,
-        }
-        given = {name: value for name, value in named.items() if value is not None and name in weights.kind.accepts}
-        # Ideogram's guidance is a list with a value a step unless one number is given.
-        one = "guidance_schedule" in weights.kind.accepts and self.guidance_scale is not None
-        return given | ({"guidance_schedule": None} if one else {})
+    def batches(self, samples: Sequence[Sample]) -> Iterator[list[Sample]]:
+        """Rows that are drawn in one call together; where none has settings of its own, as they come."""
+        if all(sample.asked_settings is None for sample in samples):
+            yield from super().batches(samples)
+            return
+        kind, found = self.weights().kind, dict[Any, list[Sample]]()
+        for sample in samples:
+            try:
+                key = bucket_of(self.settings(sample.asked_settings), kind)
+            except InputError:
+                key = None  # the step says what is wrong with them
+            found.setdefault(key, []).append(sample)
+        for alike in found.values():
+            for first in range(0, len(alike), self.batch_size):
+                part = alike[first : first + self.batch_size]
+                yield placed(part, planned_rows(len(part), self.batch_size))
 
     def open(self) -> Step:
         """Load the pipeline onto the accelerator if there is one."""
         weights = self.weights()
-        width, height = weights.directory.size(self.size)
-        used = weights.kind.accepts | self.arguments(weights)
-        loaded = load(weights, max(width, height), used.get("num_inference_steps") or 1, self.dtype)
-        encoders = text_encoders(loaded, weights.kind.fixed_arguments())
-        pipeline = self.prepare(loaded)
-        swapped = [part for part in (self.unet, *self._adapters()) if part is not None]
-        known = {
-            "generator": "+".join([self.model, *swapped]),
-            "revision": weights.digest(),
-            "scheduler": type(getattr(pipeline, "scheduler", None)).__name__,
-            "steps": used.get("num_inference_steps"),
-            "guidance_scale": used.get(weights.kind.guidance or ""),
-            "true_cfg_scale": used.get("true_cfg_scale"),
-            "negative_prompt": self.negative_prompt,
-        }
+        ready = {self._loaded_as(self.settings()): self._ready(weights)}
+        fit: dict[GenerationSettings, str | None] = {}
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
-            pictures = self._draw(pipeline, weights, batch)
-            if pictures.shape[1:] != (height, width, 3):
-                raise HazmatError(
-                    f"{self.model} drew {pictures.shape[1:]}, expected {(height, width, 3)}; set its size"
-                )
-            bad = {s.key: "the picture holds NaN" for s in batch if not np.isfinite(pictures[s.batch_row]).all()}
-            if bad:
-                raise BadSamplesError(bad)
-            for sample in batch:
-                pixels = (pictures[sample.batch_row] * 255).round().astype(np.uint8)
-                yield with_reading(sample, encoders).with_(pixels=pixels, seed=sample.drawing_seed(self.name), **known)
+            self._refuse(batch, fit)
+            rows = [Row(sample, self.settings(sample.asked_settings), self.name) for sample in batch]
+            made = {
+                sample.key: sample
+                for bucket in buckets(rows, weights)
+                for sample in self._draw(self._loaded(ready, bucket[0]), bucket)
+            }
+            return (made[sample.key] for sample in batch)
 
         return step
 
-    def _draw(self, pipeline: Any, weights: Weights, batch: Sequence[Sample]) -> Pictures:
-        """float32 [batch_size, height, width, 3] in [0, 1]; rows without a sample hold nothing of use."""
-        if not weights.kind.family.together:
-            return self._draw_alone(pipeline, weights, batch)
-        import torch
-
-        rows = [batch[0]] * self.batch_size
+    def _refuse(self, batch: Sequence[Sample], fit: dict[GenerationSettings, str | None]) -> None:
+        """Raise BadSamplesError for rows whose own settings cannot be drawn with; `fit` remembers the reasons."""
+        bad = {}
         for sample in batch:
-            rows[sample.batch_row] = sample
-        generators = [torch.Generator("cpu").manual_seed(sample.drawing_seed(self.name)) for sample in rows]
-        prompts = [sample.generation_prompt for sample in rows]
-        drawn: Pictures = self._call(pipeline, weights, rows, prompt=prompts, generator=generators)
-        return drawn
+            kind = kind_of(settings_of(sample.asked_settings))
+            if kind not in fit:
+                try:
+                    self.check_row(sample.asked_settings)
+                    fit[kind] = None
+                except InputError as error:
+                    fit[kind] = str(error)
+            if (reason := fit[kind]) is not None:
+                bad[sample.key] = reason
+        if bad:
+            raise BadSamplesError(bad)
 
-    def _draw_alone(self, pipeline: Any, weights: Weights, batch: Sequence[Sample]) -> Pictures:
-        """As `_draw`, each row in a call of its own, with all randomness of torch seeded: some pipelines draw from both."""
-        import torch
+    def in_one_call(self, batch: Sequence[Sample]) -> list[list[Sample]]:
+        """The samples of a batch by the calls that draw them: one, where the batch was planned by `batches`."""
+        rows = [Row(sample, self.settings(sample.asked_settings), self.name) for sample in batch]
+        return [[row.sample for row in bucket] for bucket in buckets(rows, self.weights())]
 
+    def _ready(self, weights: Weights) -> Ready:
+        """Load as this stage's settings say, and prepare."""
         width, height = weights.directory.size(self.size)
-        pictures = np.zeros((self.batch_size, height, width, 3), np.float32)
-        for sample in batch:
-            seed = sample.drawing_seed(self.name)
-            with torch.random.fork_rng():
-                torch.manual_seed(seed)
-                own = torch.Generator("cpu").manual_seed(seed)
-                drawn = self._call(pipeline, weights, [sample], prompt=sample.generation_prompt, generator=own)
-            if drawn.shape[1:] != pictures.shape[1:]:
-                pictures = drawn  # of another size than asked for, which the step says
-                break
-            pictures[sample.batch_row] = drawn[0]
-        return pictures
+        called = weights.kind.accepts | arguments(self.settings(), weights.kind)
+        loaded = load(weights, max(width, height), called.get("num_inference_steps") or 1, self.dtype)
+        encoders = text_encoders(loaded, weights.kind.fixed_arguments())
+        autoencoder = getattr(loaded, weights.directory.autoencoder or "", None)
+        pipeline = self.prepare(loaded)
+        return Ready(pipeline, weights, encoders, autoencoder, {self.scheduler: getattr(pipeline, "scheduler", None)})
 
-    def _call(self, pipeline: Any, weights: Weights, rows: Sequence[Sample], **asked: Any) -> Any:
-        import torch
+    def _loaded_as(self, settings: GenerationSettings) -> tuple[tuple[str, ...], str | None]:
+        return settings.loras, settings.dtype
 
-        if self.negative_prompt is not None:
-            alone = isinstance(asked["prompt"], str)
-            asked["negative_prompt"] = self.negative_prompt if alone else [self.negative_prompt] * len(rows)
-        with torch.inference_mode():
-            drawn = pipeline(
-                output_type="np",
-                **asked,
-                **self.arguments(weights),
-                **self.inputs(weights, rows),
-                **weights.kind.fixed_arguments(),
-            )
-        pictures = drawn.images if hasattr(drawn, "images") else drawn.image
-        if pictures is None:  # a guard refused every row
-            return None
-        pictures = np.asarray(pictures)
-        return _on_white(pictures) if pictures.shape[-1] == 4 else pictures
+    def _loaded(self, ready: dict[Any, Ready], row: Row) -> Ready:
+        """The weights with the row's LoRAs and precision; those that waited longest go where there are too many."""
+        key, wanted = self._loaded_as(row.settings), self.as_of(row.settings)
+        if key not in ready:
+            while len(ready) >= LOADED_AT_ONCE:
+                del ready[next(iter(ready))]
+            ready[key] = wanted._ready(wanted.weights())
+        found = ready[key] = ready.pop(key)
+        schedule = row.settings.scheduler
+        if schedule is not None and schedule not in found.schedules:
+            found.schedules[schedule] = scheduler_of(schedule, found.pipeline.scheduler)
+        return found
+
+    def _draw(self, ready: Ready, bucket: Sequence[Row]) -> Iterator[Sample]:
+        """The rows of one bucket with their pictures."""
+        first = bucket[0]
+        pictures = self._pictures(Call(ready, self.inputs, first.sample.batch_rows or self.batch_size), bucket)
+        width, height = ready.weights.directory.size(first.settings.size)
+        if pictures.shape[1:] != (height, width, 3):
+            raise HazmatError(f"{self.model} drew {pictures.shape[1:]}, expected {(height, width, 3)}; set its size")
+        finite = {row.sample.key for row in bucket if np.isfinite(pictures[row.sample.batch_row]).all()}
+        if len(finite) < len(bucket):
+            bad = {row.sample.key for row in bucket} - finite
+            raise BadSamplesError(dict.fromkeys(bad, "the picture holds NaN"))
+        swapped = [part for part in (self.unet, *first.settings.loras) if part is not None]
+        known = {
+            "generator": "+".join([self.model, *swapped]),
+            "revision": ready.weights.digest(),
+            "scheduler": type(getattr(ready.pipeline, "scheduler", None)).__name__,
+            "dtype": first.settings.dtype,
+        }
+        for row in bucket:
+            pixels = (pictures[row.sample.batch_row] * 255).round().astype(np.uint8)
+            told = with_reading(row.sample, ready.encoders)
+            yield told.with_(pixels=pixels, seed=row.seed, **known, **used(row.settings, ready.weights.kind))
+
+    def _pictures(self, call: Call, bucket: Sequence[Row]) -> Pictures:
+        """float32 [rows, height, width, 3] in [0, 1]; rows without a sample hold nothing of use."""
+        drawn = call.draw(bucket)
+        if drawn is None:
+            raise HazmatError(f"{self.model} gave no pictures")
+        return drawn
 
     def __post_init__(self) -> None:
         if self.steps is not None and self.steps < 1:
             raise InputError(f"steps is {self.steps}; a picture takes at least 1")
-
-
-def _on_white(pictures: Pictures) -> Pictures:
-    """[n, height, width, 4] with opacity → [n, height, width, 3], as Qwen-Image 2.1 shows its own pictures to itself."""
-    opacity = pictures[..., 3:]
-    return np.asarray(pictures[..., :3] * opacity + (1 - opacity), dtype=np.float32)

@@ -11,10 +11,9 @@ from pipeline.stage import Step
 from schemas.errors import InputError
 from schemas.protocols import Target
 from schemas.sample import Sample
+from stages.generate.calling import Call, Pictures, Row
 from stages.generate.diffusion import Diffusion
-from stages.generate.drawing import Pictures
 from stages.generate.guarded_pipeline import GuardedAnswer, GuardedPipeline
-from stages.generate.loading import Weights
 
 
 class _Recorded:
@@ -45,6 +44,7 @@ class GuardedDiffusion(Diffusion):
     image: Target | None = field(default=None)
     compact: bool = False
     watches_batches: ClassVar[bool] = True
+    fixed: ClassVar[frozenset[str]] = frozenset({"guidance_scale", "scheduler", "loras", "dtype"})
 
     @property
     def name(self) -> str:
@@ -72,17 +72,18 @@ class GuardedDiffusion(Diffusion):
         recorded = _PREPARED.get()  # `prepare` made it a moment ago
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
-            made = list(draw(batch))
-            assert recorded.answer is not None
-            return (sample for sample in made if recorded.answer.refusals[sample.batch_row] is None)
+            for alike in self.in_one_call(batch):
+                made = list(draw(alike))
+                assert recorded.answer is not None
+                yield from (sample for sample in made if recorded.answer.refusals[sample.batch_row] is None)
 
         return step
 
-    def _draw(self, pipeline: Any, weights: Weights, batch: Sequence[Sample]) -> Pictures:
-        drawn: Pictures | None = super()._draw(pipeline, weights, batch)
+    def _pictures(self, call: Call, bucket: Sequence[Row]) -> Pictures:
+        drawn = call.draw(bucket)
         if drawn is None:
-            width, height = weights.directory.size(self.size)
-            return np.zeros((self.batch_size, height, width, 3), np.float32)
+            width, height = call.ready.weights.directory.size(bucket[0].settings.size)
+            return np.zeros((call.shape, height, width, 3), np.float32)
         return drawn
 
     def describe(self) -> dict[str, str]:

@@ -42,11 +42,12 @@ class ImageToImage(Drawing):
 
     def open(self) -> Step:
         """Load the pipeline; the step refuses pictures of another size before it draws."""
-        size = self.weights().directory.size(self.size)
+        directory = self.weights().directory
         draw = super().open()
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
-            bad = {sample.key: reason for sample in batch if (reason := _unfit(sample, size))}
+            sizes = {sample.key: directory.size(self.settings(sample.asked_settings).size) for sample in batch}
+            bad = {sample.key: reason for sample in batch if (reason := _unfit(sample, sizes[sample.key]))}
             if bad:
                 raise BadSamplesError(bad)
             yield from draw(batch)
@@ -63,13 +64,13 @@ class ImageToImage(Drawing):
         prepared.set_progress_bar_config(disable=True)
         return prepared
 
-    def inputs(self, weights: Weights, rows: Sequence[Sample]) -> dict[str, Any]:
+    def inputs(self, weights: Weights, rows: Sequence[Sample], size: Size) -> dict[str, Any]:
         """The pictures as float32 [rows, 3, height, width] in [0, 1], and how much of them is to go."""
         import torch
 
         pictures = np.stack([sample.pixels for sample in rows if sample.pixels is not None])
         image = torch.from_numpy(pictures.astype(np.float32) / 255).permute(0, 3, 1, 2)
-        width, height = weights.directory.size(self.size)
+        width, height = size
         # Some would scale to the model's own side unless told a size, others take none.
         takes = "height" in signature(weights.kind.image_to_image.__call__).parameters
         sized = {"height": height, "width": width} if takes else {}

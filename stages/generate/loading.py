@@ -114,7 +114,7 @@ def load(weights: Weights, side: int, steps: int, precision: str | None = None) 
     for part in pipeline.components.values():
         if hasattr(part, "set_attention_backend"):
             part.set_attention_backend(settings.ATTENTION)
-    _save_memory(getattr(pipeline, directory.autoencoder or "", None), side)
+    save_memory(getattr(pipeline, directory.autoencoder or "", None), side)
     if accelerator and kind.family.compile and steps >= settings.COMPILE_FROM_STEPS:
         getattr(pipeline, directory.denoiser).compile()
     return pipeline
@@ -129,16 +129,15 @@ def _find_moved() -> None:
             setattr(diffusers.pipelines, name, import_module(module))
 
 
-def _save_memory(autoencoder: Any, side: int) -> None:
-    if side >= settings.SLICE_FROM and hasattr(autoencoder, "enable_slicing"):
-        autoencoder.enable_slicing()
-    if side > settings.TILE_ABOVE and hasattr(autoencoder, "enable_tiling"):
-        autoencoder.enable_tiling()
+def save_memory(autoencoder: Any, side: int) -> None:
+    """Decode pictures of this side (in pixels) as `settings` says; the same side always alike, whatever was drawn before."""
+    for what, wanted in (("slicing", side >= settings.SLICE_FROM), ("tiling", side > settings.TILE_ABOVE)):
+        if getattr(autoencoder, f"use_{what}", False) != wanted and hasattr(autoencoder, f"enable_{what}"):
+            getattr(autoencoder, f"{'enable' if wanted else 'disable'}_{what}")()
 
 
 def _adapt(pipeline: Any, weights: Weights) -> None:
     """Swap in UNet, LoRA and scheduler."""
-    import diffusers
     from safetensors.torch import load_file
 
     if weights.unet is not None:
@@ -151,9 +150,15 @@ def _adapt(pipeline: Any, weights: Weights) -> None:
         pipeline.fuse_lora(adapter_names=names)  # into the weights: drawing then costs what it costs without
         pipeline.unload_lora_weights()
     if weights.schedule is not None:
-        schedule = SCHEDULES.get(weights.schedule, Schedule(weights.schedule, {}))
-        chosen = getattr(diffusers, schedule.scheduler)
-        pipeline.scheduler = chosen.from_config(pipeline.scheduler.config, **schedule.settings)
+        pipeline.scheduler = scheduler_of(weights.schedule, pipeline.scheduler)
+
+
+def scheduler_of(name: str, own: Any) -> Any:
+    """The scheduler called `name`, set up as the model's `own` is but for what the name says."""
+    import diffusers
+
+    schedule = SCHEDULES.get(name, Schedule(name, {}))
+    return getattr(diffusers, schedule.scheduler).from_config(own.config, **schedule.settings)
 
 
 def _quieten() -> None:

@@ -58,7 +58,9 @@ class Family:
     not measured is drawn row by row: slower where a batch would fill the accelerator, and right whatever the pipeline does
     (padding prompts to the longest of a batch, one generator for all rows). A side must be a multiple of `multiple` latent cells
     beyond what the class says. With `area`, pictures of any form have the area of the model's own; `sizes` (width, height) are
-    the only ones it draws. `steps` and `guidance_scale` are what is drawn with unless said.
+    the only ones it draws.
+    With `guidance_by_row` a call may have another guidance for each row.
+    `steps` and `guidance_scale` are what is drawn with unless said.
     """
 
     together: bool = False
@@ -67,6 +69,7 @@ class Family:
     steps: int | None = None
     guidance_scale: float | None = None
     area: bool = False
+    guidance_by_row: bool = False
     sizes: tuple[tuple[int, int], ...] = ()
     call: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -112,12 +115,16 @@ TOKENS = {"max_sequence_length": 256}
 FAMILIES: dict[str, Family] = {
     # 1.x and 2.x: which of the two, and so epsilon or v-prediction, is in the scheduler's config. The U-Net is small: most of
     # the 1.60 -> 1.06 s that compiling saves (50 steps, A100) is launch overhead, which batches of 16 hide already.
-    "StableDiffusionPipeline": Family(together=True, steps=30, guidance_scale=7.5),
-    "StableDiffusionXLPipeline": Family(together=True, compile=True, steps=30, guidance_scale=7.5),
-    "StableDiffusion3Pipeline": Family(together=True, multiple=2, compile=True, steps=30, guidance_scale=7.5),
+    "StableDiffusionPipeline": Family(together=True, guidance_by_row=True, steps=30, guidance_scale=7.5),
+    "StableDiffusionXLPipeline": Family(
+        together=True, guidance_by_row=True, compile=True, steps=30, guidance_scale=7.5
+    ),
+    "StableDiffusion3Pipeline": Family(
+        together=True, guidance_by_row=True, multiple=2, compile=True, steps=30, guidance_scale=7.5
+    ),
     "FluxPipeline": Family(together=True, compile=True, call=TOKENS, steps=30, guidance_scale=7.5),
     "PixArtAlphaPipeline": Family(together=True, compile=True, steps=30, guidance_scale=7.5),
-    "PixArtSigmaPipeline": Family(together=True, compile=True, steps=30, guidance_scale=7.5),
+    "PixArtSigmaPipeline": Family(together=True, guidance_by_row=True, compile=True, steps=30, guidance_scale=7.5),
     **dict.fromkeys(MEASURED, Family(together=True)),
     "HiDreamImagePipeline": Family(together=True, area=True),
     "Kandinsky5T2IPipeline": Family(

@@ -30,6 +30,7 @@ class HubPrompts:
     config: str | None = None
     revision: str | None = None
     licence: str | None = None
+    seed_column: str | None = None
 
     def __iter__(self) -> Iterator[Prompt | LeftOut]:
         with explained(self.name):
@@ -37,15 +38,18 @@ class HubPrompts:
             dataset = open_dataset(self.name, self.split, self.config, self.revision)
             columns = dataset_columns(dataset, self.name)
             require(self.name, columns, self.column)
+            if self.seed_column is not None:
+                require(self.name, columns, self.seed_column, "name the one that holds seeds with --seed-column")
             names = _class_names(dataset, self.name, self.column)
             licence = self.licence or _licence(dataset, self.name)
             source = Path(self.name).name if Path(self.name).is_dir() else self.name
             # Only what is needed: a picture column would be decoded row by row.
-            rows = dataset.select_columns([self.column, *(name for name in carriers(self.column) if name in columns)])
+            carried = [name for name in (*carriers(self.column), self.seed_column) if name in columns]
+            rows = dataset.select_columns(list(dict.fromkeys([self.column, *carried])))
             for number, row in enumerate(rows, 1):
                 row = {**row, **{column: class_name(row[column], names[column]) for column in names if column in row}}
                 name = {"source": source, "source_id": str(number), "licence": licence}
-                yield prompt_of(row, self.column, f"{source}, row {number}", **name)
+                yield prompt_of(row, self.column, f"{source}, row {number}", self.seed_column, **name)
 
 
 def check_shape(name: str) -> None:

@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
+from schemas.generation import settings_of
 from schemas.prompt import LeftOut, Prompt
 from stages.prompts.gate import Gate
 
@@ -17,9 +18,9 @@ class Intake:
 
     `counts` has `admitted`, `empty`, `over_long`, `undecodable`, `duplicate` and one `refused_REASON` for each reason
     met, and those that a source itself gives (`LeftOut`: `malformed`); their sum is what was read. `examples` has the first
-    few places of each such reason. Two prompts are duplicates when judged and drawn text agree but for white space, and so does
-    the seed where a benchmark fixes one. Refused texts leave their count and nothing else, so a refused text that comes twice is
-    refused twice. Order in, order out; needs about 30 bytes a prompt admitted.
+    few places of each such reason. Two prompts are duplicates when judged and drawn text agree but for white space, and so do
+    the seed and the settings that their rows fix. Refused texts leave their count and nothing else, so a refused text that comes
+    twice is refused twice. Order in, order out; needs about 30 bytes a prompt admitted.
     """
 
     def __init__(self, gate: Gate, max_length: int = MAX_LENGTH) -> None:
@@ -63,6 +64,7 @@ class Intake:
             return "over_long"
         same = " ".join(words) if drawn is None else " ".join(words) + "\n" + " ".join(drawn.split())
         same += "" if prompt.seed is None else f"\n\n{prompt.seed}"
+        same += "" if prompt.settings is None else f"\n\n{prompt.settings}"
         try:
             digest = int.from_bytes(blake2b(same.encode(), digest_size=8).digest())
         except (
@@ -72,8 +74,10 @@ class Intake:
         if digest in self._seen:
             return "duplicate"
         refusal = self.gate.refusal(text)
-        if refusal is None and drawn is not None:
-            refusal = self.gate.refusal(drawn)
+        negative = settings_of(prompt.settings).negative_prompt if prompt.settings is not None else None
+        for further in (drawn, negative):
+            if refusal is None and further is not None:
+                refusal = self.gate.refusal(further)
         if refusal is not None:
             return f"refused_{refusal}"
         self._seen.add(digest)
