@@ -74,7 +74,7 @@ class Generate(ScatteredCommand):
         str | None, Option(metavar="MODULE:FUNCTION", help="with --restricted: your check of every finished picture")
     ] = None
     hash_list: Annotated[
-        str | None, Option(metavar="FILE", help="with --restricted: perceptual hashes that must not be made")
+        str | None, Option(metavar="FILE", help="with --restricted: PDQ or perceptual hashes that must not be made")
     ] = None
     steps: Annotated[str | None, Option(metavar="N", help="denoising steps (default: the recipe's)")] = None
     guidance_scale: Annotated[

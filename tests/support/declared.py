@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("export", "labellers", "s3", "serve")  # what .ci/setup asks for, without dev
+EXTRAS = ("export", "hashes", "labellers", "s3", "serve")  # what .ci/setup asks for, without dev
 HOOK = """\
 import runpy, sys
 from importlib.abc import MetaPathFinder

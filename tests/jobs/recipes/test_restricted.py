@@ -14,13 +14,15 @@ from jobs.recipes.named import recipe_of, recipes
 from jobs.recipes.published_weights import LIGHTNING
 from jobs.recipes.restricted import guarded
 from pipeline.plan import Plan
+from pipeline.stage import BadSamplesError
 from schemas.errors import InputError
 from schemas.run import RunConfig
 from schemas.sample import Sample
-from stages.generate.finished_check import FinishedCheck, is_listed, read_hashes
+from stages.generate.finished_check import FinishedCheck, listed_by
 from stages.generate.render import Render
 from stages.image_io.encode import Encode
 from stages.prompts.leave_out import LeaveOut
+from stages.signature.hash_lists import read_hash_list
 from tests.support.drawing import directory
 from tests.support.runs import Texts, carry_out, rows
 from tests.support.tiny_pipelines import save
@@ -125,7 +127,7 @@ def test_only_both_check_and_list_keep_the_category(tmp_path: Path, monkeypatch:
             guarded(wrong, Render())
 
 
-def test_refused_pictures_leave_a_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_pictures_leave_a_count_and_listed_ones_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check = operator_module(tmp_path, monkeypatch)
     texts = ("a dog on a plain blue background", "a cat on a plain red background", "a car on a plain blue background")
     dog, _, car = drawn(*texts)
@@ -133,18 +135,22 @@ def test_refused_pictures_leave_a_count(tmp_path: Path, monkeypatch: pytest.Monk
     # The list holds a brighter copy of the car: nearly the same hash, other bytes.
     brighter = np.minimum(car.pixels.astype(int) + 20, 255).astype(np.uint8)
     stage = FinishedCheck(check=check, hash_list=hash_list(tmp_path, brighter))
-    assert [sample.key for sample in stage.open()(drawn(*texts))] == [dog.key]
+    with pytest.raises(BadSamplesError) as raised:
+        list(stage.open()(drawn(*texts)))
+    assert raised.value.reasons == {car.key: "phash near an entry of the list of hashes"}
     plan = Plan((Render(), stage, Encode()), Texts(texts), unit_size=8, seed=0)
     (receipt,) = carry_out(tmp_path / "run", plan).receipts()
-    assert [count.dropped for count in receipt.stages if count.stage == "finished_check"] == [2]
-    assert rows(tmp_path / "run").num_rows == 1 and rows(tmp_path / "run", "quarantine").num_rows == 0
+    assert [count.dropped for count in receipt.stages if count.stage == "finished_check"] == [1]
+    assert rows(tmp_path / "run")["key"].to_pylist() == [dog.key]
+    (row,) = rows(tmp_path / "run", "quarantine").to_pylist()
+    assert row["key"] == car.key and "list of hashes" in row["message"]
 
 
 def test_the_list_finds_copies_and_little_else(tmp_path: Path) -> None:
     pictures = [sample.pixels for sample in drawn("a dog", "a red apple", "two keys", "a house", "a moon", "a cat")]
-    listed = read_hashes(Path(hash_list(tmp_path, pictures[0])))  # type: ignore[arg-type]
-    found = [is_listed(picture, listed) for picture in pictures if picture is not None]
-    assert found == [True, False, False, False, False, False]
+    listed = read_hash_list(Path(hash_list(tmp_path, pictures[0])))  # type: ignore[arg-type]
+    found = [listed_by(picture, listed) for picture in pictures if picture is not None]
+    assert found == ["phash", None, None, None, None, None]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +166,7 @@ def test_a_list_that_checks_nothing_is_refused(tmp_path: Path, text: str, messag
     file = tmp_path / "hashes.txt"
     file.write_text(text)
     with pytest.raises(InputError, match=message):
-        read_hashes(file)
+        read_hash_list(file)
 
 
 @pytest.mark.parametrize("check", ["nowhere_at_all:check", "math:nothing", "math:pi", "math"])
