@@ -1,6 +1,6 @@
 """The main job against bare loops that do the same work: `make bench-generate` (about 12 minutes on 2 idle cores).
 
-`local_over_bare`, `ray_over_bare`: pictures a second of the whole job, one worker, over a bare `diffusers` loop with the same
+`local_over_bare`, `ray_over_bare`: images per second of the whole job, one worker, over a bare `diffusers` loop with the same
 batch and one thread. Rates are taken from the first finished unit (or batch) to the last, since at a million pictures the
 start does not count; `*_start_seconds` say what it costs. Bare and job alternate, and the median ratio of the pairs counts.
 `render_over_bare`: drawn scenes, two workers on Ray, over two bare processes that draw, encode and write with webdataset.

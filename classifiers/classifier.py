@@ -99,7 +99,7 @@ class Classifier(nn.Module):
         return self.losses_of(self.features(inputs, embeddings), targets)
 
     def logits(self, inputs: Inputs, embeddings: Tensor | None = None) -> Tensor:
-        """As in the contract: the threshold is inside."""
+        """The threshold is inside."""
         margin = self.margin_of(self.features(inputs, embeddings))
         return torch.stack([torch.zeros_like(margin), margin], dim=1)
 

@@ -46,7 +46,7 @@ class Coverage:
 
     @property
     def captures(self) -> frozenset[str]:
-        """What it reads of a drawing under way."""
+        """What it reads during denoising."""
         return self.reads - {"prompt", "image"}
 
 
@@ -92,7 +92,7 @@ class Scorer(Protocol):
         """The deployed threshold, chosen on validation rows."""
 
     def score(self, inputs: Inputs) -> Scores:
-        """Judge rows. No row's score depends on its company."""
+        """Judge rows. Batch-invariant: a row scores the same alone as in any batch."""
 
 
 @runtime_checkable

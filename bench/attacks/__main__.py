@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure the attacks on pixels: pictures a second and robust accuracy, beside foolbox on the same model and batch.
+"""Measure the attacks on pixels: images per second and robust accuracy, beside foolbox on the same model and batch.
 
 Without foolbox (the `dev` extra has it) its columns stay empty. One JSON object on the last line and in bench/results/attacks.json.
 """

@@ -1,4 +1,4 @@
-"""What a run kept of its drawings, for scorers that judge a drawing under way: they are asked of the rows that have it."""
+"""What a run kept of its drawings, for scorers that judge during denoising: they are asked of the rows that have it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def kept_for(url: str, scorer: Scorer, private: bool = False) -> Captures | None
 def judged_by(store: Store, coverage: Coverage, cases: Sequence[LabelledSample]) -> Sequence[LabelledSample]:
     """The cases that a scorer can be asked of: all, or those whose own drawing was kept. Raises InputError where none was.
 
-    A variant with other pixels was not drawn anew: inside the drawing nothing was attacked, so it is no row of such a scorer.
+    A variant with other pixels was not drawn anew: during denoising nothing was attacked, so it is no row of such a scorer.
     """
     if not coverage.captures:
         return cases

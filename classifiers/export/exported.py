@@ -22,7 +22,7 @@ def exportable(folder: str) -> tuple[Classifier, str]:
     saved = Saved(str(local_directory(folder) or folder))
     model = saved.load().cpu().eval()
     if isinstance(model, InDiffusion):
-        raise InputError(f"{folder}: a {model.kind} reads a drawing under way, which only a diffusion pipeline has")
+        raise InputError(f"{folder}: a {model.kind} judges during denoising, which only a diffusion pipeline does")
     if isinstance(model, VisionLanguage):
         raise InputError(f"{folder}: a {model.kind} is a model of transformers already; open its directory there")
     if isinstance(model, PerCategory):

@@ -31,7 +31,7 @@ class InDiffusion(Classifier):
         """The captures in float32. Raises InputError for rows without them, and for words that nothing was drawn from."""
         if embeddings is not None:
             raise InputError(
-                f"{self.name} judges a drawing under way: attack its words by drawing anew, as bench/in_diffusion/__main__.py does"
+                f"{self.name} judges during denoising: attack its words by drawing anew, as bench/in_diffusion/__main__.py does"
             )
         missing = sorted(self.reads - inputs.captures.keys())
         if missing:
@@ -62,7 +62,7 @@ class CaptureConvolutions(nn.Module):
     def __init__(self, grids: Mapping[str, int], blocks: Mapping[str, int] | None = None) -> None:
         super().__init__()
         self.grids, blocks = tuple(grids), blocks or {}
-        # GroupNorm, so that no row's score depends on its company.
+        # GroupNorm, so that it is batch-invariant.
         self.fine = nn.Sequential(
             *_convolved(sum(grids.values()), WIDTH),
             *_convolved(WIDTH, WIDTH, stride=2),

@@ -79,7 +79,7 @@ class Vlm(nn.Module):
         return Scores({"image": unsafe}, {"image": named})
 
     def logits(self, inputs: Inputs, embeddings: Tensor | None = None) -> Tensor:
-        """As in the contract, of the first prompt."""
+        """Of the first prompt."""
         del embeddings  # the sample's prompt is not read
         pixels = self._pixels(inputs)
         return self.speaker.likelihoods(pixels, self.questions[0], (SAFE, UNSAFE))

@@ -13,7 +13,7 @@ _log = logging.getLogger("hazmat")
 
 
 def watched(receipts: Iterable[Receipt], units: int, done: int, what: str = "generating") -> Iterator[Receipt]:
-    """Pass receipts through, showing units, pictures a second, quarantined and time left on stderr."""
+    """Pass receipts through, showing units, images per second, quarantined and time left on stderr."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

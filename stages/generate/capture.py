@@ -53,7 +53,7 @@ class StepCapture:
         return moment.latents
 
     def take(self) -> "Tensor":
-        """As in the contract, on the CPU. Raises HazmatError where the last call did not come as far as `step`."""
+        """On the CPU. Raises HazmatError where the last call did not come as far as `step`."""
         if self._kept is None:
             raise HazmatError(f"{self.name}: the last drawing did not come to step {self.step}")
         kept, self._kept = self._kept, None
