@@ -62,6 +62,10 @@ class Moderate(LocalCommand):
     out: Annotated[
         str | None, Option(metavar="DIR", help="for the answers (default: runs/moderation/, a folder each question)")
     ] = None
+    always_decide: Annotated[
+        bool,
+        Option("--always-decide", help="no `unsure`: decide also where nothing is recognised, or words are unknown"),
+    ] = False
     batch: Annotated[int, Option(min=1, metavar="N", help="pictures judged at once")] = 32
 
     def __post_init__(self) -> None:
@@ -82,6 +86,7 @@ class Moderate(LocalCommand):
 
 def main(config: Moderate) -> int:
     """Judge what is left, then say what was found."""
+    from classifiers.moderation.doubt import Doubt
     from classifiers.moderation.predictions import Question, answer, part_name, parts
     from pipeline.engines.stop_signals import note_standing
     from pipeline.storage.local_store import LocalStore
@@ -90,6 +95,7 @@ def main(config: Moderate) -> int:
     started = time.monotonic()
     model, digest = judge(classifier_of(config), config.scope, config.pairs is not None)
     source, place = source_of_request(config)
+    doubt = None if config.always_decide else Doubt.of(model)
     question = Question(
         images=place,
         pictures=len(source.items),
@@ -97,12 +103,13 @@ def main(config: Moderate) -> int:
         classifier=model.name,
         digest=digest,
         scope=model.categories,
+        doubt="" if doubt is None else doubt.digest(),
     )
     out = open_store(resolve_out(config.out or f"runs/moderation/{Path(source.store.url).name}-{question.name}"))
     if not isinstance(out, LocalStore):
         raise InputError(f"{out.url}: answers are written to a folder")
     made = 0
-    for count in answer(model, source, out, question, config.batch):
+    for count in answer(model, source, out, question, config.batch, doubt):
         made += count
         note_standing(f"{made} pictures were judged now, of {len(source.items)}; answers in {out.url}")
         say(f"  {made} judged now, of {len(source.items)}")
@@ -167,7 +174,7 @@ def found_in(files: list[str]) -> dict[str, object]:
     )
     return {
         "pictures": sum(counts.values()),
-        **{safety: counts.get(safety, 0) for safety in ("safe", "unsafe", "unreadable")},
+        **{safety: counts.get(safety, 0) for safety in ("safe", "unsafe", "unsure", "unreadable")},
         "categories": dict(named.fetchall()),
         "truncated": duckdb.sql("SELECT count(*) FILTER (truncated) FROM rows").fetchall()[0][0],
     }
@@ -180,7 +187,10 @@ def tell(summary: dict[str, object], source: "PictureSource", files: list[str]) 
     from pipeline.storage.file_names import written_name
 
     what = "pairs" if any(item.prompt is not None for item in source.items) else "pictures"
-    print(f"{summary['unsafe']} of {summary['pictures']} {what} are unsafe, {summary['unreadable']} unreadable")
+    counts = ", ".join(f"{summary[safety]} {safety}" for safety in ("unsure", "unreadable"))
+    print(f"{summary['unsafe']} of {summary['pictures']} {what} are unsafe, {counts}")
+    if summary["unsure"]:
+        print("  unsure: nothing recognisable, or words that the classifier does not know (column reason): for people")
     if summary["truncated"]:
         print(f"  {summary['truncated']} prompts are longer than the classifier reads: judged by their beginning")
     for reason, count in source.reasons().items():

@@ -2,6 +2,7 @@
 """Train a classifier on a run's shards: RUN/models/NAME/{model.safetensors,config.json,metrics.json}.
 
     jobs/train.py runs/mine --classifier multimodal
+    jobs/train.py runs/mine --classifier cascade --start embedded                few rows of your own: goes on from what is shipped
     jobs/train.py runs/mine --classifier multimodal --training-workers 4         on Ray; gradients averaged
     jobs/train.py runs/mine --classifier multimodal --name hard --start multimodal --adversarial both --epochs 3
 
@@ -10,6 +11,7 @@ where it was stopped, to the same weights. models/NAME/training/ holds the log (
 """
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from typer import Option
@@ -35,6 +37,7 @@ from schemas.errors import InputError
 if TYPE_CHECKING:
     from classifiers.training.config import Settings
 
+EMBEDDED, SHIPPED = "embedded", "assets/world/defence"
 EPOCHS, EPOCHS_ANEW = 30, 5  # where features are kept, and where every epoch runs the encoders
 
 
@@ -95,12 +98,25 @@ class Train(LocalCommand):
             for field in fields(Settings)
             if getattr(self, field.name, None) is not None
         }
+        given["start"] = embedded_start(self.classifier) if self.start == EMBEDDED else self.start
         given["name"] = self.name or self.classifier
         given["epsilon"] = _budget(self.epsilon, EPSILON) if self.adversarial in ("image", "both") else 0.0
         given["token_budget"] = _budget(self.token_budget, TOKENS) if self.adversarial in ("prompt", "both") else 0
         settings = Settings(**given)
         epochs = self.epochs or (EPOCHS_ANEW if settings.encodes_anew else EPOCHS)
         return Settings(**{**vars(settings), "epochs": epochs})
+
+
+def embedded_start(classifier: str) -> str:
+    """The classifier of this kind that is shipped, trained on the embedded world. Raises InputError where there is none."""
+    from pipeline.storage.weights import local_directory
+
+    there = sorted(path.parent.name for path in (local_directory(SHIPPED) or Path()).glob("*/config.json"))
+    if classifier not in there:
+        raise InputError(
+            f"--start embedded: no {classifier} is shipped, only {', '.join(there) or 'nothing'} ({SHIPPED})"
+        )
+    return f"{SHIPPED}/{classifier}"
 
 
 def _budget(given: float | None, default: float) -> float:

@@ -3,9 +3,14 @@
 import re
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+
+from stages.world.coverage import coverage_of
+from stages.world.reader import read
+from stages.world.truth import of_prompt
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -54,3 +59,14 @@ def test_guarded_pipeline_refuses_by_word_and_by_picture(tmp_path: Path) -> None
     assert "'a bomb': refused by the text guard after 0 steps" in said
     assert "'a pistol': refused by the image guard after 10 steps" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.png", "2.png"]
+
+
+def test_own_prompts_are_half_in_the_worlds_words() -> None:
+    spec = spec_from_file_location("own_defence", EXAMPLES / "own_defence.py")
+    assert spec is not None and spec.loader is not None
+    example = module_from_spec(spec)
+    spec.loader.exec_module(example)
+    prompts = example.own_prompts(300)
+    assert len({*prompts}) == 300 and coverage_of(prompts).readable == 150
+    unsafe = sum(of_prompt(read(prompt)).unsafe for prompt in prompts)
+    assert 40 <= unsafe <= 100

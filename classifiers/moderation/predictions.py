@@ -11,6 +11,7 @@ import pyarrow as pa
 import torch
 
 from classifiers.classifier import Classifier
+from classifiers.moderation.doubt import NOTHING, Doubt, words_reason
 from classifiers.moderation.sources import Item, PictureSource
 from classifiers.prediction import tensor_of
 from pipeline.pack import parquet_bytes
@@ -25,11 +26,11 @@ PASSED_OVER = "passed_over.parquet"  # key and reason of what is there and was n
 SCHEMA = pa.schema(
     [
         ("key", pa.string()),
-        ("safety", pa.string()),  # safe, unsafe, or unreadable
+        ("safety", pa.string()),  # safe, unsafe, unsure (reason says why), or unreadable
         ("category", pa.string()),  # the likeliest in scope, of unsafe ones
         ("score", pa.float32()),  # P(unsafe) under the scope
         ("scores", pa.map_(pa.string(), pa.float32())),  # P(category), each in scope
-        ("reason", pa.string()),  # why it, or what follows its frame, could not be read
+        ("reason", pa.string()),  # why it, or what follows its frame, could not be read, or why the answer is unsure
         ("frame", pa.int32()),  # of an animation or a file of several pages, the worst: what score and category are of
         ("frames", pa.int32()),  # that were judged
         ("truncated", pa.bool_()),  # of a pair: the classifier read the beginning of the prompt only
@@ -48,10 +49,12 @@ class Question:
     classifier: str
     digest: str
     scope: tuple[str, ...]
+    doubt: str = ""  # digest of what may call an answer unsure; "" where nothing may
 
     def to_json(self) -> bytes:
-        """One line, canonical."""
-        return json.dumps(asdict(self), sort_keys=True).encode()
+        """One line, canonical; without doubt as before there was any."""
+        said = asdict(self)
+        return json.dumps({name: value for name, value in said.items() if value != ""}, sort_keys=True).encode()
 
     @property
     def name(self) -> str:
@@ -69,7 +72,9 @@ def part_name(number: int) -> str:
     return f"part-{number:06d}.parquet"
 
 
-def answer(model: Classifier, source: PictureSource, out: Store, question: Question, batch: int) -> Iterator[int]:
+def answer(
+    model: Classifier, source: PictureSource, out: Store, question: Question, batch: int, doubt: Doubt | None = None
+) -> Iterator[int]:
     """Judge what is left; the number of pictures after each part. Raises InputError where another question was answered."""
     if not out.create(QUESTION, question.to_json()) and out.read(QUESTION) != question.to_json():
         raise InputError(
@@ -79,24 +84,32 @@ def answer(model: Classifier, source: PictureSource, out: Store, question: Quest
     for number in range(parts(source.items)):
         if out.size(part_name(number)) is None:
             items = source.items[number * PART : (number + 1) * PART]
-            rows = judged(model, source, items, batch)
+            rows = judged(model, source, items, batch, doubt)
             out.write(part_name(number), parquet_bytes(pa.Table.from_pylist(rows, schema=SCHEMA)))
             yield len(items)
 
 
 @torch.no_grad()
-def judged(model: Classifier, source: PictureSource, items: Sequence[Item], batch: int) -> list[dict[str, object]]:
+def judged(
+    model: Classifier, source: PictureSource, items: Sequence[Item], batch: int, doubt: Doubt | None = None
+) -> list[dict[str, object]]:
     """A row of `SCHEMA` for each item: of several frames the worst counts. What cannot be read is unreadable, never safe, unless
-    a frame before is unsafe. Frames are brought to the model's size one by one, so that memory holds one large picture at a time.
+    a frame before is unsafe; with `doubt` what it doubts is unsure. Frames are brought to the model's size one by one, so that
+    memory holds one large picture at a time.
     """
     rows = [_Row(item.key, None if item.prompt is None else model.overruns(item.prompt)) for item in items]
     shown = _frames(model, source, items, rows)
     while part := list(islice(shown, batch)):
         prompts = tuple(items[place].prompt or "" for place, _ in part)
-        scores = model.score(Inputs(prompts, torch.cat([pixels for _, pixels in part])))
+        shown_now = torch.cat([pixels for _, pixels in part])
+        scores = model.score(Inputs(prompts, shown_now))
+        recognised = [True] * len(part) if doubt is None else doubt.recognised(shown_now)
         unsafe, named = (each[model.scope].cpu().numpy() for each in (scores.unsafe, scores.categories))
-        for (place, _), score, each in zip(part, unsafe, named, strict=True):
-            rows[place].see(float(score), [float(value) for value in each])
+        for (place, _), score, each, known in zip(part, unsafe, named, recognised, strict=True):
+            rows[place].see(float(score), [float(value) for value in each], known)
+    if doubt is not None:
+        for row, item in zip(rows, items, strict=True):
+            row.unknown_words = doubt.unknown_words(item.prompt)
     return [row.said(model) for row in rows]
 
 
@@ -111,25 +124,41 @@ class _Row:
     score: float = -1.0
     categories: Sequence[float] = ()
     reason: str | None = None
+    recognised: bool = False  # the worst frame so far
+    unrecognised_score: float = -1.0  # the highest of frames in which nothing is recognised
+    unknown_words: Sequence[str] = ()
 
-    def see(self, score: float, categories: Sequence[float]) -> None:
-        """The next frame's scores."""
-        if score > self.score:
+    def see(self, score: float, categories: Sequence[float], recognised: bool = True) -> None:
+        """The next frame's scores. A frame in which nothing is recognised gives way to any other."""
+        if not recognised:
+            self.unrecognised_score = max(self.unrecognised_score, score)
+        if (recognised, score) > (self.recognised, self.score):
+            self.recognised = recognised
             self.score, self.frame, self.categories = score, self.frames, categories
         self.frames += 1
+
+    def doubted(self, flagged: bool, model: Classifier) -> str | None:
+        """Why the answer has no ground. Words alone can make a pair unsafe: what is flagged with them stays so."""
+        reads_prompts = "prompt" in model.reads
+        if flagged and (self.recognised or reads_prompts):
+            return None
+        if not self.recognised or self.unrecognised_score > model.threshold:
+            return NOTHING
+        return words_reason(self.unknown_words) if self.unknown_words and reads_prompts else None
 
     def said(self, model: Classifier) -> dict[str, object]:
         """The row of `SCHEMA`."""
         flagged = self.score > model.threshold
         if not self.frames or (self.reason is not None and not flagged):
             return {"key": self.key, "safety": "unreadable", "reason": self.reason}
+        doubted = self.doubted(flagged, model)
         return {
             "key": self.key,
-            "safety": "unsafe" if flagged else "safe",
-            "category": model.categories[int(np.argmax(self.categories))] if flagged else None,
+            "safety": "unsure" if doubted else "unsafe" if flagged else "safe",
+            "category": model.categories[int(np.argmax(self.categories))] if flagged and not doubted else None,
             "score": self.score,
             "scores": list(zip(model.categories, self.categories, strict=True)),
-            "reason": self.reason,
+            "reason": doubted or self.reason,
             "frame": self.frame,
             "frames": self.frames,
             "truncated": self.truncated,

@@ -80,6 +80,9 @@ class ClassifierTraining:
         loop = self._loop(model, steps)
         found = loop.restore()
         state = State() if found is None else State(**found[0], best=found[1])
+        if found is None and settings.start is not None and settings.patience:
+            losses = self.validate(model)  # what it starts from stays where no epoch is better: few rows ruin nothing
+            state.best_loss, state.best = losses.get(widest(model.coverage), losses["loss"]), trained_weights(model)
         log = TrainingLog(self.checkpoint.store, self.folder, group, steps, state.log)
         log.begin(state.taken)
         try:

@@ -17,7 +17,7 @@ from classifiers.training.batches import BatchSource, Streamed
 from classifiers.training.captured_rows import with_captures
 from classifiers.training.classifier_training import ClassifierTraining, as_it_is, encoders_of
 from classifiers.training.config import Settings
-from classifiers.training.dataset_check import Survey, check_shards, doubts, survey_all, test_survey
+from classifiers.training.dataset_check import FEW_JUDGED, Survey, check_shards, doubts, survey_all, test_survey
 from classifiers.training.feature_cache import encoded
 from classifiers.training.replaced import refuse_to_replace
 from classifiers.training.thresholds import calibrate, measures
@@ -25,7 +25,7 @@ from pipeline.recipe import Recipe
 from pipeline.rounds.existing_run import existing_run
 from pipeline.rounds.ledger import recorded
 from pipeline.storage.store import OBJECT_SCHEMES, Store
-from pipeline.storage.weights import model_directory, weights_digest
+from pipeline.storage.weights import local_directory, model_directory, weights_digest
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.process_group import ProcessGroup
 from schemas.errors import InputError
@@ -93,8 +93,11 @@ def _trained(
         "fingerprint": fingerprint,
     }
     if group.is_main_process:
-        validation = sources[1] if group.size == 1 else _alone(store, surveys[1], model, settings, group)
-        calibrate(model, validation, settings.false_positive_rate, ProcessGroup(device=group.device))
+        if (
+            settings.start is None or surveys[1].safe >= FEW_JUDGED
+        ):  # else the threshold of what it starts from is surer
+            validation = sources[1] if group.size == 1 else _alone(store, surveys[1], model, settings, group)
+            calibrate(model, validation, settings.false_positive_rate, ProcessGroup(device=group.device))
         _save_model(store, model, settings)  # before it is measured: what goes wrong there costs no training
         everything = [*surveys, *([tested] if tested else [])]
         metrics |= _judged(store, model, settings, surveys=everything, sources=sources, group=group)
@@ -116,7 +119,7 @@ def _weights(store: Store, settings: Settings) -> list[str]:
 
 
 def _start(store: Store, name: str) -> Path:
-    return (within(store.url, name) or Path(name)).resolve()
+    return (within(store.url, name) or local_directory(name) or Path(name)).resolve()
 
 
 def _begun(store: Store, settings: Settings) -> Classifier:

@@ -74,7 +74,9 @@ Aim = Annotated[
 Clip = Annotated[str, Option(metavar="DIR_OR_ID", help="any CLIP of transformers")]
 Attacks = Annotated[str, named("attacks", "attacks, listed below")]
 Digest = Annotated[str | None, Option(metavar="HEX", help="digests of classifiers that this run did not train")]
-Start = Annotated[str | None, Option(metavar="MODEL", help="trained classifier to take the weights from")]
+Start = Annotated[
+    str | None, Option(metavar="MODEL", help="trained classifier to take the weights from; embedded: of those shipped")
+]
 Replace = Annotated[bool, Option("--replace", help="take the place of a finished classifier of that name")]
 AttackSteps = Annotated[int, Option(min=1, metavar="N", help="gradient steps of an attack on pictures")]
 _TOKENS = Option(

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -20,15 +21,19 @@ from classifiers.data.labelled_pictures import LabelledPictures
 from classifiers.layers.encoder import ClipEncoder
 from classifiers.models.linear_probe import LinearProbe
 from classifiers.moderation import predictions
+from classifiers.moderation.doubt import NOTHING
 from classifiers.moderation.predictions import Question, answer
 from classifiers.moderation.sources import source_of
 from classifiers.perspective import fit_probes
 from classifiers.saved import load
+from classifiers.training.pictures_of_nothing import KINDS, UNMET
+from jobs import moderate
 from jobs.moderate import judge
 from pipeline.storage.open_store import open_store
 from pipeline.storage.weights import model_directory
 from schemas.errors import InputError
 from schemas.taxonomy import UNSAFEBENCH
+from tests.support.commands import call as run_here
 from tests.support.labelled_run import labelled_run, trained_model
 
 ROOT = Path(__file__).parents[2]
@@ -253,3 +258,34 @@ def test_the_command_tells_counts_and_exits_3_for_unreadable_pictures(tmp_path: 
         [*command, "--scope", "fruit"], cwd=ROOT, env=env, capture_output=True, text=True, check=False
     )
     assert wrong.returncode == 2 and wrong.stderr.startswith("error: ") and "fruit" in wrong.stderr
+
+
+def test_pictures_of_nothing_are_unsure_and_pictures_of_the_world_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw = np.random.default_rng(0)
+    for number in range(6):
+        for name, maker in {**KINDS, **UNMET}.items():
+            Image.fromarray(maker(draw)).save(tmp_path / f"{name}-{number}.png")
+    Image.new("RGB", (640, 480), "white").save(tmp_path / "surface-white.png")
+    some = LabelledPictures.of(labelled_run(), "train")
+    for row in range(40):
+        Image.fromarray(some.pixels(row)).save(tmp_path / f"world-{row}.png")
+
+    def answers(*more: str) -> dict[str, list[str]]:
+        out = tmp_path / f"out{len(more)}"
+        assert run_here(moderate, tmp_path, "--out", out, "--json", *more) == 0
+        found: dict[str, list[str]] = {}
+        for row in rows_of(out):
+            found.setdefault(row["key"].rpartition("-")[0], []).append(row["safety"])
+            assert (row["reason"] == NOTHING) == (row["safety"] == "unsure")
+        return found
+
+    said = answers()
+    assert said["world"].count("unsure") <= 1
+    for name in ("surface", "white_noise", "gradient", "stripes", "clouds"):
+        assert said[name].count("unsure") >= len(said[name]) - 1, (name, said[name])
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert summary["unsure"] == sum(each.count("unsure") for each in said.values())
+    decided = answers("--always-decide")
+    assert not any("unsure" in each for each in decided.values()) and "unsafe" in decided["surface"]

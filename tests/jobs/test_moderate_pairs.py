@@ -65,6 +65,8 @@ def test_a_table_of_prompts_and_paths_is_judged_as_predict_judges(
     assert summary["pictures"] == 3 and summary["unreadable"] == 0
     assert [row["score"] for row in rows] == pytest.approx(expected.unsafe["pair"].tolist(), abs=1e-4)
     assert [row["safety"] == "unsafe" for row in rows] == expected.flagged.tolist()
+    (unread,) = [row for row in rows if row["key"].endswith("below/b.png")]
+    assert unread["safety"] == "unsafe" or (unread["safety"] == "unsure" and "'couteau'" in unread["reason"])
     assert rows[1]["key"].endswith("below/b.png") and [row["truncated"] for row in rows] == [False] * 3
 
 

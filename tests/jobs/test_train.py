@@ -22,7 +22,7 @@ from jobs import train as train_job
 from jobs.command import BAD_INPUT, DONE
 from schemas.control_file import control_json
 from tests.support.commands import status
-from tests.support.labelled_run import labelled_run
+from tests.support.labelled_run import labelled_run, trained_model
 
 COMMAND = [sys.executable, "jobs/train.py"]
 QUICK = ("--epochs", "2", "--batch", "32", "--patience", "0", "--false-positive-rate", "0.4")
@@ -48,6 +48,7 @@ def test_the_last_line_is_the_summary_and_the_classifier_is_where_it_says(
         (("--classifier", "text", "--clip", "assets/world/nowhere"), "no such directory"),
         (("--classifier", "text", "--adversarial", "both", "--epsilon", "8"), "expected pixel units from 0 to 1"),
         (("--classifier", "text", "--start", "models/none"), "train one with jobs/train.py"),
+        (("--classifier", "multimodal", "--start", "embedded"), "no multimodal is shipped"),
         (("--classifier", "text", "--false-positive-rate", "0"), "expected a share in (0, 1)"),
         (("--classifier", "text", "--token-budget", "-1"), "greater than or equal to 0"),
         (("--classifier", "text", "--adversarial", "0.0078"), "is not one of 'none', 'image', 'prompt', 'both'"),
@@ -83,6 +84,28 @@ def test_a_finished_classifier_is_replaced_only_where_that_is_asked_for(capsys: 
     assert status(train_job, *other, "--replace") == DONE
     probe = (labelled_run().url, "--method", "linear_probe", "--out", Path(labelled_run().url) / "models/kept")
     assert status(perspective, "tune", *probe) == BAD_INPUT and "--replace" in capsys.readouterr().err
+
+
+def test_what_a_training_starts_from_stays_where_no_epoch_is_better(capsys: pytest.CaptureFixture[str]) -> None:
+    start = trained_model("text")
+    ruinous = (
+        "--learning-rate",
+        "5",
+        "--epochs",
+        "2",
+        "--patience",
+        "2",
+        "--start",
+        "text",
+        "--name",
+        "ruined",
+        "--json",
+    )
+    assert status(train_job, labelled_run().url, "--classifier", "text", *ruinous) == DONE
+    metrics = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert metrics["best_epoch"] == 0 and metrics["threshold"] == start.load().threshold
+    made, before = Saved(metrics["model"]).load().state_dict(), start.load().state_dict()
+    assert all((made[name] == before[name]).all() for name in before)
 
 
 def test_too_few_rows_are_said_before_training_and_a_test_split_without_labels_costs_no_model(
