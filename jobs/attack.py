@@ -18,6 +18,9 @@ from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_ou
 from jobs.command.flags import Aim, Attacks, Digest, Epsilon, Run
 from schemas.budgets import EPSILON
 
+BUDGET = 1000  # clean samples of a round against a classifier, which takes seconds for each
+LONG = 3  # units: what takes less is not timed first
+
 if TYPE_CHECKING:
     from pipeline.engines.resumable import OpenedRound
 
@@ -38,7 +41,12 @@ class AttackCommand(ScatteredCommand):
     aim: Aim = "evade"
     epsilon: Epsilon = EPSILON
     samples: Annotated[
-        int | None, Option(min=1, metavar="N", help="clean samples to attack, chosen by key (default: all)")
+        int | None,
+        Option(
+            min=1,
+            metavar="N",
+            help=f"clean samples to attack, chosen by key (default: {BUDGET} with --against)",
+        ),
     ] = None
 
 
@@ -54,13 +62,32 @@ def main(config: AttackCommand) -> int:
     attacks = attacks_of(config.attacks, targets, config.aim, config.epsilon)
     rounds = []
     for family, some in attacks.items():
-        opened = open_attack_round(
-            store, facts, recipe, family, some, targets=targets, aim=config.aim, count=config.samples
-        )
+        count = config.samples or (BUDGET if targets else None)
+        opened = open_attack_round(store, facts, recipe, family, some, targets=targets, aim=config.aim, count=count)
+        if config.samples is None and targets and opened.round.items == BUDGET:
+            say(f"the first {BUDGET} clean samples by key are attacked; --samples N takes another number")
+        tell_cost(opened, config.engine, config.workers)
         rounds.append(carry_out(opened, config.engine, config.workers))
         say("  ".join(f"{name} {value}" for name, value in rounds[-1].items()))
     report(config, {"run": store.url, "rounds": rounds, "root": tell_root(store)})
     return QUARANTINED if any(round_["quarantined"] for round_ in rounds) else DONE
+
+
+def tell_cost(opened: "OpenedRound", engine: str, workers: int | None) -> None:
+    """Before a long round: what it will take, by one batch that is tried. Nothing for what one or two units hold."""
+    from pipeline.engines.estimate import calibrate, default_workers, duration
+    from pipeline.rounds.round import pending
+
+    left = len(pending(opened.round))
+    if left < LONG:
+        return
+    samples = round(opened.round.items * left / opened.round.units)
+    measured = calibrate(opened.plan, engine)
+    seconds = samples * measured.seconds / measured.items / (workers or default_workers(engine))
+    say(
+        f"{samples} samples in {left} units: about {duration(seconds)}, as a batch of {measured.items} took "
+        f"{measured.seconds:.1f} s; Ctrl-C commits what is done, and the same command goes on"
+    )
 
 
 def carry_out(opened: "OpenedRound", engine: str, workers: int | None = None) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """What a run would take: units and pictures by arithmetic, bytes and time from one real batch, in seconds."""
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -28,9 +29,9 @@ class Calibration:
 
 def print_estimate(plan: Plan, config: RunConfig, items: int, how: str, as_json: bool) -> int:
     """Print the estimate of `items` root samples, known as `how` says; writes nothing. Returns exit code 0."""
-    measured = calibrate(plan, config)
+    measured = calibrate(plan, config.engine)
     pictures = round(items * measured.pictures / max(1, measured.items))
-    workers = config.workers or _default_workers(config.engine)
+    workers = config.workers or default_workers(config.engine)
     a_picture = measured.seconds / max(1, measured.pictures)
     size = pictures * measured.size / max(1, measured.pictures)
     estimate = {
@@ -47,7 +48,7 @@ def print_estimate(plan: Plan, config: RunConfig, items: int, how: str, as_json:
     first = "" if measured.warm else ", its first, with what loading takes"
     print(
         f"{estimate['units']} units, {pictures} images ({how}), about {size / 1e6:.1f} MB and "
-        f"{_duration(pictures * a_picture / workers)} with {workers} worker(s) like this one, beside what starting takes "
+        f"{duration(pictures * a_picture / workers)} with {workers} worker(s) like this one, beside what starting takes "
         f"(measured now on {measured.pictures} images{first}: {a_picture:.3g} s an image)"
     )
     if as_json:
@@ -55,15 +56,15 @@ def print_estimate(plan: Plan, config: RunConfig, items: int, how: str, as_json:
     return 0
 
 
-def calibrate(plan: Plan, config: RunConfig) -> Calibration:
+def calibrate(plan: Plan, engine: str) -> Calibration:
     """One batch to warm up and one to be timed, as a worker draws them: on one thread where several will work side by side."""
-    if config.engine != "local":
+    if engine != "local":
         import torch
 
         torch.set_num_threads(1)
     opened = [OpenStage(index, stage) for index, stage in enumerate(plan.stages)]
     drawing = next((stage.batch_size for stage in plan.stages if stage.resources.accelerator), 64)
-    a_batch = max(1, drawing // config.images_per_prompt)
+    a_batch = max(1, drawing // math.prod(stage.fan_out for stage in plan.stages))
     items = list(islice(iter(plan.items), 2 * a_batch))
     parts = [items[:a_batch], items[a_batch:] or items[:a_batch]]
     cold, made = _timed(lambda: _through(opened, parts[0]))
@@ -81,7 +82,7 @@ def _timed(work: Callable[[], list[Sample]]) -> tuple[float, list[Sample]]:
     return time.perf_counter() - start, made
 
 
-def _default_workers(engine: str) -> int:
+def default_workers(engine: str) -> int:
     """As the engines take them (`ray_engine`): every accelerator, else every core but one."""
     if engine == "local":
         return 1
@@ -96,7 +97,8 @@ def _through(opened: list[OpenStage], samples: list[Sample]) -> list[Sample]:
     return samples
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """`2 h 05 min`, `3 min 20 s` or `7 s`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

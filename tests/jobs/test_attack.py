@@ -56,7 +56,10 @@ def test_asked_again_after_a_loss_it_makes_only_what_is_missing_and_prints_the_s
     said = []
     for _ in range(2):
         assert status(attack_job, url, "--attacks", "blur,resize", "--engine", "local", "--json") == 0
-        summary = json.loads(capsys.readouterr().out.splitlines()[-1])
+        printed = capsys.readouterr().out.splitlines()
+        costs = [line for line in printed if "samples in 3 units: about" in line]
+        assert len(costs) == (not said), "what it will take is said before, where more than a unit is left"
+        summary = json.loads(printed[-1])
         assert summary["run"] == url
         said.append(summary["rounds"][0])
         receipts = sorted(Path(url, said[0]["round"], "receipts").glob("*.json"))
