@@ -1,16 +1,19 @@
 """Each script of examples/ runs as its first lines say, and shows what it promises."""
 
+import json
 import re
 import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stages.world.coverage import coverage_of
 from stages.world.reader import read
 from stages.world.truth import of_prompt
+from tests.support.labelled_run import labelled_run
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -70,3 +73,16 @@ def test_own_prompts_are_half_in_the_worlds_words() -> None:
     assert len({*prompts}) == 300 and coverage_of(prompts).readable == 150
     unsafe = sum(of_prompt(read(prompt)).unsafe for prompt in prompts)
     assert 40 <= unsafe <= 100
+
+
+def test_the_notebook_runs_from_top_to_bottom(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RUN", labelled_run().url)
+    names: dict[str, Any] = {}
+    for cell in json.loads((EXAMPLES / "first_look.ipynb").read_text())["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == [], "no output is kept: it would be of somebody's own run"
+            exec("".join(cell["source"]), names)
+    said = capsys.readouterr().out
+    assert "recognised [True, False]" in said and "1 of 3 prompts (33%)" in said

@@ -58,7 +58,7 @@ def test_well_formed_rows_come_back_as_they_are_and_all_are_accounted_for(
 
 
 @pytest.mark.slow
-@settings(max_examples=4000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     body=st.one_of(st.text(st.sampled_from('a",\n\r;\t é\0\ufeff'), max_size=60), CELLS).map(str.encode)
     | st.binary(max_size=60)
@@ -68,7 +68,7 @@ def test_any_csv_is_read_or_refused_in_one_line(tmp_path: Path, body: bytes) -> 
 
 
 @pytest.mark.slow
-@settings(max_examples=4000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     body=st.one_of(
         st.lists(
