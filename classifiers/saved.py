@@ -56,7 +56,7 @@ class Saved:
         config = self._config()
         try:
             model = kind_of(str(config["kind"])).restore(Path(self.folder), config)
-        except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
             raise InputError(
                 f"{self.folder}: the classifier there is damaged or of another version ({error}); train it again with "
                 f"jobs/train.py RUN --classifier {config['kind']}"

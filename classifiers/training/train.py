@@ -68,9 +68,8 @@ def _trained(
     model = _begun(store, settings).to(group.device)
     surveys = survey_all(store, model.coverage)
     tested, untested = test_survey(store, model.coverage)
-    beforehand = doubts([*surveys, *([tested] if tested else [])])
-    for text in (*beforehand, *untested.values()):
-        _log.warning("warning: %s", text)
+    beforehand = _warned(doubts([*surveys, *([tested] if tested else [])]))
+    _warned([*untested.values()])
     check_shards(store, ("train", "val", "test"))
     sources = [_source(store, each, model, settings, group) for each in surveys]
     encoding = time.monotonic() - started
@@ -101,10 +100,7 @@ def _trained(
         _save_model(store, model, settings)  # before it is measured: what goes wrong there costs no training
         everything = [*surveys, *([tested] if tested else [])]
         metrics |= _judged(store, model, settings, surveys=everything, sources=sources, group=group)
-        afterwards = _flags_nothing(metrics)
-        for text in afterwards:
-            _log.warning("warning: %s", text)
-        metrics |= {"missing": untested, "warnings": [*beforehand, *afterwards]}
+        metrics |= {"missing": untested, "warnings": [*beforehand, *_warned(_flags_nothing(metrics))]}
         metrics["seconds"] = round(time.monotonic() - started, 2)
         store.write(f"models/{settings.name}/metrics.json", json.dumps(metrics, indent=1).encode())
         checkpoint.remove()
@@ -190,6 +186,13 @@ def _judged(
             split: measures(model, source, scope, ProcessGroup(device=group.device)) for split, source in splits.items()
         },
     }
+
+
+def _warned(texts: list[str]) -> list[str]:
+    """The same, once they are said."""
+    for text in texts:
+        _log.warning("warning: %s", text)
+    return texts
 
 
 def _flags_nothing(metrics: dict[str, Any]) -> list[str]:
