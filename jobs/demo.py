@@ -45,7 +45,7 @@ class Demo(ScatteredCommand):
 
 
 def main(config: Demo) -> int:
-    """Generate, attack, label, shard, ask, train, evaluate; then say where things are."""
+    """Generate, attack, label, shard, ask, train, evaluate; then say where things are, and show all of it on a page."""
     out = config.out
     prompts = ("--count", str(PAIRS // 2), "--images-per-prompt", "2")
     scattered = (
@@ -67,6 +67,7 @@ def main(config: Demo) -> int:
     adaptive = ("--attacks", "pgd,token_substitution", "--adaptive", "--rows", "16,8", "--strength", "quick")
     job("evaluate.py", out, "--classifiers", "cascade", *adaptive)
     show_places(out)
+    job("report.py", out)
     report(config, {"run": str(Path(out).absolute()), "classifiers": list(CLASSIFIERS)})
     return DONE
 
