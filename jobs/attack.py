@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from typer import Option
 
-from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root
+from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root, warn
 from jobs.command.flags import Aim, Attacks, Digest, Epsilon, Run
 from schemas.budgets import EPSILON
 
@@ -69,6 +69,11 @@ def main(config: AttackCommand) -> int:
         tell_cost(opened, config.engine, config.workers)
         rounds.append(carry_out(opened, config.engine, config.workers))
         say("  ".join(f"{name} {value}" for name, value in rounds[-1].items()))
+        if targets and not rounds[-1]["variants"] and not rounds[-1]["pending"]:
+            what = {"evade": "flag nothing", "false_flag": "let nothing by"}.get(config.aim, "decide nothing")
+            warn(
+                f"{config.against} {what} of {opened.round.items} samples, so that no variant was made: train it better first"
+            )
     report(config, {"run": store.url, "rounds": rounds, "root": tell_root(store)})
     return QUARANTINED if any(round_["quarantined"] for round_ in rounds) else DONE
 

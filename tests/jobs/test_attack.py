@@ -67,3 +67,12 @@ def test_asked_again_after_a_loss_it_makes_only_what_is_missing_and_prints_the_s
     assert said[0]["made_now"] == said[0]["variants"] == 320 and 0 < said[1]["made_now"] < 320
     assert said[1]["digest"] == said[0]["digest"] and said[1]["pending"] == 0
     assert status(attack_job, url, "--attacks", "blur,resize", "--engine", "local") == 0
+
+
+def test_a_classifier_that_flags_nothing_is_said_to_leave_nothing_to_attack(capsys: pytest.CaptureFixture[str]) -> None:
+    mute = trained_model("text").load()
+    mute.threshold = 1 - 1e-9
+    mute.save(Path(attacked_run().url, "models/mute"))
+    asked = (attacked_run().url, "--attacks", "typos", "--against", "mute", "--samples", "8", "--engine", "local")
+    assert status(attack_job, *asked) == 0
+    assert "warning: mute flag nothing of 8 samples" in capsys.readouterr().err
