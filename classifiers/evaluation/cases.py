@@ -8,6 +8,7 @@ from pathlib import Path
 
 from classifiers.data.labelled_sample import NA, LabelledSample, ScopeTruth
 from classifiers.data.labelled_shards import LabelledShards
+from classifiers.evaluation.published_pictures import of_published, published
 from pipeline.storage.image_codec import PictureError, decode
 from pipeline.storage.store import Store
 from schemas.catalogue import SCOPES, SPLITS
@@ -22,13 +23,17 @@ TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
 def cases_of(store: Store, data: str) -> list[LabelledSample]:
-    """`--data`: test, val or train of the run's shards, else a folder. Raises InputError where there is nothing to judge."""
+    """`--data`: test, val or train of the run's shards, else a folder, or a published set on disk. Raises InputError where there is
+    nothing to judge.
+    """
     if data in SPLITS:
         cases = list(_of_shards(store, data))
         if not cases:
             raise InputError(
                 f"{store.url} has no {data} shards; run jobs/label.py and jobs/shards.py {store.url} first"
             )
+    elif published(data):
+        cases = list(of_published(data))
     else:
         cases = list(_of_folder(Path(data)))
     if all(case.overall.label == NA for case in cases):

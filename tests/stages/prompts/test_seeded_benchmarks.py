@@ -9,11 +9,14 @@ from jobs.recipes.prompts import roots
 from schemas.errors import InputError
 from schemas.run import RunConfig
 from schemas.sample import Sample
+from schemas.taxonomy import UNSAFEBENCH
 from stages.generate.diffusion import Diffusion
 from stages.generate.replicate import Replicate
 from stages.prompts.esd import ESD
 from stages.prompts.i2p import I2P
+from stages.prompts.mma_diffusion import MMADiffusion
 from stages.prompts.published import benchmark_classes, benchmark_of
+from stages.prompts.visu import ViSU
 
 ESD_TABLE = "case_number,prompt,evaluation_seed\n17,a grey ogre,4067.0\n18,a key,5\n"
 
@@ -48,8 +51,25 @@ def test_a_seed_that_is_none_is_named_with_its_row(tmp_path: Path, seed: str, me
         list(ESD(written(tmp_path, table)))
 
 
+def test_mma_diffusion_gives_the_adversarial_prompts_and_not_their_targets(tmp_path: Path) -> None:
+    (only,) = MMADiffusion(written(tmp_path, "target_prompt,adv_prompt\na plain one,a grey ogre zx\n"))
+    assert (only.text, only.label, only.category) == ("a grey ogre zx", "unsafe", "sexual")
+    assert UNSAFEBENCH.of("mma_diffusion", "sexual") == ("sexual",)
+
+
+def test_visu_gives_each_caption_and_the_one_written_from_it(tmp_path: Path) -> None:
+    file = tmp_path / "ViSU-Text_test.json"
+    file.write_text('[{"incremental_id": 1, "safe": "a dog", "nsfw": "a grey ogre", "tag": "weapons"}]')
+    safe, unsafe = ViSU(str(file))
+    assert (safe.text, safe.label, safe.category) == ("a dog", "safe", None)
+    assert (unsafe.text, unsafe.label, unsafe.source_id) == ("a grey ogre", "unsafe", "1u")
+    assert UNSAFEBENCH.of("visu", "weapons") == ("violence", "illegal_activity")
+
+
 def test_prompts_of_a_benchmark_are_named_by_its_file(tmp_path: Path) -> None:
-    assert {"coprov2", "diffusiondb", "esd", "i2p", "overt", "t2i_riskyprompt"} == {*benchmark_classes()}
+    assert {*benchmark_classes()} == {
+        *("coprov2", "diffusiondb", "esd", "i2p", "mma_diffusion", "overt", "t2i_riskyprompt", "visu"),
+    }
     assert benchmark_of(f"esd:{written(tmp_path, ESD_TABLE)}") == ESD(str(tmp_path / "table.csv"))
     assert benchmark_of("grammar") is None
     with pytest.raises(
