@@ -64,9 +64,17 @@ class Generate(ScatteredCommand):
     seed_column: Annotated[
         str | None, Option(metavar="NAME", help="the prompt file's column with the pictures' seeds")
     ] = None
-    model: Annotated[str | None, Option(metavar="DIR_OR_ID", help="weights, for recipes that take some of yours")] = (
-        None
-    )
+    model: Annotated[
+        list[str] | None,
+        Option(metavar="DIR_OR_ID", help="weights, for recipes that take some of yours; several draw together"),
+    ] = None
+    model_weight: Annotated[
+        list[float] | None,
+        Option(metavar="W", help="share of each of several --model, in their order (default: all alike)"),
+    ] = None
+    held_out_model: Annotated[
+        str | None, Option(metavar="DIR_OR_ID", help="one of several --model, whose pictures are never trained on")
+    ] = None
     restricted: Annotated[
         bool, Option("--restricted", help="allow weights from outside; the run is readable to you only")
     ] = False
@@ -107,7 +115,9 @@ class Generate(ScatteredCommand):
     def facts(self) -> RunConfig:
         """What run.json holds of it."""
         known = [field.name for field in fields(RunConfig) if hasattr(self, field.name)]
-        config = RunConfig(**{name: getattr(self, name) for name in known})
+        models = self.model or []
+        told = {name: getattr(self, name) for name in known} | {"model": models[0] if len(models) == 1 else None}
+        config = RunConfig(**told, models=models if len(models) > 1 else None, model_weights=self.model_weight or None)
         return replace(config, out=resolve_out(config.out))
 
 

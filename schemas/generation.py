@@ -28,6 +28,7 @@ class GenerationSettings:
     negative_prompt: str | None = None
     loras: tuple[str, ...] = ()
     dtype: str | None = None
+    model: str | None = None  # of a run's several
 
     def __post_init__(self) -> None:
         if self.steps is not None and not 1 <= self.steps <= 10_000:

@@ -43,6 +43,9 @@ class RunConfig:
     lora: list[str] | None = None  # FILE[:WEIGHT]
     dtype: str | None = None
     guard: str | None = None  # folders of classifiers that refuse what they flag, with commas between
+    models: list[str] | None = None  # several, in place of `model`
+    model_weights: list[float] | None = None
+    held_out_model: str | None = None  # one of them, whose pictures are never trained on
     seed_column: str | None = None  # of the prompt file: seeds of the pictures
 
     @property

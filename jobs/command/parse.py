@@ -19,7 +19,7 @@ from typer.completion import completion_init  # type: ignore[attr-defined]  # me
 from typer.exceptions import TyperException
 
 from jobs.command.flags import Command
-from jobs.command.plug_in_names import plug_in_names
+from jobs.command.plug_in_names import listed
 from schemas.errors import InputError
 
 COMPLETE = "_HAZMAT_COMPLETE"
@@ -163,8 +163,7 @@ def _for_click(text: str) -> str:
 def _epilog(kind: type[Command]) -> str:
     """Plug-ins, whose names are read from files, and exit statuses."""
     lists = [
-        "\b\n"
-        + textwrap.fill(", ".join(plug_in_names(kind_of)), 96, initial_indent=f"{kind_of}: ", subsequent_indent="  ")
+        "\b\n" + textwrap.fill(", ".join(listed(kind_of)), 96, initial_indent=f"{kind_of}: ", subsequent_indent="  ")
         for kind_of in kind.lists
     ]
     statuses = sorted((EXITS | kind.exits).items())

@@ -1,11 +1,13 @@
 """Names of plug-ins as `--help` lists them: read from the files, so that nothing heavy is imported."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+LICENCE = re.compile(r"Licence of the weights:\s+(.+?)\.(?:\s|$)")
 KINDS = {
     "labellers": ("stages/label", "Labeller"),
     "attacks": ("stages/attack", "AttackStage"),
@@ -33,16 +35,30 @@ def plug_in_names(kind: str) -> tuple[str, ...]:
     )
 
 
+@cache
+def listed(kind: str) -> tuple[str, ...]:
+    """The names as `--help` lists them: of a recipe that draws with published weights their licence, and that it is restricted."""
+    if kind != "recipes":
+        return plug_in_names(kind)
+    licences = {node.name: LICENCE.search(ast.get_docstring(node) or "") for node in _recipes()}
+    return tuple(
+        name if (found := licences[name]) is None else f"{name} ({found[1]}; --restricted)"
+        for name in plug_in_names(kind)
+    )
+
+
 def _recipe_names() -> tuple[str, ...]:
+    return tuple(sorted(node.name for node in _recipes()))
+
+
+def _recipes() -> tuple[ast.FunctionDef, ...]:
     """The functions of the run's facts alone that give a recipe; as `jobs.recipes.named` finds by importing."""
     return tuple(
-        sorted(
-            node.name
-            for path in (ROOT / "jobs/recipes").glob("*.py")
-            for node in ast.parse(path.read_text()).body
-            if isinstance(node, ast.FunctionDef) and path.stem != "named" and not node.name.startswith("_")
-            if ast.unparse(node.args) == "config: RunConfig" and node.returns and ast.unparse(node.returns) == "Recipe"
-        )
+        node
+        for path in (ROOT / "jobs/recipes").glob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and path.stem != "named" and not node.name.startswith("_")
+        if ast.unparse(node.args) == "config: RunConfig" and node.returns and ast.unparse(node.returns) == "Recipe"
     )
 
 

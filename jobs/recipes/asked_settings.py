@@ -9,6 +9,7 @@ from schemas.errors import InputError
 from schemas.generation import GenerationSettings, settings_of
 from schemas.run import RunConfig
 from stages.generate.drawing import Drawing
+from stages.generate.mixture import Mixture
 from stages.generate.replicate import Replicate
 from stages.generate.row_settings import kind_of
 from stages.generate.vary_settings import VarySettings
@@ -26,13 +27,15 @@ def as_asked(config: RunConfig, recipe: Recipe) -> Recipe:
     given, varied = config.generation.given(), config.varied
     if not given and not varied:
         return recipe
-    if not any(isinstance(stage, Drawing) for stage in recipe.stages):
+    if not _generators(recipe.stages):
         flags = ", ".join(
             "--lora" if name == "loras" else f"--{name.replace('_', '-')}" for name in {**given, **varied}
         )
         raise InputError(f"{flags}: recipe {recipe.name} has no single diffusion model to give them to; leave them out")
 
     def asked(stage: Stage) -> Stage:
+        if isinstance(stage, Mixture):
+            return replace(stage, parts=tuple(replace(part, generator=asked(part.generator)) for part in stage.parts))
         return replace(stage, **given) if isinstance(stage, Drawing) else stage
 
     stages = tuple(map(asked, recipe.stages))
@@ -46,7 +49,7 @@ def as_asked(config: RunConfig, recipe: Recipe) -> Recipe:
 
 def row_check(recipe: Recipe) -> Check | None:
     """Whether the recipe's generators can draw as a row asks; None where the recipe has none that heeds settings."""
-    generators = [stage for stage in recipe.stages if isinstance(stage, Drawing)]
+    generators = _generators(recipe.stages)
     seen: set[GenerationSettings] = set()
 
     def check(asked: str) -> None:
@@ -59,14 +62,23 @@ def row_check(recipe: Recipe) -> Check | None:
     return check if generators else None
 
 
+def _generators(stages: tuple[Stage, ...]) -> list[Drawing]:
+    """All diffusion models, those of a mixture too if it is of nothing else: the others would pass settings over in silence."""
+    found = [stage for stage in stages if isinstance(stage, Drawing)]
+    for mixture in (stage for stage in stages if isinstance(stage, Mixture)):
+        parts = [part.generator for part in mixture.parts if isinstance(part.generator, Drawing)]
+        found += parts if len(parts) == len(mixture.parts) else []
+    return found
+
+
 def _before_drawing(stages: tuple[Stage, ...]) -> int:
     """Behind the fan-out, so that each picture is drawn for, and variants have their parent's settings; else before what draws."""
     fans = [index + 1 for index, stage in enumerate(stages) if isinstance(stage, Replicate)]
-    return fans[0] if fans else next(index for index, stage in enumerate(stages) if isinstance(stage, Drawing))
+    return fans[0] if fans else next(index for index, stage in enumerate(stages) if _generators((stage,)))
 
 
 def _check(vary: VarySettings, stages: tuple[Stage, ...]) -> None:
-    for generator in (stage for stage in stages if isinstance(stage, Drawing)):
+    for generator in _generators(stages):
         for end in vary.ends():
             try:
                 generator.check_row(end.to_json())

@@ -10,6 +10,7 @@ import jobs.recipes
 from jobs.recipes.asked_settings import as_asked
 from jobs.recipes.guards import with_guards
 from jobs.recipes.own_file import OwnRecipe
+from jobs.recipes.several_models import refuse_several
 from pipeline.recipe import Recipe
 from pipeline.rounds.existing_run import existing_run
 from pipeline.storage.store import Store
@@ -34,6 +35,7 @@ def recipes() -> dict[str, Maker]:
 def chosen(config: RunConfig) -> RunConfig:
     """The facts of a new run as they are recorded: a recipe of the user's by its file's path and digest. Raises InputError."""
     ours = recipes()
+    refuse_several(config)
     if config.recipe in ours:
         return config
     own = OwnRecipe.named(config.recipe)

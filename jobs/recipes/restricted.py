@@ -1,5 +1,7 @@
 """The rule for weights from outside (DESIGN section 6)."""
 
+from dataclasses import replace
+
 from pipeline.stage import Stage
 from pipeline.storage.weights import REPOSITORY, local_directory, weights_digest
 from schemas.errors import InputError
@@ -33,8 +35,9 @@ def outside_model(config: RunConfig, default: str | None) -> str:
 
 def check_restricted(config: RunConfig) -> None:
     """Raise InputError if `--model` names weights from outside and the run does not say so; recipes ask for their own."""
-    if config.model is not None:
-        outside_model(config, None)
+    for model in (config.model, *(config.models or [])):
+        if model is not None:
+            outside_model(replace(config, model=model), None)
 
 
 def guarded(config: RunConfig, *drawing: Stage) -> tuple[Stage, ...]:

@@ -21,7 +21,7 @@ class GroupWorker:
     opened: list[OpenStage] = field(init=False)
 
     def __post_init__(self) -> None:
-        _one_thread()
+        one_thread()
         self.opened = [OpenStage(self.first + offset, stage) for offset, stage in enumerate(self.stages)]
         self.attempts = Attempts(self.round.store, self.round.folder)
 
@@ -36,7 +36,7 @@ class GroupWorker:
         return self.round.commit(state)
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
     """One torch thread a worker: same bytes everywhere, and no stalls when cores are shared (15x, PACKAGES.md part 3)."""
     import torch
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pipeline.stage import Resources, Stage, Step
 from schemas.errors import InputError
+from schemas.generation import settings_of
 from schemas.identity import seed_of
 from schemas.sample import READING, Sample
 from stages.generate.diffusion import Diffusion
@@ -37,6 +38,17 @@ def part_of(key: str, parts: Parts) -> int:
     return len(parts) - 1
 
 
+def part_for(sample: Sample, parts: Parts) -> int:
+    """Which part draws the sample: the one that it asks for (`ChooseModel`), else by its key."""
+    asked = settings_of(sample.asked_settings).model
+    if asked is None:
+        return part_of(sample.key, parts)
+    for index, part in enumerate(parts):
+        if getattr(part.generator, "model", None) == asked:
+            return index
+    raise InputError(f"model {asked}: no part of this mixture draws with it")
+
+
 def _check(parts: Parts) -> None:
     if not parts or any(part.share <= 0 for part in parts):
         raise InputError(f"the shares of a mixture are {[part.share for part in parts]}; each must be above 0")
@@ -61,7 +73,7 @@ class SortByPart(Stage):
         _check(self.parts)
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
-            return iter(sorted(batch, key=lambda sample: part_of(sample.key, self.parts)))
+            return iter(sorted(batch, key=lambda sample: part_for(sample, self.parts)))
 
         return step
 
@@ -89,6 +101,15 @@ class Mixture(Stage):
         """The parts' own; refuses what one of them refuses."""
         return json.dumps([part.generator.describe() for part in self.parts], sort_keys=True)
 
+    def batches(self, samples: Sequence[Sample]) -> Iterator[list[Sample]]:
+        """Each of one part, and of rows that it draws in one call; where no row asks for anything, as they come."""
+        if all(sample.asked_settings is None for sample in samples):
+            yield from super().batches(samples)
+            return
+        for index, part in enumerate(self.parts):
+            mine = [sample for sample in samples if part_for(sample, self.parts) == index]
+            yield from replace(part.generator, batch_size=self.batch_size).batches(mine)
+
     def open(self) -> Step:
         """Open every part."""
         steps = [replace(part.generator, batch_size=self.batch_size).open() for part in self.parts]
@@ -96,7 +117,7 @@ class Mixture(Stage):
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             drawn: dict[str, list[Sample]] = {}
             for index, draw in enumerate(steps):
-                mine = [sample for sample in batch if part_of(sample.key, self.parts) == index]
+                mine = [sample for sample in batch if part_for(sample, self.parts) == index]
                 for made in draw(mine) if mine else ():
                     drawn.setdefault(made.key, []).append(made)
             return (made for sample in batch for made in drawn.get(sample.key, ()))

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.engines.worker import one_thread
+from schemas.sample import Pixels
 from stages.generate.diffusion import Diffusion
 from stages.generate.pipeline_class import refusal
-from stages.generate.settings import FAMILIES
+from stages.generate.settings import FAMILIES, UNMEASURED
 from tests.support.drawing import samples
 from tests.support.every_class import CLASSES, save_class
 from tests.support.generators_table import PAGE, auto_mapped, page
@@ -21,19 +23,26 @@ TRIED = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) fo
 
 
 def stage_of(name: str, folder: Path) -> Diffusion:
-    """Two steps at the least size that is a picture for the class, three rows a batch."""
+    """Two steps at the least size that is a picture for the class; few rows a batch, in which the last is asked for again alone."""
     guidance = 4.0 if name == "Ideogram4Pipeline" else None
-    stage = Diffusion(
-        model=str(save_class(name, folder)), steps=2, guidance_scale=guidance, batch_size=1 if name in LARGE else 3
-    )
+    together = FAMILIES.get(name, UNMEASURED).together
+    rows = 1 if name in LARGE else 3 if together else 2
+    stage = Diffusion(model=str(save_class(name, folder)), steps=2, guidance_scale=guidance, batch_size=rows)
     directory = stage.weights().directory
     side = SIDES.get(name, max(32, directory.multiple))
     fixed = directory.kind.family.area or name in LARGE
     return replace(stage, size=directory.own_size if fixed else side)
 
 
+def off_by(one: Pixels | None, other: Pixels | None) -> int:
+    """How many of 255 steps the pictures differ by at most: an error that says whether it was rounding or another picture."""
+    assert one is not None and other is not None
+    return int(np.abs(one.astype(int) - other.astype(int)).max())
+
+
 @pytest.mark.parametrize("name", TRIED)
 def test_a_class_draws_the_same_bytes_twice_alone_and_in_company(name: str, tmp_path: Path) -> None:
+    one_thread()  # as in a worker: with more, BLAS shares sums out as cores are free, and PRX's last bits once differed in CI
     stage = stage_of(name, tmp_path)
     batch = samples(stage.batch_size)
     step = stage.open()
@@ -41,11 +50,9 @@ def test_a_class_draws_the_same_bytes_twice_alone_and_in_company(name: str, tmp_
     width, height = stage.weights().directory.size(stage.size)
     assert all(pixels is not None and pixels.shape == (height, width, 3) for pixels in together)
     assert len({pixels.tobytes() for pixels in together if pixels is not None}) == len(batch)
-    for row, sample in enumerate(batch):
-        (alone,) = step([sample])
-        assert np.array_equal(alone.pixels, together[row])  # type: ignore[arg-type]
-    again = [sample.pixels for sample in stage.open()(batch)]
-    assert all(np.array_equal(one, other) for one, other in zip(again, together, strict=True))  # type: ignore[arg-type]
+    for drawn in (step, stage.open()):  # the same weights, and weights that are loaded again
+        (alone,) = drawn(batch[-1:])
+        assert off_by(alone.pixels, together[-1]) == 0
 
 
 def test_at_least_forty_classes_are_supported_and_each_other_one_has_a_reason() -> None:
