@@ -108,6 +108,9 @@ class Generate(ScatteredCommand):
         str | None,
         Option(metavar="A,B", help="folders of classifiers that refuse prompts, drawings under way or pictures"),
     ] = None
+    explain: Annotated[
+        bool, Option("--explain", help="say what --model is and what drawing with it takes; write nothing")
+    ] = False
     dry_run: Annotated[
         bool, Option("--dry-run", help="print units, images, expected bytes and time; write nothing")
     ] = False
@@ -123,6 +126,8 @@ class Generate(ScatteredCommand):
 
 def main(config: Generate) -> int:
     """Plan, carry out what is left of the plan, and sum up."""
+    if config.explain:
+        return explain(config)
     from jobs.recipes.asked_settings import row_check
     from jobs.recipes.guards import guard_folders
     from jobs.recipes.named import chosen, recipe_of
@@ -175,6 +180,26 @@ def say_what_is_unread(facts: RunConfig, recipe: "Recipe", items: "Roots") -> di
         warn("\n".join(sentences))
         say(UNREAD)
     return {"prompts_looked_at": found.looked_at, "prompts_readable": found.readable}
+
+
+def explain(config: Generate) -> int:
+    """Say what the models are; two pictures of each are drawn to be timed, and not kept."""
+    from jobs.recipes.asked_settings import laid_over
+    from schemas.errors import InputError
+    from stages.generate.diffusion import Diffusion
+    from stages.generate.explain import explained
+
+    if not config.model:
+        raise InputError("--explain: give --model DIR_OR_ID")
+    settings = config.facts().generation
+    for model in config.model:
+        stage = laid_over(Diffusion(model=model, steps=None, guidance_scale=None), settings)
+        told = {"model": model, **explained(stage, measure=not config.dry_run)}
+        for name, value in told.items():
+            several = [f"{part}: {text}" for part, text in value.items()] if isinstance(value, dict) else [value]
+            say(f"{name:<16}" + f"\n{'':<16}".join(map(str, several)))
+        report(config, told)
+    return DONE
 
 
 def summary_of(round_: "Round", made: int, seconds: float) -> dict[str, object]:

@@ -8,6 +8,7 @@ from pipeline.stage import Stage
 from schemas.errors import InputError
 from schemas.generation import GenerationSettings, settings_of
 from schemas.run import RunConfig
+from stages.generate.diffusion import Diffusion
 from stages.generate.drawing import Drawing
 from stages.generate.mixture import Mixture
 from stages.generate.replicate import Replicate
@@ -45,6 +46,11 @@ def as_asked(config: RunConfig, recipe: Recipe) -> Recipe:
         at = _before_drawing(stages)
         stages = (*stages[:at], vary, *stages[at:])
     return replace(recipe, stages=stages, redraw=tuple(map(asked, recipe.redraw)))
+
+
+def laid_over(stage: Diffusion, settings: GenerationSettings) -> Diffusion:
+    """The stage with these settings in place of its own."""
+    return replace(stage, **settings.given())
 
 
 def row_check(recipe: Recipe) -> Check | None:
