@@ -82,7 +82,7 @@ def test_a_stranger_with_own_prompts_and_pictures_is_told_at_every_step_what_wil
     assert sum(judged.summary["passed_over"].values()) == 1  # type: ignore[attr-defined]
 
     for words, hint in (
-        (("jobs/moderate.py", "--pairs", table), "--classifier"),
+        (("jobs/moderate.py", "--pairs", table, "--classifier", "nobody"), "nobody: no classifier"),
         (("jobs/generate.py", "--out", run, "--promts", table), "No such option"),
         (("jobs/evaluate.py", run, "--classifiers", "cascade"), "no classifier"),
     ):
