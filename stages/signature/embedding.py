@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pipeline.stage import Resources, Stage, Step
+from pipeline.storage.image_codec import decode
 from pipeline.storage.weights import model_directory, weights_digest
 from schemas.sample import Sample
 
@@ -59,3 +60,23 @@ class Embedding(Stage):
                 yield sample.signed(embedding=list(vector), embedding_model=made_by)
 
         return step
+
+
+@dataclass
+class FileEmbedder:
+    """The embeddings of picture files, for those that no round has signed; the model is loaded when the first is asked for."""
+
+    stage: Embedding
+    _step: Step | None = None
+
+    def __call__(self, files: Sequence[bytes], formats: Sequence[str]) -> tuple[list[list[float]], str]:
+        """A unit-length vector a file, and the digest of what made them."""
+        self._step = self._step or self.stage.open()
+        size, vectors, made_by = self.stage.batch_size, list[list[float]](), self.stage.revision()
+        for first in range(0, len(files), size):
+            pictures = map(decode, files[first : first + size], formats[first : first + size])
+            batch = [Sample(key="", root="", pixels=pixels, batch_row=row) for row, pixels in enumerate(pictures)]
+            for sample in self._step(batch):
+                assert sample.signatures is not None
+                vectors.append([float(value) for value in sample.signatures["embedding"]])
+        return vectors, made_by

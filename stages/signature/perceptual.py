@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.stage import Stage, Step
+from pipeline.storage.image_codec import decode
 from schemas.sample import Pixels, Sample
 
 SIDE = 16  # SIDE² = 256 bits
@@ -42,3 +43,8 @@ def phash(pixels: Pixels, side: int = SIDE) -> npt.NDArray[np.uint8]:
     from PIL import Image
 
     return np.packbits(np.asarray(imagehash.phash(Image.fromarray(pixels), hash_size=side).hash))
+
+
+def hash_of_file(picture: bytes, form: str) -> str:
+    """The same of a picture file of the format `form`, hexadecimal."""
+    return phash(decode(picture, form)).tobytes().hex()
