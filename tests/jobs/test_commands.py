@@ -42,6 +42,7 @@ OWN_DEFAULT = {
     "attacks",
     "labellers",
     "start",
+    "recipe",
     "digest",
 }
 """Flags whose default depends on what the command is for."""
