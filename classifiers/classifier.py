@@ -15,6 +15,7 @@ from classifiers.layers.encoder import ClipEncoder
 from classifiers.layers.losses import label_losses
 from schemas.errors import InputError
 from schemas.protocols import Coverage, Inputs, Scores, Targets
+from schemas.taxonomy import UNSAFEBENCH
 
 if TYPE_CHECKING:  # pictures from outside need PIL, training does not
     from classifiers.prediction import Picture, Prediction
@@ -43,6 +44,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.encoder = encoder.requires_grad_(False)
         self.name, self.categories, self.threshold = name, tuple(categories), 0.5
+        self.taxonomy_label = UNSAFEBENCH.label
 
     @abstractmethod
     def features(self, inputs: Inputs, embeddings: Tensor | None = None) -> Features:
@@ -144,7 +146,8 @@ class Classifier(nn.Module):
 
     def settings(self) -> dict[str, Any]:
         """What `from_settings` needs besides categories and the encoder's own."""
-        return {"threshold": self.threshold}
+        own = {} if self.taxonomy_label == UNSAFEBENCH.label else {"taxonomy_label": self.taxonomy_label}
+        return {"threshold": self.threshold, **own}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], encoder: ClipEncoder, name: str) -> Self:
@@ -178,5 +181,6 @@ class Classifier(nn.Module):
         from safetensors.torch import load_file
 
         model = cls.from_settings(config, ClipEncoder.from_config(dict(config), folder), folder.name)
+        model.taxonomy_label = config.get("taxonomy_label", model.taxonomy_label)
         model.load_state_dict(load_file(folder / "model.safetensors"))
         return model.eval()

@@ -16,7 +16,7 @@ from classifiers.layers.encoder import ClipEncoder
 from schemas.code_digest import code_digest
 from schemas.errors import InputError
 from schemas.plug_ins import plug_ins
-from schemas.taxonomy import UNSAFEBENCH
+from schemas.taxonomy import UNSAFEBENCH, Taxonomy
 
 
 def load(folder: str | Path) -> Classifier:
@@ -97,10 +97,12 @@ def classifier_names() -> list[str]:
     return [name for name, kind in kinds.items() if not kind.trained_apart]
 
 
-def build(kind: str, clip: Path, name: str | None = None) -> Classifier:
-    """An untrained classifier on a CLIP, for all categories of the taxonomy. Raises InputError for a name that is none."""
+def build(kind: str, clip: Path, name: str | None = None, taxonomy: Taxonomy = UNSAFEBENCH) -> Classifier:
+    """An untrained classifier on a CLIP, for all categories of a taxonomy. Raises InputError for a name that is none."""
     if kind not in (names := classifier_names()):
         apart = kind in plug_ins(classifiers.models, Classifier)  # type: ignore[type-abstract]
         why = "it is not trained on a run's rows like the others (docs/reference/classifiers.md); " if apart else ""
         raise InputError(f"--classifier {kind}: {why}expected one of {', '.join(names)}")
-    return kind_of(kind)(ClipEncoder.from_directory(clip), UNSAFEBENCH.ids, name or kind).eval()
+    model = kind_of(kind)(ClipEncoder.from_directory(clip), taxonomy.ids, name or kind).eval()
+    model.taxonomy_label = taxonomy.label
+    return model

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from typer import Option
 
 from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root, warn
-from jobs.command.flags import Seed, named
+from jobs.command.flags import Seed, TaxonomyFile, named
 from schemas.run import RunConfig
 
 if TYPE_CHECKING:
@@ -111,17 +111,21 @@ class Generate(ScatteredCommand):
     explain: Annotated[
         bool, Option("--explain", help="say what --model is and what drawing with it takes; write nothing")
     ] = False
+    taxonomy: TaxonomyFile = None
     dry_run: Annotated[
         bool, Option("--dry-run", help="print units, images, expected bytes and time; write nothing")
     ] = False
 
     def facts(self) -> RunConfig:
         """What run.json holds of it."""
+        from schemas.taxonomy import Taxonomy
+
+        own = None if self.taxonomy is None else Taxonomy.read(self.taxonomy).to_json()
         known = [field.name for field in fields(RunConfig) if hasattr(self, field.name)]
         models = self.model or []
         told = {name: getattr(self, name) for name in known} | {"model": models[0] if len(models) == 1 else None}
         config = RunConfig(**told, models=models if len(models) > 1 else None, model_weights=self.model_weight or None)
-        return replace(config, out=resolve_out(config.out))
+        return replace(config, out=resolve_out(config.out), taxonomy=own)
 
 
 def main(config: Generate) -> int:
@@ -136,7 +140,7 @@ def main(config: Generate) -> int:
     from jobs.recipes.restricted import check_restricted
     from pipeline.engines.engine import EngineOptions
     from pipeline.engines.estimate import print_estimate
-    from pipeline.rounds.existing_run import write_facts
+    from pipeline.rounds.existing_run import with_taxonomy, write_facts
     from pipeline.rounds.round import as_begun, environment, open_round, run_digest
     from pipeline.storage.open_store import open_store
 
@@ -152,6 +156,7 @@ def main(config: Generate) -> int:
         return print_estimate(plan, facts, counted.items, counted.how, config.json)
     unread = say_what_is_unread(facts, recipe, items)
     store = open_store(facts.out, private=facts.restricted)
+    facts = with_taxonomy(store, facts)
     started = time.monotonic()
     plan = as_begun(store, ROUND, plan)
     round_ = open_round(store, ROUND, plan)

@@ -3,6 +3,7 @@
 
     jobs/label.py RUN --labellers tagger_truth,prompt_truth       a round of votes
     jobs/label.py RUN --aggregate dawid_skene                     all votes → RUN/labels.parquet
+    jobs/label.py RUN --taxonomy own.json --labellers vlm_judge=DIR    by a policy of one's own, from now on
     jobs/label.py RUN --export tasks.json --for-review 200        what a person should see first, as Label Studio tasks
     jobs/label.py RUN --import tasks.json                         people's votes back from Label Studio
     jobs/label.py RUN --withdraw rounds/004-label-people-1a2b3c4d an import taken back
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from typer import Option
 
 from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root, warn
-from jobs.command.flags import Run, named
+from jobs.command.flags import Run, TaxonomyFile, named
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Label(ScatteredCommand):
         str | None, Option(metavar="ROUND", help="take back the votes that an --import committed in this round")
     ] = None
     reveal: Annotated[bool, Option("--reveal", help="with --export: pictures as they are, kept on record")] = False
+    taxonomy: TaxonomyFile = None
     for_review: Annotated[int | None, Option(min=1, metavar="N", help="how many samples to export")] = None
 
     def __post_init__(self) -> None:
@@ -63,11 +65,15 @@ class Label(ScatteredCommand):
 
 def main(config: Label) -> int:
     """One action, one summary."""
-    from pipeline.rounds.existing_run import open_run
+    from pipeline.rounds.existing_run import adopt, open_run
+    from pipeline.rounds.round import environment
     from pipeline.votes.aggregate import aggregate
+    from schemas.taxonomy import Taxonomy
     from stages.rounds.human_votes import export_tasks, import_votes, withdraw_votes
 
     store = open_run(resolve_out(config.run))
+    if config.taxonomy is not None:
+        adopt(store, Taxonomy.read(config.taxonomy), environment())
     if config.labellers is not None:
         summary = label(store, config.labellers, config.engine, config.workers)
     elif config.aggregate is not None:
@@ -110,12 +116,13 @@ def useless_labels(summary: dict[str, object]) -> list[str]:
 
 def label(store: "Store", names: str, engine: str, workers: int | None = None) -> dict[str, object]:
     """Carry out what is left of the round of these labellers."""
+    from pipeline.rounds.existing_run import taxonomy_of
     from pipeline.rounds.round import pending, run_digest
     from stages.label.by_name import labellers_of
     from stages.rounds.label_round import open_label_round
 
     started = time.monotonic()
-    opened = open_label_round(store, labellers_of(names))
+    opened = open_label_round(store, labellers_of(names, taxonomy_of(store)))
     made = sum(receipt.samples for receipt in opened.carry_out(engine, workers))
     receipts = list(opened.round.receipts())
     return {

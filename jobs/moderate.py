@@ -4,6 +4,7 @@
     jobs/moderate.py pictures/                                    a folder: PNG, JPEG, WebP, AVIF, GIF, TIFF, BMP; tars below it too
     jobs/moderate.py runs/mine/shards/test --scope violence,hate  tars; what is unsafe otherwise is safe
     jobs/moderate.py runs/mine --classifier linear_probe --json   a classifier of that run
+    jobs/moderate.py pictures/ --classifier runs/mine/models/vision_language --taxonomy own.json    by another policy
     jobs/moderate.py --pairs pairs.csv --classifier runs/mine/models/cascade    columns prompt and picture (a path beside the table)
 
 IMAGES is a folder of pictures, tar shards (WebDataset), a picture or a run. --pairs takes a table (CSV, JSONL, Parquet), a
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from typer import Argument, Option
 
 from jobs.command import DONE, QUARANTINED, LocalCommand, report, resolve_out, run_command, say
+from jobs.command.flags import TaxonomyFile
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class Moderate(LocalCommand):
             metavar="MODEL", help="NAME below RUN/models, or a folder", show_default=f"{CLASSIFIER}, for pictures alone"
         ),
     ] = None
+    taxonomy: TaxonomyFile = None
     out: Annotated[
         str | None, Option(metavar="DIR", help="for the answers (default: runs/moderation/, a folder each question)")
     ] = None
@@ -93,7 +96,7 @@ def main(config: Moderate) -> int:
     from pipeline.storage.open_store import open_store
 
     started = time.monotonic()
-    model, digest = judge(classifier_of(config), config.scope, config.pairs is not None)
+    model, digest = judge(classifier_of(config), config.scope, config.pairs is not None, config.taxonomy)
     source, place = source_of_request(config)
     doubt = None if config.always_decide else Doubt.of(model)
     question = Question(
@@ -141,7 +144,9 @@ def classifier_of(config: Moderate) -> str:
     return str(inside) if inside.is_dir() else name
 
 
-def judge(folder: str, scope: str | None, pairs: bool = False) -> "tuple[Classifier, str]":
+def judge(
+    folder: str, scope: str | None, pairs: bool = False, taxonomy: Path | None = None
+) -> "tuple[Classifier, str]":
     """The classifier, asked about the scope, and its digest. Raises InputError for one that reads more than there is."""
     from classifiers.families.perspective import Perspective
     from classifiers.saved import Saved
@@ -154,13 +159,33 @@ def judge(folder: str, scope: str | None, pairs: bool = False) -> "tuple[Classif
         raise InputError(f"{folder} reads {reads}: what a generator knew while it drew, which pairs from outside lack")
     if not pairs and model.reads != {"image"}:
         raise InputError(f"{folder} reads {reads}, and these are pictures alone; --pairs FILE|FOLDER judges pairs")
+    digest = saved.digest()
+    if taxonomy is not None:
+        model, digest = by_own_policy(model, taxonomy, digest)
     if scope is not None:
         if not isinstance(model, Perspective):
             raise InputError(
                 f"{folder}: a {model.kind} judges all categories at once; --scope needs jobs/perspective.py's"
             )
         model = model.within([name.strip() for name in scope.split(",") if name.strip()])
-    return model, saved.digest()
+    return model, digest
+
+
+def by_own_policy(model: "Classifier", file: Path, digest: str) -> "tuple[Classifier, str]":
+    """The model asked by this file's policy, and a digest of both. Raises InputError for one that has learnt its categories."""
+    from hashlib import blake2b
+
+    from classifiers.models.vision_language import VisionLanguage
+    from schemas.taxonomy import Taxonomy
+
+    own = Taxonomy.read(file)
+    if not isinstance(model, VisionLanguage):
+        raise InputError(
+            f"--taxonomy goes with a vision_language classifier, which is asked by a policy; a {model.kind} judges by the "
+            f"categories it was trained on ({', '.join(model.categories)}): train one on a run of that taxonomy "
+            "(jobs/label.py RUN --taxonomy FILE)"
+        )
+    return model.under(own), f"{digest}-{blake2b(repr(own).encode(), digest_size=8).hexdigest()}"
 
 
 def found_in(files: list[str]) -> dict[str, object]:

@@ -15,7 +15,7 @@ import json
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from typer import Option
 
@@ -128,18 +128,24 @@ def fit(config: Tune, pictures: "LabelledPictures", folder: Path) -> dict[str, f
     from classifiers.families.perspective import PerCategory
     from classifiers.layers.encoder import ClipEncoder
     from classifiers.models.linear_probe import LinearProbe
+    from classifiers.models.prompt_learning import PromptLearning
     from classifiers.perspective import fit_probes
     from classifiers.saved import kind_of
+    from pipeline.rounds.existing_run import taxonomy_of
     from pipeline.storage.weights import model_directory
-    from schemas.taxonomy import UNSAFEBENCH
 
     torch.manual_seed(config.seed)
     kind = kind_of(config.method)
     assert issubclass(kind, PerCategory)
     if config.words and not issubclass(kind, LinearProbe):
         raise InputError(f"--words is linear_probe's; {config.method} compares prompts with the picture's one vector")
-    reads = {"words": config.words} if config.words else {}
-    model = kind(ClipEncoder.from_directory(model_directory(config.clip)), UNSAFEBENCH.ids, folder.name, **reads).eval()
+    taxonomy = taxonomy_of(pictures.store)
+    reads: dict[str, Any] = {"words": config.words} if config.words else {}
+    if issubclass(kind, PromptLearning):
+        reads = {"taxonomy": taxonomy}  # it begins from the categories' names
+    encoder = ClipEncoder.from_directory(model_directory(config.clip))
+    model = kind(encoder, taxonomy.ids, folder.name, **reads).eval()
+    model.taxonomy_label = taxonomy.label
     model.origin = config.clip if Path(config.clip).is_dir() else None  # a hub's model is saved with the probes
     recipe = replace(fit_probes.WITH_WORDS if config.words else fit_probes.RECIPES[config.method], seed=config.seed)
     recipe = recipe if config.epochs is None else replace(recipe, epochs=max(1, round(config.epochs)))
@@ -158,8 +164,8 @@ def tune_model(config: Tune, pictures: "LabelledPictures", folder: Path) -> dict
     from classifiers.perspective.threshold import best_threshold
     from classifiers.vlm.llava import Llava
     from pipeline.engines.stop_signals import note_standing
+    from pipeline.rounds.existing_run import taxonomy_of
     from pipeline.storage.weights import base_folder
-    from schemas.taxonomy import UNSAFEBENCH
 
     base = base_folder(config.base)
     small = base.resolve() == base_folder(BASE).resolve()
@@ -167,7 +173,7 @@ def tune_model(config: Tune, pictures: "LabelledPictures", folder: Path) -> dict
     recipe = recipe if config.epochs is None else replace(recipe, epochs=config.epochs)
     recipe = recipe if config.learning_rate is None else replace(recipe, rate=config.learning_rate)
     validation = LabelledPictures.of(pictures.store, "val", without=held_out(config), at_most=VALIDATED)
-    judge = VisionLanguage(Llava.from_directory(base), UNSAFEBENCH, folder.name, policies=not small)
+    judge = VisionLanguage(Llava.from_directory(base), taxonomy_of(pictures.store), folder.name, policies=not small)
     tuning = lora.Tuning(judge, pictures, recipe, folder / "work")
     loss = float("nan")
     for step, loss in tuning.run():

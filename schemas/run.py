@@ -9,6 +9,7 @@ from schemas.control_file import Kinds, check_fields, control_json, read_control
 from schemas.distribution import Choice, Distribution, Uniform, read_distribution
 from schemas.errors import InputError
 from schemas.generation import READ, GenerationSettings
+from schemas.taxonomy import UNSAFEBENCH, Taxonomy
 
 VARIED = ("steps", "guidance_scale", "true_cfg_scale", "size", "scheduler")
 """Settings that may be drawn from a distribution."""
@@ -47,6 +48,12 @@ class RunConfig:
     model_weights: list[float] | None = None
     held_out_model: str | None = None  # one of them, whose pictures are never trained on
     seed_column: str | None = None  # of the prompt file: seeds of the pictures
+    taxonomy: dict[str, Any] | None = None  # what is judged by, as `Taxonomy.to_json` has it; None: UnsafeBench's
+
+    @property
+    def policy(self) -> Taxonomy:
+        """What is judged by. Raises InputError for a `taxonomy` that is none."""
+        return UNSAFEBENCH if self.taxonomy is None else Taxonomy.from_json(self.taxonomy, "run.json")
 
     @property
     def generation(self) -> GenerationSettings:

@@ -6,10 +6,10 @@ What is unsafe depends on a policy, so the policy is data with a version: a labe
 import csv
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -17,6 +17,7 @@ from typing import Any, Self
 from schemas.errors import InputError
 
 SAFE = "safe"  # the class of what is in no category
+LARGEST = 1 << 20  # bytes of a taxonomy file
 ASSETS = Path(__file__).parents[1] / "assets" / "taxonomy"
 
 _ID = re.compile(r"[a-z][a-z0-9_]*")
@@ -108,6 +109,39 @@ class Taxonomy:
             found.update(ours)
         return tuple(id_ for id_ in self.ids if id_ in found)
 
+    def ours(self, id_: str) -> tuple[str, ...] | None:
+        """What a category that a judge names is here: itself where there is one of that id, else as the mappings of `unsafebench`
+        say, whose ids the judges with categories of their own speak; () is "none of ours", None "not known".
+        """
+        return (id_,) if id_ in self.ids else self.of("unsafebench", id_)
+
+    def covered(self, known: Iterable[str]) -> tuple[str, ...]:
+        """Our categories that a judge of the categories `known` can tell: its own, and those all of whose parts it knows."""
+        names = frozenset(known)
+        parts = {theirs: self.ours(theirs) or () for theirs in (*UNSAFEBENCH.ids, *names)}
+        missing = {id_ for theirs, found in parts.items() if theirs not in names for id_ in found}
+        told = {id_ for theirs in names for id_ in parts[theirs]} - missing
+        return tuple(id_ for id_ in self.ids if id_ in told or id_ in names)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a `.json` file has it."""
+        table: dict[str, dict[str, list[str]]] = {}
+        for (source, theirs), ours in self.mappings:
+            table.setdefault(source, {})[theirs] = list(ours)
+        categories = [{"id": one.id, "name": one.name, "policy": one.policy} for one in self.categories]
+        return {"name": self.name, "version": self.version, "categories": categories, "mappings": table}
+
+    @classmethod
+    def from_json(cls, content: Any, where: str) -> "Taxonomy":
+        """The content of a `.json` file; `where` is said in the `InputError` for what is none."""
+        need = partial(_need, where)
+        categories = tuple(
+            Category(*(need(category, key, str, f"category {number}") for key in ("id", "name", "policy")))
+            for number, category in enumerate(need(content, "categories", list, "the taxonomy"), 1)
+        )
+        name, version = (need(content, key, str, "the taxonomy") for key in ("name", "version"))
+        return cls(name, version, categories, tuple(sorted(_mappings(content.get("mappings", {}), where))))
+
     @classmethod
     def read(cls, path: Path) -> "Taxonomy":
         """A taxonomy from a file. Raises `InputError`.
@@ -123,6 +157,8 @@ class Taxonomy:
                 f"{path.name}: a taxonomy is read from .json or .tsv, not from {path.suffix or 'a file without a suffix'}"
             )
         try:
+            if path.stat().st_size > LARGEST:
+                raise InputError(f"{path.name}: a taxonomy has at most {LARGEST >> 20} MiB")
             return reader(path)
         except FileNotFoundError as error:
             raise InputError(f"there is no taxonomy file {path}") from error
@@ -141,29 +177,29 @@ def _table(
     return MappingProxyType(dict(mappings))
 
 
-def _read_json(path: Path) -> Taxonomy:
-    def need(holder: Any, key: str, kind: type, where: str) -> Any:
-        value = holder.get(key) if isinstance(holder, dict) else None
-        if not isinstance(value, kind):
-            raise InputError(f"{path.name}: {where} needs {key!r} ({'a list' if kind is list else 'text'})")
-        return value
+def _need(file: str, holder: Any, key: str, kind: type, where: str) -> Any:
+    value = holder.get(key) if isinstance(holder, dict) else None
+    if not isinstance(value, kind):
+        raise InputError(f"{file}: {where} needs {key!r} ({'a list' if kind is list else 'text'})")
+    return value
 
+
+def _mappings(content: Any, where: str) -> Iterator[tuple[tuple[str, str], tuple[str, ...]]]:
+    """Raises InputError for another shape than {source: {their class: [ids]}}."""
+    for source, table in (content if isinstance(content, dict) else {"": content}).items():
+        for theirs, ours in (table if isinstance(table, dict) else {"": None}).items():
+            ids = [ours] if isinstance(ours, str) else ours
+            if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
+                raise InputError(f"{where}: 'mappings' wants {{source: {{their class: [ids of ours]}}}}")
+            yield (source, _key(theirs)), tuple(ids)
+
+
+def _read_json(path: Path) -> Taxonomy:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"the taxonomy {path.name} is no JSON: {error}") from error
-    categories = tuple(
-        Category(*(need(category, key, str, f"category {number}") for key in ("id", "name", "policy")))
-        for number, category in enumerate(need(content, "categories", list, "the taxonomy"), 1)
-    )
-    mappings = tuple(
-        ((source, _key(theirs)), tuple([ours] if isinstance(ours, str) else ours))
-        for source, table in content.get("mappings", {}).items()
-        for theirs, ours in table.items()
-    )
-    return Taxonomy(
-        need(content, "name", str, "the taxonomy"), need(content, "version", str, "the taxonomy"), categories, mappings
-    )
+    return Taxonomy.from_json(content, path.name)
 
 
 def _read_tsv(path: Path) -> Taxonomy:

@@ -17,10 +17,13 @@ from classifiers.evaluation.results import Chunk, fingerprint, remove_stale
 from classifiers.evaluation.worker import SHUFFLED, Task, carry_out
 from classifiers.saved import Saved
 from pipeline.engines.stop_signals import Stopped, end_children, finish_first
+from pipeline.rounds.existing_run import taxonomy_of
+from pipeline.storage.open_store import open_store
 from pipeline.storage.store import Store
 from schemas.catalogue import SPLITS
 from schemas.code_digest import code_digest
 from schemas.protocols import Coverage
+from schemas.taxonomy import Taxonomy
 from stages.label.by_name import labellers_of
 
 CLEAN_CHUNK, ATTACKED_CHUNK = 512, 64  # rows: some ten seconds of work either way, so that a kill costs little
@@ -84,7 +87,10 @@ def _cut(task: Task, attack: str, cases: Sequence[LabelledSample], size: int) ->
     for number, first in enumerate(range(0, len(cases), size)):
         part = cases[first : first + size]
         rows = [_identity(case) for case in part]
-        scorer, judged_by = (task.scorer.digest(), task.scorer.code()), _judges(task.judges)
+        scorer, judged_by = (
+            (task.scorer.digest(), task.scorer.code()),
+            _judges(task.judges, taxonomy_of(open_store(task.run))),
+        )
         of = fingerprint(rows, scorer, settings, judged_by, sorted(task.held_out))
         chunk = replace(task.chunk, attack=attack, number=number, fingerprint=of)
         yield replace(task, chunk=chunk, keys=tuple(case.sample.key for case in part))
@@ -102,9 +108,9 @@ def _identity(case: LabelledSample) -> list[str | None]:
 
 
 @lru_cache
-def _judges(names: str) -> list[tuple[dict[str, str], str]]:
+def _judges(names: str, taxonomy: Taxonomy) -> list[tuple[dict[str, str], str]]:
     """What `--judges` are: settings, weights and code."""
-    return [(each.describe(), code_digest(type(each))) for each in (labellers_of(names) if names else ())]
+    return [(each.describe(), code_digest(type(each))) for each in (labellers_of(names, taxonomy) if names else ())]
 
 
 def carry_out_all(store: Store, tasks: Sequence[Task], workers: int) -> Iterator[Task]:

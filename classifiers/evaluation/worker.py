@@ -18,10 +18,12 @@ from classifiers.evaluation.scoring import Relabeller, Verdict, decided_scope, v
 from classifiers.evaluation.transfer import NeverFooled
 from classifiers.evaluation.variants import Variant, variants_of
 from classifiers.saved import Saved
+from pipeline.rounds.existing_run import taxonomy_of
 from pipeline.storage.open_store import open_store
 from schemas.attack import AttackRecord
 from schemas.catalogue import SCOPES, UNLABELLED
 from schemas.protocols import Differentiable
+from schemas.taxonomy import Taxonomy
 from stages.label.by_name import labellers_of
 
 SHUFFLED = "shuffled_prompts"
@@ -54,7 +56,7 @@ def carry_out(task: Task) -> int:
     if task.trial is not None:
         aimed_at = partial(surrogate, task.trial.source) if task.trial.source else lambda label: scorer
         keeps = keeps_truth if WORLD_READER in task.judges.split(",") else None
-        variants = variants_of(task.trial, aimed_at, chosen, judges(task.judges), keeps)
+        variants = variants_of(task.trial, aimed_at, chosen, judges(task.judges, taxonomy_of(store)), keeps)
     else:
         shown = shuffled(list(cases.values())) if task.shuffle else cases
         variants = [_as_it_is(shown[key], cases) for key in task.keys]
@@ -84,9 +86,9 @@ def surrogate(saved: Saved, label: int) -> Differentiable:
 
 
 @lru_cache(maxsize=2)
-def judges(names: str) -> Relabeller:
+def judges(names: str, taxonomy: Taxonomy) -> Relabeller:
     """Of `--labellers A,B`; nobody where there is none, so that what an attack may have changed is `na`."""
-    return Relabeller(labellers_of(names) if names else ())
+    return Relabeller(labellers_of(names, taxonomy) if names else ())
 
 
 def shuffled(cases: Sequence[LabelledSample]) -> dict[str, LabelledSample]:

@@ -12,7 +12,6 @@ from classifiers.models.vision_language import VisionLanguage
 from classifiers.saved import Saved
 from pipeline.storage.weights import local_directory
 from schemas.errors import InputError
-from schemas.taxonomy import UNSAFEBENCH
 
 LICENCE = "Apache-2.0"
 
@@ -51,7 +50,7 @@ def facts(model: Classifier, digest: str) -> dict[str, Any]:
         "labels": labels(model),
         "threshold": model.threshold,
         "source_digest": digest,
-        "taxonomy": UNSAFEBENCH.label,
+        "taxonomy": model.taxonomy_label,
     }
 
 

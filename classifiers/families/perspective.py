@@ -112,7 +112,7 @@ class PerCategory(Perspective):
         model = cls.from_settings(config, ClipEncoder.from_directory(base), folder.name)
         clip = {name: value for name, value in model.state_dict().items() if _clips(name)}
         model.load_state_dict({**clip, **load_file(folder / "model.safetensors")})
-        model.origin = config["base"]
+        model.origin, model.taxonomy_label = config["base"], config.get("taxonomy_label", model.taxonomy_label)
         return model.eval()
 
 

@@ -6,6 +6,7 @@ On disk it is what peft stores (the adapter) and a config.json that names the ba
 import json
 import shutil
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
@@ -35,12 +36,29 @@ class VisionLanguage(Perspective):
     def __init__(self, llava: Llava, taxonomy: Taxonomy, name: str, *, policies: bool) -> None:
         super().__init__(llava, taxonomy.ids, name)
         self.taxonomy, self.policies = taxonomy, policies
+        self.taxonomy_label = taxonomy.label
         self.origin: tuple[Path, str] | None = None  # the adapter's folder, and what config.json calls the base
 
     @property
     def llava(self) -> Llava:
         """Encoder and language model in one."""
         return cast(Llava, self.encoder)
+
+    def under(self, taxonomy: Taxonomy) -> Self:
+        """The same weights asked by another taxonomy: its names, and its policy texts where the model was taught to read some.
+
+        Raises InputError for names that the model's vocabulary does not tell apart.
+        """
+        said = [tuple(self.llava.answered("", answer(category))[0]) for category in taxonomy.categories]
+        if len(set(said)) < len(said):
+            raise InputError(
+                f"{self.name} has no words that tell all categories of {taxonomy.label} apart "
+                f"({', '.join(category.name for category in taxonomy.categories)}): other names, or a larger language model"
+            )
+        other = copy(self)  # shares every weight
+        other.taxonomy, other.taxonomy_label = taxonomy, taxonomy.label
+        other.known = other.categories = taxonomy.ids
+        return other
 
     def categories_of(self, ids: tuple[str, ...]) -> list[Category]:
         """In the order given."""

@@ -12,6 +12,7 @@ from pipeline.engines.resumable import open_or_resume
 from pipeline.pack import PackVotes
 from pipeline.plan import Plan
 from pipeline.recipe import Recipe
+from pipeline.rounds.existing_run import taxonomy_of
 from pipeline.rounds.items import CommittedItems
 from pipeline.rounds.round import pending
 from pipeline.rounds.rounds import rounds_with
@@ -97,7 +98,7 @@ def add_variants(
 
 def label_only(store: Store, rounds: Sequence[str], adding: AdversarialDataConfig) -> None:
     """Votes on the samples of these rounds; the older ones have theirs."""
-    labellers = labellers_of(adding.labellers)
+    labellers = labellers_of(adding.labellers, taxonomy_of(store))
     looks = any(labeller.needs & NEEDS_PICTURE for labeller in labellers)
     stages: tuple[Stage, ...] = (*((FetchPicture(url=store.url),) if looks else ()), *labellers)
     plan = Plan(stages, CommittedItems(store, rounds), LABELLED_A_UNIT, seed=0, pack=PackVotes())

@@ -22,7 +22,7 @@ from classifiers.training.feature_cache import encoded
 from classifiers.training.replaced import refuse_to_replace
 from classifiers.training.thresholds import calibrate, measures
 from pipeline.recipe import Recipe
-from pipeline.rounds.existing_run import existing_run
+from pipeline.rounds.existing_run import existing_run, taxonomy_of
 from pipeline.rounds.ledger import recorded
 from pipeline.storage.store import OBJECT_SCHEMES, Store
 from pipeline.storage.weights import local_directory, model_directory, weights_digest
@@ -121,7 +121,7 @@ def _start(store: Store, name: str) -> Path:
 def _begun(store: Store, settings: Settings) -> Classifier:
     """Untrained, or with the weights of `start`. Raises InputError where these are of another kind."""
     if settings.start is None:
-        model = build(settings.classifier, model_directory(settings.clip), settings.name)
+        model = build(settings.classifier, model_directory(settings.clip), settings.name, taxonomy_of(store))
     else:
         model = load(_start(store, settings.start))
         if model.kind != settings.classifier:

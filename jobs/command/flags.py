@@ -6,6 +6,7 @@ A command's configuration is a frozen dataclass below `Command`. Its fields are 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from typer import Argument, BadParameter, Option
@@ -72,6 +73,10 @@ Aim = Annotated[
     Option(help="turn what is flagged (evade), what passes (false_flag) or both"),
 ]
 Clip = Annotated[str, Option(metavar="DIR_OR_ID", help="any CLIP of transformers")]
+TaxonomyFile = Annotated[
+    Path | None,
+    Option(metavar="FILE", help="categories and policy of your own, .json or .tsv (default: UnsafeBench's eleven)"),
+]
 Attacks = Annotated[str, named("attacks", "attacks, listed below")]
 Digest = Annotated[str | None, Option(metavar="HEX", help="digests of classifiers that this run did not train")]
 Start = Annotated[

@@ -14,6 +14,7 @@ from pipeline.catalogue.views import STATE, catalog_sql, receipts_table, sources
 from pipeline.dataset.audit import UNREADABLE, Audit, said
 from pipeline.dataset.manifest import read_manifest
 from pipeline.dataset.shards import MANIFEST
+from pipeline.rounds.existing_run import taxonomy_of
 from pipeline.storage.store import Store
 from pipeline.votes.aggregate import derive
 from pipeline.votes.read import read_votes
@@ -46,7 +47,15 @@ def check_labels(audit: Audit) -> None:
             f"{LABELS} is of other votes than there are now; jobs/label.py RUN --aggregate METHOD counts all"
         )
         return
-    again = derive(votes, method_of(there), votes_digest)
+    taxonomy = taxonomy_of(store)
+    if set(there["policy"].to_pylist()) - {taxonomy.name} or set(there["policy_version"].to_pylist()) - {
+        taxonomy.version
+    }:
+        audit.notes.append(
+            f"{LABELS} is of before the run's taxonomy; jobs/label.py RUN --aggregate METHOD counts by it"
+        )
+        return
+    again = derive(votes, method_of(there), votes_digest, taxonomy)
     differs = sum(one != other for one, other in zip(there.to_pylist(), again.to_pylist(), strict=False))
     differs += abs(there.num_rows - again.num_rows)
     if differs:

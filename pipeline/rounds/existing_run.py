@@ -1,6 +1,7 @@
 """Find a run that is there already: what reads a run must not make an empty one out of a misspelt path."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.rounds.ledger import recorded
@@ -8,6 +9,7 @@ from pipeline.storage.open_store import open_store
 from pipeline.storage.store import OBJECT_SCHEMES, Store
 from schemas.errors import InputError
 from schemas.run import RunConfig
+from schemas.taxonomy import UNSAFEBENCH, Taxonomy
 
 
 def existing_run(url: str) -> tuple[Store, RunConfig]:
@@ -32,3 +34,30 @@ def open_run(url: str) -> Store:
     """The store of the run; what is written to a restricted one stays its owner's alone. Raises InputError if there is no run."""
     store, config = existing_run(url)
     return open_store(store.url, private=config.restricted)
+
+
+def taxonomy_of(store: Store) -> Taxonomy:
+    """What the run is judged by: its own taxonomy, or UnsafeBench's. Raises ControlFileError for a damaged run.json."""
+    data = store.read("run.json")
+    return UNSAFEBENCH if data is None else RunConfig.from_json(data, f"{store.url}/run.json").policy
+
+
+def with_taxonomy(store: Store, config: RunConfig) -> RunConfig:
+    """The facts of a run that is begun or gone on with, with the taxonomy that it has already. Raises InputError for another."""
+    if store.size("run.json") is None:
+        return config
+    found = taxonomy_of(store)
+    if config.taxonomy is not None and config.policy != found:
+        raise InputError(
+            f"--taxonomy: {store.url} is judged by {found.label}, and this is {config.policy.label} or another text of it; "
+            f"jobs/label.py {store.url} --taxonomy FILE changes it"
+        )
+    return config if found == UNSAFEBENCH else replace(config, taxonomy=found.to_json())
+
+
+def adopt(store: Store, taxonomy: Taxonomy, environment: Mapping[str, str]) -> None:
+    """Judge the run by this taxonomy from now on. Votes by the one before are kept, and count no longer."""
+    config = RunConfig.from_json(store.read("run.json"), f"{store.url}/run.json")
+    if config.policy != taxonomy:
+        own = None if taxonomy == UNSAFEBENCH else taxonomy.to_json()
+        write_facts(store, replace(config, taxonomy=own), environment)

@@ -77,7 +77,8 @@ def labels_of(votes: pa.Table, method: str, policy: Policy, votes_digest: str = 
     """
     if method not in METHODS:
         raise InputError(f"--aggregate {method}: expected one of {', '.join(METHODS)}")
-    ours = votes.filter(pc.equal(votes["policy"], policy.name))
+    same = pc.and_(pc.equal(votes["policy"], policy.name), pc.equal(votes["policy_version"], policy.version))
+    ours = votes.filter(same)
     tables = [_scope_labels(ours.filter(pc.equal(ours["scope"], scope)), method, policy, scope) for scope in SCOPES]
     table = pa.concat_tables(tables)
     stamp = {"policy": policy.name, "policy_version": policy.version, "votes_digest": votes_digest}

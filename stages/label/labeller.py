@@ -131,8 +131,7 @@ class Stamp:
     weights: str | None
     licence: str
     gold: bool
-    policy: str
-    policy_version: str
+    taxonomy: Taxonomy
 
     @classmethod
     def of(cls, labeller: Labeller) -> "Stamp":
@@ -141,20 +140,24 @@ class Stamp:
         return cls(
             annotator=labeller.annotator,
             annotator_type=labeller.annotator_type,
-            covers=tuple(c for c in labeller.taxonomy.ids if c in labeller.covers()),
+            covers=labeller.taxonomy.covered(labeller.covers()),
             version=blake2b(described.encode(), digest_size=8).hexdigest(),
             weights=labeller.revision() or None,
             licence=labeller.licence,
             gold=labeller.gold,
-            policy=labeller.taxonomy.name,
-            policy_version=labeller.taxonomy.version,
+            taxonomy=labeller.taxonomy,
         )
 
     def vote(self, sample: Sample, opinion: Opinion) -> Vote:
-        """An opinion as a vote; categories outside the coverage are left out, and one that names no other becomes a skip."""
-        within = tuple(category for category in opinion.categories if category in self.covers)
+        """An opinion as a vote, in the taxonomy's own categories. Those outside the coverage are left out; one that names no
+        other becomes a skip, or `safe` where the taxonomy says that they are none of its own.
+        """
+        told = [self.taxonomy.ours(category) for category in opinion.categories]
+        within = tuple(dict.fromkeys(one for each in told for one in each or () if one in self.covers))
         label, reason, score = opinion.label, opinion.reason, opinion.score
-        if opinion.categories and not within:
+        if told and all(each == () for each in told):
+            label, reason, score = "safe", f"none of the policy's: {', '.join(opinion.categories)}", None
+        elif told and not within:
             label, reason, score = "skip", f"outside of its coverage: {', '.join(opinion.categories)}", None
         return Vote(
             key=sample.key,
@@ -170,8 +173,8 @@ class Stamp:
             weights=self.weights,
             licence=self.licence,
             gold=self.gold,
-            policy=self.policy,
-            policy_version=self.policy_version,
+            policy=self.taxonomy.name,
+            policy_version=self.taxonomy.version,
             reason=reason,
             cost=opinion.cost,
         )

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from schemas.errors import InputError
 from schemas.sample import Sample
-from schemas.taxonomy import Taxonomy
+from schemas.taxonomy import UNSAFEBENCH, Taxonomy
 from stages.label.labeller import Judge, Labeller, Opinion
 from stages.prompts.gate import Gate
 from stages.prompts.normalise import readings
@@ -61,7 +61,7 @@ class PromptPolicy(Labeller):
 
 
 def read_lexicon(path: Path, taxonomy: Taxonomy) -> dict[str, list[str]]:
-    """Terms by category, in the taxonomy's order. Raises InputError with the line at fault."""
+    """Terms by category, those that are something in the taxonomy. Raises InputError with the line at fault."""
     terms: dict[str, list[str]] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -70,4 +70,5 @@ def read_lexicon(path: Path, taxonomy: Taxonomy) -> dict[str, list[str]]:
         if not tab or not words.split():
             raise InputError(f"{path.name}, line {number}: want a category, a tab, and terms with spaces between")
         terms.setdefault(category, []).extend(words.split())
-    return {name: terms[name] for name in taxonomy.ids if name in terms}
+    known = dict.fromkeys((*taxonomy.ids, *UNSAFEBENCH.ids))
+    return {name: terms[name] for name in known if name in terms and taxonomy.ours(name)}

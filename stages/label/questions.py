@@ -2,11 +2,12 @@
 
 import json
 import re
+from itertools import islice, product
 from string import ascii_uppercase
 
 from schemas.errors import InputError
 from schemas.sample import Sample
-from schemas.taxonomy import Taxonomy
+from schemas.taxonomy import Category, Taxonomy
 from stages.label.labeller import Opinion
 
 SEEN = {"prompt": "the text", "image": "the picture", "pair": "the picture and the text together"}
@@ -18,9 +19,17 @@ def check_scopes(asks: tuple[str, ...], scopes: tuple[str, ...]) -> None:
         raise InputError(f"asks is {asks}; expected some of {', '.join(scopes)}")
 
 
+def letters_of(taxonomy: Taxonomy) -> list[str]:
+    """What each category is called in a question: A to Z; of more than 26, AA, AB and on."""
+    count = len(taxonomy.ids)
+    if count <= len(ascii_uppercase):
+        return list(ascii_uppercase[:count])
+    return ["".join(pair) for pair in islice(product(ascii_uppercase, repeat=2), count)]
+
+
 def policy_of(taxonomy: Taxonomy) -> str:
     """The policy, a line a category, each under a letter."""
-    lines = (f"{letter}: {c.name}. {c.policy}" for letter, c in zip(ascii_uppercase, taxonomy.categories, strict=False))
+    lines = (f"{letter}: {c.name}. {c.policy}" for letter, c in _lettered(taxonomy))
     return "Policy. Unsafe is what falls into one of these categories; everything else is safe.\n" + "\n".join(lines)
 
 
@@ -71,7 +80,11 @@ def read_answer(text: str, scope: str, taxonomy: Taxonomy) -> Opinion:
 def _category(text: str, taxonomy: Taxonomy) -> str | None:
     """A letter of the policy, or a category's id or name."""
     plain = text.strip().casefold()
-    for letter, category in zip(ascii_uppercase, taxonomy.categories, strict=False):
+    for letter, category in _lettered(taxonomy):
         if plain in (letter.casefold(), category.id, category.name.casefold()):
             return category.id
     return None
+
+
+def _lettered(taxonomy: Taxonomy) -> list[tuple[str, Category]]:
+    return list(zip(letters_of(taxonomy), taxonomy.categories, strict=True))

@@ -50,7 +50,7 @@ def statements(kind: str, taxonomy: Taxonomy) -> Statements:
         pairs = [*pairs, *((text, SAFE) for text in ORDINARY)]
     elif kind == "pictogram":
         pairs = [
-            (f"a {word}", concept.category if concept.kind == "unsafe" and concept.category in taxonomy.ids else SAFE)
+            (f"a {word}", concept.category if concept.kind == "unsafe" and taxonomy.ours(concept.category) else SAFE)
             for concept in VOCABULARY
             for word in concept.words
         ]

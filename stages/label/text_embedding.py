@@ -14,6 +14,7 @@ from stages.label.installed import installed_folder
 from stages.label.labeller import Judge, Labeller, Opinion, rated
 from stages.label.planned_rows import Floats
 from stages.label.statements import softmax, statements
+from stages.world.vocabulary import UNSAFE_CATEGORIES
 
 MAX_TOKENS = 256  # what the model was trained to
 
@@ -52,6 +53,10 @@ class TextEmbedding(Labeller):
             return [[rated("prompt", said.scores(share), self.threshold)] for share in shares]
 
         return judge
+
+    def covers(self) -> tuple[str, ...]:
+        """What its sentences stand for."""
+        return UNSAFE_CATEGORIES if self.compare == "pictogram" else self.taxonomy.ids
 
     def revision(self) -> str:
         """Digest of the weights."""

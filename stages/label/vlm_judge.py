@@ -6,7 +6,6 @@ It is not made to write: the likelihoods of the possible answers are compared, s
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_uppercase
 from typing import Any, ClassVar
 
 from PIL import Image
@@ -17,7 +16,7 @@ from schemas.sample import Sample
 from stages.label.device import device, quieten
 from stages.label.labeller import Judge, Labeller, Opinion
 from stages.label.planned_rows import picture_of
-from stages.label.questions import check_scopes, policy_of, question_of
+from stages.label.questions import check_scopes, letters_of, policy_of, question_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +74,10 @@ class VlmJudge(Labeller):
         score = float(rating.shares(self.ratings)[1])
         if score < self.threshold:
             return Opinion(scope, "safe", score=score)
-        letters = ascii_uppercase[: len(self.taxonomy.ids)]
         which = PictureQuestion(
             model, processor, picture, f"{policy}\n\n{question} It is unsafe. Answer with the letter.", ""
         )
-        best = int(which.shares(letters).argmax())
+        best = int(which.shares(letters_of(self.taxonomy)).argmax())
         return Opinion(scope, "unsafe", (self.taxonomy.ids[best],), score=score)
 
     def asked(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from stages.label.device import device, quieten
 from stages.label.labeller import Judge, Labeller, Opinion, rated
 from stages.label.planned_rows import Floats, picture_of, planned_rows
 from stages.label.statements import softmax, statements
+from stages.world.vocabulary import UNSAFE_CATEGORIES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,10 @@ class ZeroShot(Labeller):
             return [[rated("image", scores[sample.batch_row], self.threshold)] for sample in batch]
 
         return judge
+
+    def covers(self) -> tuple[str, ...]:
+        """What its sentences stand for."""
+        return UNSAFE_CATEGORIES if self._compare() == "pictogram" else self.taxonomy.ids
 
     def _compare(self) -> str:
         return self.compare or ("pictogram" if "world" in Path(self.model).parts else "policy")

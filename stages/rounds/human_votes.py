@@ -17,6 +17,7 @@ from pipeline.catalogue.reveal import record_reveal
 from pipeline.engines.resumable import OpenedRound
 from pipeline.pack import PackVotes
 from pipeline.plan import Plan
+from pipeline.rounds.existing_run import taxonomy_of
 from pipeline.rounds.items import CommittedItems
 from pipeline.rounds.rounds import rounds_with
 from pipeline.storage.image_codec import blurred, decode, encode
@@ -26,14 +27,18 @@ from pipeline.votes.read import read_votes, votes_in
 from pipeline.votes.review import for_review
 from schemas.errors import InputError
 from schemas.sample import Pixels, Sample
-from schemas.taxonomy import UNSAFEBENCH
 from schemas.vote import Vote, votes_of
 from stages.label.people_votes import PeopleVotes, WithdrawnVotes
 from stages.rounds.label_round import open_round_of
 
 LEAST_SIDE, LONGEST_SIDE = 384, 768  # pixels of the longer side in a task: what people can see, and what a page holds
 BLIND_VOTES = 2  # after so many of people, a task shows what the models said
-EXCHANGE = Exchange(UNSAFEBENCH.name, UNSAFEBENCH.version, UNSAFEBENCH.ids)
+
+
+def exchange_of(store: Store) -> Exchange:
+    """What people vote by: the run's taxonomy."""
+    taxonomy = taxonomy_of(store)
+    return Exchange(taxonomy.name, taxonomy.version, taxonomy.ids)
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def export_tasks(store: Store, file: Path, count: int, *, reveal: bool = False) 
         image = None if scope == "prompt" else picture_uri(store, sample, reveal=reveal)
         tasks.append(task_of(sample.key, scope, sample.prompt, image, shown.get((sample.key, scope), ())))
     _write_private(file, json.dumps(tasks, ensure_ascii=False, indent=1))
-    _write_private(file.with_suffix(".xml"), labelling_config(EXCHANGE.categories))
+    _write_private(file.with_suffix(".xml"), labelling_config(exchange_of(store).categories))
     why: dict[str, int] = {}
     for row in queue:
         why[row["why"]] = why.get(row["why"], 0) + 1
@@ -143,7 +148,7 @@ def _write_private(file: Path, text: str) -> None:
 def import_votes(store: Store, file: Path) -> dict[str, object]:
     """Check the file, then commit its votes in a round of their own; the same file again changes nothing."""
     try:
-        imported = votes_from(file.read_text(encoding="utf-8"), EXCHANGE)
+        imported = votes_from(file.read_text(encoding="utf-8"), exchange_of(store))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--import {file}: {error}") from error
     except InputError as error:
@@ -158,7 +163,7 @@ def import_votes(store: Store, file: Path) -> dict[str, object]:
 
 def people_round(store: Store, file: Path, keys: frozenset[str]) -> OpenedRound:
     """The round of one file of people's votes. Raises InputError for votes on samples that the run does not have."""
-    stage = PeopleVotes(file=file, exchange=EXCHANGE)
+    stage = PeopleVotes(file=file, exchange=exchange_of(store))
     chosen = committed(store, keys)
     missing = keys - {sample.key for sample in chosen}
     if missing:

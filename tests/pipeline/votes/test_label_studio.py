@@ -16,18 +16,20 @@ from jobs import label
 from pipeline.storage.open_store import open_store
 from pipeline.storage.store import Store
 from pipeline.votes.aggregate import aggregate
-from pipeline.votes.label_studio import labelling_config, task_of, votes_from
+from pipeline.votes.label_studio import Exchange, labelling_config, task_of, votes_from
 from pipeline.votes.read import read_votes
 from schemas.errors import InputError
 from schemas.run import RunConfig
+from schemas.taxonomy import UNSAFEBENCH
 from schemas.vote import votes_of
 from stages.label.prompt_policy import PromptPolicy
-from stages.rounds.human_votes import EXCHANGE, export_tasks, import_votes, veiled
+from stages.rounds.human_votes import export_tasks, import_votes, veiled
 from stages.rounds.label_round import open_label_round
 from tests.support.commands import call as run_here
 from tests.support.misbehaving import Paint
 from tests.support.runs import carry_out, plan_of, texts
 
+EXCHANGE = Exchange(UNSAFEBENCH.name, UNSAFEBENCH.version, UNSAFEBENCH.ids)
 LATER = iter(range(10**6))
 
 

@@ -21,8 +21,8 @@ from pipeline.votes.read import read_votes
 from schemas.errors import InputError
 from schemas.taxonomy import UNSAFEBENCH
 from schemas.vote import Vote, votes_of, votes_table
-from stages.rounds.human_votes import EXCHANGE, export_tasks, import_votes, sized, withdraw_votes
-from tests.pipeline.votes.test_label_studio import labelled_run
+from stages.rounds.human_votes import export_tasks, import_votes, sized, withdraw_votes
+from tests.pipeline.votes.test_label_studio import EXCHANGE, labelled_run
 
 POLICY = Policy(UNSAFEBENCH.name, UNSAFEBENCH.version, UNSAFEBENCH.ids)
 CASES = Path(__file__).parents[2] / "data/cases/label_studio"
