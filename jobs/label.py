@@ -39,7 +39,9 @@ class Label(ScatteredCommand):
     exits: ClassVar = {QUARANTINED: "done, with quarantined samples"}
 
     run: Run
-    labellers: Annotated[str | None, named("labellers", "who votes, listed below; NAME=MODEL for another model")] = None
+    labellers: Annotated[
+        str | None, named("labellers", "who votes, listed below; NAME=MODEL,key=value sets its fields")
+    ] = None
     aggregate: Annotated[
         Literal["majority", "dawid_skene"] | None, Option(help="derive labels from all votes by this method")
     ] = None

@@ -1,6 +1,7 @@
-"""Labellers by name: the name is the file in `stages/label`, and `NAME=MODEL` gives it another model."""
+"""Labellers by name: the name is the file in `stages/label`; `NAME=MODEL,key=value` gives it another model and other fields."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import fields
 
@@ -8,6 +9,7 @@ import stages.label
 from schemas.errors import InputError
 from schemas.plug_ins import plug_ins
 from schemas.taxonomy import UNSAFEBENCH, Taxonomy
+from stages.label.field_values import field_values
 from stages.label.labeller import Labeller
 
 ALLOWED_HOSTS = "HAZMAT_ALLOWED_HOSTS"
@@ -20,22 +22,33 @@ def labeller_classes() -> dict[str, type[Labeller]]:
 
 
 def labellers_of(text: str, taxonomy: Taxonomy = UNSAFEBENCH) -> tuple[Labeller, ...]:
-    """The labellers of `--labellers A,B=MODEL`. Raises InputError for a name that is none, and for one that needs a model."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise InputError(f"--labellers is empty; there are {', '.join(labeller_classes())}")
-    return tuple(_labeller(name, taxonomy) for name in names)
+    """The labellers of `--labellers A,B=MODEL,key=value`: what is no labeller's name is a field of the one before it.
+
+    A comma within a value is written `\\,`. Raises InputError for a name that is none, for one that needs a model, and for a field
+    or value that the labeller does not take.
+    """
+    classes = labeller_classes()
+    parts = [part.replace("\\,", ",").lstrip() for part in re.split(r"(?<!\\),", text) if part.strip()]
+    if not parts:
+        raise InputError(f"--labellers is empty; there are {', '.join(classes)}")
+    asked: list[tuple[str, dict[str, str]]] = []
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if key.strip() in classes or not equals or not asked:
+            asked.append((key.strip(), {"model": value.strip()} if value.strip() else {}))
+        else:
+            asked[-1][1][key.strip()] = value
+    return tuple(_labeller(name, given, taxonomy) for name, given in asked)
 
 
-def _labeller(text: str, taxonomy: Taxonomy) -> Labeller:
-    name, _, model = text.partition("=")
+def _labeller(name: str, given: dict[str, str], taxonomy: Taxonomy) -> Labeller:
     classes = labeller_classes()
     if name not in classes:
         raise InputError(f"--labellers {name}: no such labeller; there are {', '.join(classes)}")
     known = {field.name for field in fields(classes[name])}
-    settings: dict[str, object] = {"taxonomy": taxonomy, **({"model": model} if model else {})}
-    if model and "model" not in known:
-        raise InputError(f"--labellers {text}: {name} takes no model")
+    if "model" in given and "model" not in known:
+        raise InputError(f"--labellers {name}={given['model']}: {name} takes no model")
+    settings = {"taxonomy": taxonomy, **field_values(classes[name], name, given)}
     if "allowed_hosts" in known:
         settings["allowed_hosts"] = tuple(host for host in os.environ.get(ALLOWED_HOSTS, "").split(",") if host)
     build: Callable[..., Labeller] = classes[name]
@@ -43,9 +56,10 @@ def _labeller(text: str, taxonomy: Taxonomy) -> Labeller:
         labeller = build(**settings)
     except TypeError as error:
         raise InputError(f"--labellers {name}: it needs a model; write {name}=DIR_OR_ID") from error
-    if not taxonomy.covered(labeller.covers()):
+    own = labeller.taxonomy
+    if not own.covered(labeller.covers()):
         raise InputError(
-            f"--labellers {name}: it tells {', '.join(labeller.covers()) or 'no category'}, and none of {taxonomy.label}'s; "
+            f"--labellers {name}: it tells {', '.join(labeller.covers()) or 'no category'}, and none of {own.label}'s; "
             "say which are which in the taxonomy file's 'mappings', under 'unsafebench', or let another labeller vote"
         )
     return labeller

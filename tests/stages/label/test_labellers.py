@@ -3,7 +3,7 @@
 import pickle
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from schemas.vote import ANNOTATOR_TYPES, SCOPES, Vote
 from stages.generate.render import Render
 from stages.label.by_name import labeller_classes, labellers_of
 from stages.label.labeller import Labeller
+from stages.label.open_nsfw import OpenNsfw
+from stages.label.remote_judge import RemoteJudge
 from stages.label.vlm_judge import VlmJudge
 from stages.label.zero_shot import ZeroShot
 from stages.world.grammar import prompts
@@ -146,6 +148,43 @@ def test_labellers_are_chosen_by_their_files_names(tmp_path: Path) -> None:
         labellers_of("vlm_judge")
     with pytest.raises(InputError, match="takes no model"):
         labellers_of("prompt_truth=x")
+
+
+def test_every_field_of_a_labeller_is_reached_by_its_name() -> None:
+    text = (
+        'open_nsfw,threshold=0.8, vlm_judge=some/dir,asks=image,ratings=Safe|Unsafe,lead_in={"a"\\, "rating": ",batch_size=2,'
+        "remote_judge=http://127.0.0.1:1/v1#m,budget=2.5,zero_shot,taxonomy=examples/own_taxonomy.json"
+    )
+    filter_, judge, remote, clip = labellers_of(text)
+    assert filter_ == OpenNsfw(threshold=0.8)
+    assert judge == VlmJudge(
+        model="some/dir", asks=("image",), ratings=("Safe", "Unsafe"), lead_in='{"a", "rating": "', batch_size=2
+    )
+    assert isinstance(remote, RemoteJudge) and remote.budget == 2.5
+    assert clip.taxonomy.label == "school@1"
+    names = {field.name for kind in labeller_classes().values() for field in fields(kind)}
+    assert not names & set(labeller_classes()), "a field that is called like a labeller could not be given"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("open_nsfw,threshold=high", "open_nsfw: threshold takes a number, got 'high'"),
+        ("open_nsfw,threshold=nan", "threshold takes a number, got 'nan'"),
+        ("open_nsfw,threshold=1.5", "threshold takes a number from 0 to 1"),
+        ("open_nsfw,treshold=0.5", "no field 'treshold', only .*did you mean 'threshold'"),
+        ("open_nsfw,batch_size=0", "batch_size takes a whole number from 1 on"),
+        ("open_nsfw,batch_size=2.5", "batch_size takes a whole number, got"),
+        ("vlm_judge=d,ratings=Safe", r"ratings takes 2 texts with \| between"),
+        ("vlm_judge=d,asks=sound", r"asks is \('sound',\); expected some of"),
+        ("prompt_policy,lexicon=gone.tsv", "lexicon takes a file that is there"),
+        ("zero_shot,taxonomy=gone.json", "no taxonomy file"),
+        ("remote_judge=http://127.0.0.1:1/v1#m,allowed_hosts=evil.example", "no field 'allowed_hosts'"),
+    ],
+)
+def test_a_wrong_field_is_named_with_what_it_takes(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        labellers_of(text)
 
 
 def test_a_score_that_is_no_number_is_a_skip_not_a_label(samples: list[Sample]) -> None:
