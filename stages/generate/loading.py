@@ -106,6 +106,7 @@ def load(weights: Weights, side: int, steps: int, precision: str | None = None) 
         dtype=dtype,
         use_safetensors=True,
         local_files_only=True,
+        variant=directory.variant,
         **kind.fixed_parts(directory.index),
     )
     _adapt(pipeline, weights)

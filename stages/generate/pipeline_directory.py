@@ -14,6 +14,7 @@ from stages.generate.pipeline_class import PipelineClass
 DENOISERS = ("unet", "transformer", "decoder", "prior")
 AUTOENCODERS = ("vae", "movq", "vqgan", "vqvae")
 TRAINED = (*DENOISERS, *AUTOENCODERS, "text_encoder", "text_encoder_2", "text_encoder_3", "text_encoder_4")
+VARIANT = "fp16"  # the one that people publish
 Shapes = dict[str, tuple[int, ...]]
 Size = tuple[int, int]  # pixels (width, height)
 
@@ -58,6 +59,12 @@ class PipelineDirectory:
     def config(self, part: str) -> dict[str, Any]:
         """A part's config.json. Raises InputError if there is none."""
         return read_json(self.path / part / "config.json", f"--model {self.path}: its part {part!r} has no config.json")
+
+    @property
+    def variant(self) -> str | None:
+        """Which set of weights is read: None the usual one, `VARIANT` where a part has no other."""
+        parts = (part for part, value in self.index.items() if _is_part(value) and part not in settings.UNUSED_PARTS)
+        return VARIANT if any(is_variant(self.path / part) for part in parts) else None
 
     @property
     def shrinks(self) -> int:
@@ -146,10 +153,19 @@ def _check_part(directory: Path, part: str, named: list[str]) -> None:
 
 def weight_files(folder: Path) -> list[Path]:
     """The weights that loading the folder would read: all shards where an index lists them."""
-    for index in folder.glob("*.safetensors.index.json"):
+    return _files_of(folder, "") or _files_of(folder, f".{VARIANT}")
+
+
+def is_variant(folder: Path) -> bool:
+    """Whether a part has its weights in half precision only, as `model.fp16.safetensors`; else those are not read."""
+    return not _files_of(folder, "") and bool(_files_of(folder, f".{VARIANT}"))
+
+
+def _files_of(folder: Path, variant: str) -> list[Path]:
+    for index in folder.glob(f"*.safetensors.index{variant}.json"):
         return sorted({folder / name for name in read_json(index)["weight_map"].values()})
-    # `model.fp16.safetensors` is a variant, which is not loaded.
-    return sorted(path for path in folder.glob("*.safetensors") if path.name.count(".") == 1)
+    dots = 2 if variant else 1
+    return sorted(path for path in folder.glob(f"*{variant}.safetensors") if path.name.count(".") == dots)
 
 
 def read_json(path: Path, missing: str = "") -> dict[str, Any]:
