@@ -199,7 +199,7 @@ class Drawing(Stage):
         found = ready[key] = ready.pop(key)
         schedule = row.settings.scheduler
         if schedule is not None and schedule not in found.schedules:
-            found.schedules[schedule] = scheduler_of(schedule, found.pipeline.scheduler)
+            found.schedules[schedule] = scheduler_of(schedule, found.schedules[self.scheduler])
         return found
 
     def _draw(self, ready: Ready, bucket: Sequence[Row]) -> Iterator[Sample]:

@@ -50,6 +50,15 @@ def test_each_row_is_drawn_as_if_its_settings_were_the_stages(pipelines: Path) -
             assert getattr(row, name) == getattr(expected, name), name
 
 
+def test_a_rows_scheduler_is_made_of_the_models_own_whatever_was_drawn_before(pipelines: Path) -> None:
+    stage = replace(tiny(pipelines, "sd1"), steps=4)  # 2 steps of Karras sigmas are those without
+    batch = asking({"scheduler": "dpm"}, {"scheduler": "EulerDiscreteScheduler"}, {})
+    made = [row.pixels for row in stage.open()(batch)]
+    for row, schedule in enumerate(("dpm", "EulerDiscreteScheduler", None)):
+        (own,) = replace(stage, scheduler=schedule).open()([batch[row].with_(asked_settings=None)])
+        assert np.array_equal(own.pixels, made[row])  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("family", ["sd1", "sdxl", "sd3", "pixart"])
 def test_a_call_takes_another_guidance_for_each_row(family: str, pipelines: Path) -> None:
     stage = tiny(pipelines, family)
