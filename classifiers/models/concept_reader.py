@@ -68,7 +68,7 @@ class ConceptReader(Classifier):
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        weights = {name: _packed(value.detach().cpu()) for name, value in self.network.state_dict().items()}
+        weights = {name: packed(value.detach().cpu()) for name, value in self.network.state_dict().items()}
         save_file(weights, folder / "model.safetensors")
         about = {
             "kind": self.kind,
@@ -105,13 +105,19 @@ def rounded(network: ConceptNet) -> ConceptNet:
 
     Vectors (biases, norms and their running statistics) stay as they are: they are small, and variances may be tiny.
     """
-    with torch.no_grad():
-        for value in network.parameters():
-            if value.ndim > 1:
-                value.copy_(value.half().float())
+    rounded_matrices(network)
     return network
 
 
-def _packed(value: Tensor) -> Tensor:
+@torch.no_grad()
+def rounded_matrices(part: nn.Module) -> None:
+    """In place: what is no vector, at half precision."""
+    for value in part.parameters():
+        if value.ndim > 1:
+            value.copy_(value.half().float())
+
+
+def packed(value: Tensor) -> Tensor:
+    """Stored in half precision where that loses nothing."""
     half = value.half() if value.is_floating_point() and value.ndim > 1 else value
     return (half if torch.equal(half.to(value.dtype), value) else value).contiguous()

@@ -150,11 +150,11 @@ def _blank(rng: np.random.Generator) -> Pixels:
 
 
 _WAYS: tuple[tuple[float, Callable[[np.random.Generator], Scene | Pixels]], ...] = (
-    (0.34, _as_prompted),
-    (0.26, _at_random),
+    (0.29, _as_prompted),
+    (0.20, _at_random),
     (0.10, _turned),
-    (0.10, _nearly_turned),
-    (0.16, _unknown),
+    (0.08, _nearly_turned),
+    (0.29, _unknown),
     (0.03, _blank),
     (0.01, noise),
 )

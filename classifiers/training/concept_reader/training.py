@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from classifiers.layers.concept_reader import ConceptNet
-from classifiers.training.concept_reader.attack import LEVEL, Strength, attacked
+from classifiers.training.concept_reader.attack import LEVEL, Strength, attacked, on_concepts
 from classifiers.training.concept_reader.scenes import ConceptPictures, draw_batch, reader_config
 from stages.world.training.loop import progress_of
 
@@ -101,7 +101,8 @@ class ReaderTraining:
         pixels = batch.pixels
         if fraction > ALONE:
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-            pixels = attacked(self.reader, pixels, batch.unsafe, self.strength(fraction), generator)
+            objective = on_concepts(self.reader, batch.concepts, batch.unsafe, generator)
+            pixels = attacked(self.reader, pixels, batch.unsafe, self.strength(fraction), generator, objective)
         with torch.autocast(pixels.device.type, torch.bfloat16):
             reading = self.reader.read(pixels)
         concepts = F.binary_cross_entropy_with_logits(reading.concepts, batch.concepts) * CONCEPTS
