@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from classifiers.layers.calibration import cut_of_safe
 from classifiers.layers.encoder import ClipEncoder
+from classifiers.layers.known_encoder import beside, stands_alone
 from classifiers.layers.losses import label_losses
 from schemas.errors import InputError
 from schemas.protocols import Coverage, Inputs, Scores, Targets
@@ -164,15 +165,22 @@ class Classifier(nn.Module):
 
     def save(self, folder: Path) -> None:
         """model.safetensors (CLIP and heads, float32), the tokenizer, and config.json last."""
+        self.encoder.tokenizer.save_pretrained(_made(folder))
+        self._write(folder, self.state_dict(), self.encoder.settings())
+
+    def save_heads(self, folder: Path, clip: str) -> None:
+        """As `save`, without the encoder: it still is the CLIP called `clip` (as `local_directory` finds it), whose digest is
+        written instead. Raises ValueError where the encoder was tuned.
+        """
+        heads = {name: value for name, value in self.state_dict().items() if not name.startswith("encoder.")}
+        self._write(_made(folder), heads, {"around": {"clip": clip, "digest": stands_alone(self.encoder, clip)}})
+
+    def _write(self, folder: Path, weights: Mapping[str, Tensor], more: Mapping[str, Any]) -> None:
         from safetensors.torch import save_file
 
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()},
-            folder / "model.safetensors",
-        )
-        self.encoder.tokenizer.save_pretrained(folder)
-        about = {"kind": self.kind, "categories": self.categories, **self.settings(), **self.encoder.settings()}
+        there = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+        save_file(there, folder / "model.safetensors")
+        about = {"kind": self.kind, "categories": self.categories, **self.settings(), **more}
         (folder / "config.json").write_text(json.dumps(about, indent=1, default=str))
 
     @classmethod
@@ -180,7 +188,17 @@ class Classifier(nn.Module):
         """What `save` wrote, in eval mode."""
         from safetensors.torch import load_file
 
-        model = cls.from_settings(config, ClipEncoder.from_config(dict(config), folder), folder.name)
+        around = config.get("around")
+        encoder = ClipEncoder.from_config(dict(config), folder) if around is None else beside(folder, around)
+        model = cls.from_settings(config, encoder, folder.name)
         model.taxonomy_label = config.get("taxonomy_label", model.taxonomy_label)
-        model.load_state_dict(load_file(folder / "model.safetensors"))
+        weights = load_file(folder / "model.safetensors")
+        if around is not None:
+            weights |= {f"encoder.{name}": value for name, value in encoder.state_dict().items()}
+        model.load_state_dict(weights)
         return model.eval()
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

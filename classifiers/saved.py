@@ -13,6 +13,7 @@ import torch
 import classifiers.models
 from classifiers.classifier import Classifier
 from classifiers.layers.encoder import ClipEncoder
+from pipeline.storage.weights import local_directory
 from schemas.code_digest import code_digest
 from schemas.errors import InputError
 from schemas.plug_ins import plug_ins
@@ -22,9 +23,26 @@ from schemas.taxonomy import UNSAFEBENCH, Taxonomy
 def load(folder: str | Path) -> Classifier:
     """A trained classifier, ready to judge: `load("runs/demo/models/multimodal").predict(prompts, images)`.
 
-    Onto the accelerator if there is one. Raises InputError where there is no classifier.
+    `embedded:NAME` is one that the repository holds, say `embedded:guards`. Onto the accelerator if there is one. Raises InputError
+    where there is no classifier.
     """
-    return Saved(str(folder)).load()
+    return Saved(str(embedded(str(folder)) or folder)).load()
+
+
+EMBEDDED, SHELF = "embedded:", "assets/world/defence"
+
+
+def embedded(name: str) -> Path | None:
+    """The folder of `embedded:NAME`; None for a name of another form. Raises InputError where the repository holds none such."""
+    if not name.startswith(EMBEDDED):
+        return None
+    shelf = local_directory(SHELF)
+    known = {path.parent.name: path.parent for path in sorted(shelf.glob("*/config.json"))} if shelf else {}
+    if (wanted := name.removeprefix(EMBEDDED)) not in known:
+        raise InputError(
+            f"{name}: expected one of {', '.join(EMBEDDED + each for each in known) or 'none, there are none'}"
+        )
+    return known[wanted]
 
 
 def kind_of(name: str) -> type[Classifier]:

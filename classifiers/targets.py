@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from classifiers.saved import Saved
+from classifiers.saved import Saved, embedded
 from pipeline.storage.store import Store
 from schemas.errors import InputError
 
@@ -23,13 +23,14 @@ def _hint(url: str) -> str:
 
 
 def targets_of(store: Store, names: str | None, digests: str | None) -> tuple[Saved, ...]:
-    """The classifiers of A,B: each is NAME below RUN/models, or a folder.
+    """The classifiers of A,B: each is NAME below RUN/models, embedded:NAME, or a folder.
 
-    One that this run did not train is attacked only if its digest is in `--digest` (DESIGN section 6). Raises InputError.
+    One that neither this run trained nor the repository holds is attacked only if its digest is in `--digest` (DESIGN section 6).
+    Raises InputError.
     """
     found = []
     for name in (part.strip() for part in (names or "").split(",") if part.strip()):
-        inside = within(store.url, name)
+        inside = embedded(name) or within(store.url, name)
         own = inside is not None
         if inside is None and not Path(name).is_dir():
             raise InputError(

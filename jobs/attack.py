@@ -35,7 +35,8 @@ class AttackCommand(ScatteredCommand):
     run: Run
     attacks: Attacks
     against: Annotated[
-        str | None, Option(metavar="A,B", help="classifiers: NAME below RUN/models, or a folder with --digest")
+        str | None,
+        Option(metavar="A,B", help="classifiers: NAME below RUN/models, embedded:NAME, or a folder with --digest"),
     ] = None
     digest: Digest = None
     aim: Aim = "evade"

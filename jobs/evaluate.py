@@ -41,7 +41,9 @@ class Evaluate(LocalCommand):
     renamed: ClassVar = {"--judges": "write --labellers"}
 
     run: Run
-    classifiers: Annotated[str, Option(metavar="A,B", help="NAME below RUN/models, or a folder with --digest")]
+    classifiers: Annotated[
+        str, Option(metavar="A,B", help="NAME below RUN/models, embedded:NAME, or a folder with --digest")
+    ]
     digest: Digest = None
     attacks: Annotated[str, named("attacks", "attacks, listed below; variants in the shards always count")] = ""
     data: Annotated[str, Option(metavar="test|val|DIR", help="a split, or a folder with metadata.csv")] = "test"

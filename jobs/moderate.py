@@ -5,7 +5,8 @@
     jobs/moderate.py runs/mine/shards/test --scope violence,hate  tars; what is unsafe otherwise is safe
     jobs/moderate.py runs/mine --classifier linear_probe --json   a classifier of that run
     jobs/moderate.py pictures/ --classifier runs/mine/models/vision_language --taxonomy own.json    by another policy
-    jobs/moderate.py --pairs pairs.csv --classifier runs/mine/models/cascade    columns prompt and picture (a path beside the table)
+    jobs/moderate.py --pairs pairs.csv                            columns prompt and picture (a path); the shipped guards judge
+    jobs/moderate.py --pairs pairs.csv --classifier runs/mine/models/cascade      a classifier of a run
 
 IMAGES is a folder of pictures, tar shards (WebDataset), a picture or a run. --pairs takes a table (CSV, JSONL, Parquet), a
 folder or tars with NAME.txt beside each picture, or a run; no labels are needed. Answers are Parquet, a row a picture or pair: key,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from classifiers.moderation.sources import PictureSource
 
 CLASSIFIER = "assets/world/linear_probe"  # the best of the three so far (docs/results/perspective.md)
+OF_PAIRS = "embedded:guards"  # the defence that the repository ships (docs/results/defence.md)
 SHOWN = 10  # unsafe pictures in the summary for people
 
 
@@ -58,7 +60,9 @@ class Moderate(LocalCommand):
     classifier: Annotated[
         str | None,
         Option(
-            metavar="MODEL", help="NAME below RUN/models, or a folder", show_default=f"{CLASSIFIER}, for pictures alone"
+            metavar="MODEL",
+            help="NAME below RUN/models, embedded:NAME, or a folder",
+            show_default=f"{CLASSIFIER}; for pairs {OF_PAIRS}",
         ),
     ] = None
     taxonomy: TaxonomyFile = None
@@ -78,8 +82,6 @@ class Moderate(LocalCommand):
         for flag, value in (("--column", self.column), ("--picture-column", self.picture_column)):
             if value is not None and self.pairs is None:
                 raise InputError(f"{flag} names a column of the table that --pairs gives")
-        if self.pairs is not None and self.classifier is None:
-            raise InputError("--pairs needs --classifier: a trained judge of pairs, NAME below RUN/models or a folder")
 
     @property
     def asked(self) -> str:
@@ -139,7 +141,7 @@ def source_of_request(config: Moderate) -> "tuple[PictureSource, str]":
 
 def classifier_of(config: Moderate) -> str:
     """The folder of the classifier: below the run that holds the pictures, or as it is given."""
-    name = config.classifier or CLASSIFIER
+    name = config.classifier or (CLASSIFIER if config.pairs is None else OF_PAIRS)
     inside = Path(config.asked) / "models" / name
     return str(inside) if inside.is_dir() else name
 
@@ -149,10 +151,10 @@ def judge(
 ) -> "tuple[Classifier, str]":
     """The classifier, asked about the scope, and its digest. Raises InputError for one that reads more than there is."""
     from classifiers.families.perspective import Perspective
-    from classifiers.saved import Saved
+    from classifiers.saved import Saved, embedded
     from pipeline.storage.weights import local_directory
 
-    saved = Saved(str(local_directory(folder) or folder))
+    saved = Saved(str(embedded(folder) or local_directory(folder) or folder))
     model = saved.load().eval()
     reads = ", ".join(sorted(model.reads))
     if pairs and not model.reads <= {"prompt", "image"}:

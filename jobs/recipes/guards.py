@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from classifiers.saved import Saved
+from classifiers.saved import Saved, embedded
 from pipeline.recipe import Recipe
 from pipeline.stage import Stage
 from schemas.errors import InputError
@@ -15,11 +15,11 @@ from stages.generate.guarded_diffusion import GuardedDiffusion
 
 def guard_folders(guard: str) -> str:
     """The folders of A,B by their whole paths: a run goes on from any place. Raises InputError where there is no such folder."""
-    names = [name.strip() for name in guard.split(",") if name.strip()]
+    names = [str(embedded(name.strip()) or name.strip()) for name in guard.split(",") if name.strip()]
     missing = [name for name in names if not (Path(name) / "config.json").is_file()]
     if missing or not names:
         raise InputError(
-            f"--guard {guard}: no classifier in {missing or 'it'}; give folders of trained ones, as RUN/models/NAME"
+            f"--guard {guard}: no classifier in {missing or 'it'}; give folders, as RUN/models/NAME, or embedded:NAME"
         )
     return ",".join(str(Path(name).resolve()) for name in names)
 

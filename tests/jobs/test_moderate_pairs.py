@@ -150,7 +150,6 @@ def test_bad_use_is_refused_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixt
     for arguments, match in (
         ((), "give IMAGES"),
         ((tmp_path, "--pairs", table, *model), "give IMAGES"),
-        (("--pairs", table), "needs --classifier"),
         ((tmp_path, "--column", "x"), "--pairs gives"),
         (("--pairs", table, *model), "name it by --column"),
         (("--pairs", table, "--column", "words", "--picture-column", "where", *model), "no pair that can be read, of 1"),
