@@ -131,6 +131,14 @@ class Staged(Differentiable, Protocol):
 
 
 @runtime_checkable
+class SettledByWords(Protocol):
+    """A defence of which some prompts are flagged whatever their picture is, by a stage that reads no picture."""
+
+    def settled(self, prompts: Sequence[str]) -> "Tensor":
+        """bool [n]. True is a proof, not a guess: an attack on the picture alone may leave the row alone."""
+
+
+@runtime_checkable
 class Trainable(Differentiable, Protocol):
     """What the trainer asks of a classifier; it is a `torch.nn.Module` besides."""
 

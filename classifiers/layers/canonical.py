@@ -99,7 +99,7 @@ class Canonical:
             return word
         folded = word.translate(_SIGNS)
         most = _allowed(folded)
-        near = {meant for cut in _shortened(folded, most) for meant in self._index.get(cut, ())}
+        near = {meant for cut in shortened(folded, most) for meant in self._index.get(cut, ())}
         # Of the nearest, the one nearest as it is written ("blve" is "blue", not "bike", whose i is alike to l). Whoever misspells
         # a word keeps its first letter, mostly (Pruthi et al. 2019, section 3); then the alphabet decides.
         ranked = sorted(
@@ -114,7 +114,7 @@ class Canonical:
         index: dict[str, list[str]] = {}
         for meant in sorted(self.meant):
             folded = meant.translate(_SIGNS)
-            for cut in _shortened(folded, _allowed(folded)):
+            for cut in shortened(folded, _allowed(folded)):
                 index.setdefault(cut, []).append(meant)
         return index
 
@@ -128,12 +128,17 @@ def _looks(text: str) -> tuple[str, ...]:
     return seen.translate(skeleton()).lower(), seen.lower().translate(skeleton()).lower()
 
 
+def signs_folded(word: str) -> str:
+    """With one letter for all signs that pass for one another."""
+    return word.translate(_SIGNS)
+
+
 def _allowed(word: str) -> int:
     """Edits that are taken for a misspelling."""
     return 2 if len(word) >= LONG else 1
 
 
-def _shortened(word: str, most: int) -> set[str]:
+def shortened(word: str, most: int) -> set[str]:
     """The word with up to `most` letters left out: two words within so many edits have one of these in common."""
     found = {word}
     for _ in range(most):

@@ -39,15 +39,22 @@ class MonotoneText(nn.Module):
         """float32 [n]. `tokens` [n, length, width] are vectors of single tokens, not of tokens in their context; `read` bool
         [n, length] says which are words; `seen` [n, concepts] are logits of what the picture shows.
         """
-        hidden = self.words(tokens)
-        terms = [self.alone(hidden)[..., 0].masked_fill(~read, -torch.inf), self._pairs(hidden, read)]
-        if seen is not None:
-            bound = -torch.logaddexp(-self.beside(hidden), -seen[:, None, :])
-            terms.append(bound.masked_fill(~read[..., None], -torch.inf).flatten(1))
-        # A row without words has no term: the least that `SILENT` stands for, instead of minus infinity.
-        terms.append(hidden.new_full((tokens.shape[0], 1), 2 * SILENT))
-        score: Tensor = torch.logsumexp(SHARPNESS * torch.cat(terms, dim=1), dim=1) / SHARPNESS
+        words, both = self.apart(tokens, read, seen)
+        score: Tensor = torch.logaddexp(SHARPNESS * words, SHARPNESS * both) / SHARPNESS
         return score
+
+    def apart(self, tokens: Tensor, read: Tensor, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """float32 [n] twice: of the terms of words alone, and of those of words beside what is seen."""
+        hidden = self.words(tokens)
+        # A row without words has no term: the least that `SILENT` stands for, instead of minus infinity.
+        least = hidden.new_full((tokens.shape[0], 1), 2 * SILENT)
+        terms = [self.alone(hidden)[..., 0].masked_fill(~read, -torch.inf), self._pairs(hidden, read), least]
+        words = torch.logsumexp(SHARPNESS * torch.cat(terms, dim=1), dim=1) / SHARPNESS
+        if seen is None:
+            return words, least[:, 0]
+        bound = -torch.logaddexp(-self.beside(hidden), -seen[:, None, :])
+        bound = bound.masked_fill(~read[..., None], -torch.inf).flatten(1)
+        return words, torch.logsumexp(SHARPNESS * torch.cat([bound, least], dim=1), dim=1) / SHARPNESS
 
     def certificate(self, tokens: Tensor, read: Tensor, kept: Tensor, seen: Tensor | None = None) -> Tensor:
         """float32 [n]: what the score stays at or above as long as the words `kept` (bool [n, length]) are read and the picture's

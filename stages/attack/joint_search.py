@@ -9,6 +9,7 @@ from torch import Tensor
 
 from schemas.identity import seed_of
 from schemas.protocols import Differentiable, Inputs
+from stages.attack.pixel_attack import hopeless
 from stages.attack.pixels.apgd import apgd
 from stages.attack.pixels.pgd import PGDConfig, pgd, random_start
 from stages.attack.text.token_substitution import plain_words_of, tiled
@@ -49,7 +50,7 @@ class Tries:
                 row, touched = replace(row, prompts=(found.text,)), found.touched
                 self.queries += found.queries
                 self._keep(row, found.edits)
-            if self.seeing and not self.passed:
+            if self.seeing and not self.passed and not self._settled(row):
                 row = self._pixels(row, seed)
                 self._keep(row, 0 if touched is None else int(touched.sum()))
 
@@ -63,6 +64,11 @@ class Tries:
         return search(
             reader, row.prompts[0], aim, words, limits, keeps_truth=one.keeps_truth, touched=touched, seed=seed
         )  # fmt: skip
+
+    def _settled(self, row: Inputs) -> bool:
+        """Whether one of the targets flags by the words alone, whatever the picture is: then words have to move first."""
+        label = torch.tensor([self.label])
+        return any(bool(hopeless(target, row.prompts, label)[0]) for target in self.reading)
 
     def _pixels(self, row: Inputs, seed: int) -> Inputs:
         victim = bound(self.margins, row, self.clean, self.label)

@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.stage import Step
 from schemas.attack import AttackRecord
 from schemas.errors import InputError
-from schemas.protocols import Attacked, Differentiable, Inputs
+from schemas.protocols import Attacked, Differentiable, Inputs, SettledByWords
 from schemas.sample import Sample
 from stages.attack.attack_stage import AttackStage
 from stages.attack.victim import LEVELS, SLACK, Margins, Victim, at_rest
@@ -54,7 +54,7 @@ class PixelAttack(AttackStage):
             raise InputError(f"{self.name} changes pictures, and {target.name} reads {sorted(target.coverage.reads)}")
         with at_rest(target):
             victim = Victim(margins_of(target, inputs), pixels, labels, tile=self.tile, as_stored=self.as_stored)
-            found = self.perturb(victim, self.seeds(keys)) if self.epsilon > 0 else pixels.clone()
+            found = self._moved(target, inputs, labels, keys, victim)
             rows = victim.all_rows()
             stored = victim.stored(found, rows) if self.as_stored else found
             fooled = victim.fooled(victim.margin(stored, rows), rows).tolist()
@@ -72,6 +72,24 @@ class PixelAttack(AttackStage):
             for row in range(len(keys))
         )
         return Attacked(replace(inputs, pixels=stored), records)
+
+    def _moved(
+        self, target: Differentiable, inputs: Inputs, labels: Tensor, keys: Sequence[str], victim: Victim
+    ) -> Tensor:
+        """The pictures after the attack. Those of rows that no picture can turn stay: nothing is spent on them."""
+        pixels = victim.clean
+        settled = hopeless(target, inputs.prompts, labels)
+        left = (~settled).nonzero().flatten().tolist()
+        if self.epsilon == 0 or not left:
+            return pixels.clone()
+        if len(left) == len(pixels):
+            return self.perturb(victim, self.seeds(keys))
+        rows, kept = inputs.rows(left), [keys[row] for row in left]
+        part = Victim(margins_of(target, rows), pixels[left], labels[left], tile=self.tile, as_stored=self.as_stored)
+        found = pixels.clone()
+        found[left] = self.perturb(part, self.seeds(kept))
+        victim.queries[left] += part.queries
+        return found
 
     def _record(self, target: Differentiable) -> AttackRecord:
         return AttackRecord(
@@ -111,6 +129,13 @@ class PixelAttack(AttackStage):
         levels = (_pixels(made.inputs) * LEVELS).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         for row, pixels, record in zip(chosen, levels, made.records, strict=True):
             yield self.variant(batch[row], pixels=np.ascontiguousarray(pixels), attack=record)
+
+
+def hopeless(target: Differentiable, prompts: Sequence[str], labels: Tensor) -> Tensor:
+    """bool [n]: unsafe rows that the target proves to be flagged whatever their picture is (`SettledByWords`)."""
+    if not isinstance(target, SettledByWords):
+        return torch.zeros(len(prompts), dtype=torch.bool)
+    return target.settled(prompts).cpu() & (labels.cpu() == 1)
 
 
 def refuse_below_a_level(name: str, epsilon: float) -> None:

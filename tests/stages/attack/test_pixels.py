@@ -177,6 +177,32 @@ def test_finished_rows_leave_the_work(attack: PixelAttack) -> None:
     assert victim.queries.min() < victim.queries.max()
 
 
+@each
+def test_unsafe_rows_that_words_settle_are_left_alone_and_the_others_get_what_they_get_alone(
+    attack: PixelAttack,
+) -> None:
+    settled = torch.arange(len(KEYS)) % 2 == 0
+
+    class Settled:
+        """The model, of which every second prompt is proved to be flagged whatever its picture is."""
+
+        coverage, name, training = MODEL.coverage, MODEL.name, False
+
+        def __getattr__(self, what: str) -> object:
+            return getattr(MODEL, what)
+
+        def settled(self, prompts: tuple[str, ...]) -> Tensor:
+            return settled
+
+    attack = replace(attack, epsilon=6 / 255)
+    found = attack.attack(Settled(), INPUTS, LABELS, KEYS)  # type: ignore[arg-type]
+    kept = settled & (LABELS == 1)
+    assert found.inputs.pixels is not None and torch.equal(found.inputs.pixels[kept], PIXELS[kept])
+    left = (~kept).nonzero().flatten().tolist()
+    rest = attack.attack(MODEL, INPUTS.rows(left), LABELS[left], [KEYS[row] for row in left])
+    assert rest.inputs.pixels is not None and torch.equal(found.inputs.pixels[left], rest.inputs.pixels)
+
+
 def test_pictures_out_of_range_and_steps_beyond_the_ball_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected float32 in \[0, 1\]"):
         Victim(lambda pixels, rows: pixels.flatten(1).sum(1), PIXELS * 2, LABELS)
