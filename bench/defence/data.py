@@ -24,9 +24,9 @@ from schemas.run import RunConfig
 from schemas.sample import Sample
 from stages.world.grammar import prompt_at
 
-DRAWN = 20_000  # prompts; half are unsafe, and a tenth goes to test
-EMBEDDED = 1_200  # further prompts that the embedded model draws
-CROSSED = 6_000  # pairs whose words are of one prompt and whose picture is of another
+DRAWN = 8_000  # prompts; half are unsafe, and a tenth goes to test
+EMBEDDED = 600  # further prompts that the embedded model draws
+CROSSED = 2_800  # pairs whose words are of one prompt and whose picture is of another
 LABELLERS = "scene_truth,tagger_truth,prompt_truth"  # a scene is known; what the model drew has to be recognised
 
 

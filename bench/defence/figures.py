@@ -7,9 +7,8 @@ from classifiers.evaluation.metrics import estimates, gap, measures, opened, sho
 from pipeline.storage.store import Store
 from schemas.errors import HazmatError
 
-TEXT, IMAGE, FUSED, PLAIN, HARDENED = "text", "image", "late_fusion", "cascade", "hardened"
-DEFENDED = "guarded_cascade"  # what is hardened: the cascade, a robust reader of pictures and a monotone judge of words
-COPY = "hardened_copy"
+TEXT, IMAGE, FUSED, PLAIN, HARDENED = "text", "image", "late_fusion", "cascade", "guards"
+"""What the repository ships below assets/world/defence, by kind and name; the last is the defence, the others stand beside it."""
 UNDEFENDED = (FUSED, PLAIN)
 BASELINES = (TEXT, IMAGE, FUSED)
 MIN_ROOTS, MIN_SAFE_ROOTS = 500, 200  # for the claims
