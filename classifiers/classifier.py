@@ -165,6 +165,9 @@ class Classifier(nn.Module):
 
     def save(self, folder: Path) -> None:
         """model.safetensors (CLIP and heads, float32), the tokenizer, and config.json last."""
+        self.encoder.encode(
+            [""]
+        )  # the tokenizer's file tells how it was last called: the same, whether it ever was or not
         self.encoder.tokenizer.save_pretrained(_made(folder))
         self._write(folder, self.state_dict(), self.encoder.settings())
 

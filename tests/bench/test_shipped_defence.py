@@ -9,8 +9,8 @@ import torch
 from scipy.stats import beta
 
 from bench.report import RESULTS
+from classifiers.data.labelled_sample import LabelledSample, ScopeTruth
 from classifiers.evaluation.attack_suite import trials_of
-from classifiers.evaluation.cases import Case, Truth
 from classifiers.evaluation.preserved_truth import keeps_truth
 from classifiers.evaluation.scoring import Relabeller, inputs_of
 from classifiers.evaluation.variants import variants_of
@@ -29,7 +29,7 @@ SEED = 61_417  # of prompts that neither training nor the bench saw
 SLACK = 0.03  # of F1: these rows have no crossed pairs
 
 
-def cases(count: int) -> list[Case]:
+def cases(count: int) -> list[LabelledSample]:
     """Drawn as their prompts ask, without what is held out."""
     rng, found, index = np.random.default_rng(SEED), [], 0
     while len(found) < count:
@@ -45,7 +45,9 @@ def cases(count: int) -> list[Case]:
             key=f"{index:032x}", root=f"{index:032x}", prompt=made.prompt, source="grammar", scene=scene.to_json(),
             pixels=draw(scene, pictures()),
         )  # fmt: skip
-        found.append(Case(sample, {scope: Truth("unsafe" if bad else "safe") for scope, bad in labels.items()}))
+        found.append(
+            LabelledSample(sample, {scope: ScopeTruth("unsafe" if bad else "safe") for scope, bad in labels.items()})
+        )
     return found
 
 

@@ -18,7 +18,15 @@ UNITS = 40  # rendered ones of 256 prompts: more than are done before the signal
 def start(out: Path, *arguments: str) -> "subprocess.Popen[str]":
     """A generation of a run that takes longer than the test."""
     command = [sys.executable, "jobs/generate.py", "--out", str(out), "--recipe", "render", *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=heed_signals
+    )
+
+
+def heed_signals() -> None:
+    """In the child: whoever runs these tests may ignore a signal (nohup does), and children inherit that."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def receipts(out: Path) -> int:
@@ -70,7 +78,12 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
         "    while time.monotonic() < until: time.sleep(0.01)\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_signals,
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGTERM)
@@ -95,7 +108,9 @@ def test_work_under_way_has_five_seconds_and_a_hanging_one_is_ended() -> None:
         "    print(s.last_line(), flush=True)\n"
         "    raise SystemExit(stopped.status)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=heed_signals
+    ) as process:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         told = time.monotonic()
         process.send_signal(signal.SIGHUP)

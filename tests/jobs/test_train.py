@@ -47,7 +47,7 @@ def test_the_last_line_is_the_summary_and_the_classifier_is_where_it_says(
         (("--classifier", "vision_language"), "is not trained on a run's rows like the others"),
         (("--classifier", "text", "--clip", "assets/world/nowhere"), "no such directory"),
         (("--classifier", "text", "--adversarial", "both", "--epsilon", "8"), "expected pixel units from 0 to 1"),
-        (("--classifier", "text", "--start", "models/none"), "train one with jobs/train.py"),
+        (("--classifier", "text", "--name", "new", "--start", "models/none"), "train one with jobs/train.py"),
         (("--classifier", "multimodal", "--start", "embedded"), "no multimodal is shipped"),
         (("--classifier", "text", "--false-positive-rate", "0"), "expected a share in (0, 1)"),
         (("--classifier", "text", "--token-budget", "-1"), "greater than or equal to 0"),

@@ -162,6 +162,6 @@ def test_weights_with_nan_stop_the_run_with_one_error(copy: Path, tmp_path: Path
 
 def test_a_model_that_draws_another_size_is_one_clear_error(pipelines: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = replace(tiny(pipelines, "sd1"), steps=1)
-    monkeypatch.setattr(Diffusion, "inputs", lambda self, weights, rows: {"height": 16, "width": 16})
+    monkeypatch.setattr(Diffusion, "inputs", lambda self, weights, rows, size: {"height": 16, "width": 16})
     with pytest.raises(HazmatError, match=r"drew \(16, 16, 3\), expected \(32, 32, 3\)"):
         list(stage.open()(samples()))
