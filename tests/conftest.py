@@ -19,6 +19,7 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("pipelines")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist's own, which reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Under `-n`: a file stays in one process, and all files that start Ray in one, so that no two clusters share the cores."""
     for item in items:
