@@ -30,10 +30,10 @@ demo: setup ## the whole street: 256 pairs, variants, labels, shards, classifier
 	$(BIN)/python jobs/demo.py --out runs/demo
 
 test: setup ## the fast tests
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-slow: setup ## kills, object store, model classes
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m slow --timeout 900
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m slow --timeout 900
 
 check: setup ## format, lint, types
 	$(BIN)/ruff format --check .
