@@ -42,7 +42,7 @@ def off_by(one: Pixels | None, other: Pixels | None) -> int:
 
 @pytest.mark.parametrize("name", TRIED)
 def test_a_class_draws_the_same_bytes_twice_alone_and_in_company(name: str, tmp_path: Path) -> None:
-    one_thread()  # as in a worker: two draws of PRX once differed in CI, and nobody saw why
+    one_thread()  # as in a worker
     stage = stage_of(name, tmp_path)
     batch = samples(stage.batch_size)
     step = stage.open()
