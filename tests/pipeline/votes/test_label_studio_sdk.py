@@ -1,4 +1,4 @@
-"""Label Studio's own package takes our labelling interface, tasks and answers, and its converter's files come back as the same votes."""
+"""Label Studio's own package takes our interface, tasks and answers, and its converter's files come back as the same votes."""
 
 import json
 import subprocess
