@@ -1,16 +1,17 @@
 """Every shell block of README, CONTRIBUTING and docs is one that works: all are read by the commands they call, most are run."""
 
+import json
 import re
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 
 from jobs.__main__ import command_names
-from tests.support.commands import call, parsed
+from tests.support.commands import parsed
+from tests.support.declared import run_declared
 from tests.support.shell_blocks import COMMAND, FENCE, PAGES, ROOT, ShellBlock, made, shell_blocks
 
 BLOCKS = [block for page in PAGES for block in shell_blocks(page)]
@@ -83,8 +84,6 @@ def small(words: list[str], folder: Path) -> list[str]:
         arguments[place] = arguments[place].replace(f"{folder}/runs/", f"{folder}/")
         if word in ("prompts.csv", "keys.parquet", "FILE"):
             arguments[place] = str(folder / word)
-        if word == "KEY":
-            arguments[place] = (folder / "FILE").read_text().strip()
         if word == "--count":
             arguments[place + 1] = "12"
     if "--workers" in arguments:  # of Ray, which other tests start
@@ -93,18 +92,33 @@ def small(words: list[str], folder: Path) -> list[str]:
     return [name, *arguments, *(("--engine", "local") if local else ())]
 
 
+ONE_AFTER_THE_OTHER = """\
+import json, sys
+from importlib import import_module
+from pathlib import Path
+import pyarrow.parquet as pq
+from jobs.command.parse import parse
+folder = Path(sys.argv[1])
+for name, arguments in json.loads((folder / "commands.json").read_text()):
+    words = [(folder / "FILE").read_text().strip() if word == "KEY" else word for word in arguments]
+    module = import_module("jobs." + name)
+    request = parse(getattr(module, "COMMANDS", None) or (module.main,), f"jobs/{name}.py", words)
+    print("$", name, *words, flush=True)
+    if request.function(request.config) != 0:
+        sys.exit(1)
+    if not (folder / "FILE").exists():
+        [rows, *_] = sorted((folder / "mine").glob("rounds/*/raw/*.parquet"))
+        (folder / "FILE").write_text(pq.ParquetFile(rows).read(["key"])["key"][0].as_py() + "\\n")
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_blocks_of_the_readme_and_the_guides_run_one_after_the_other(tmp_path: Path) -> None:
+def test_the_blocks_of_the_readme_and_the_guides_run_one_after_the_other_with_what_is_declared(tmp_path: Path) -> None:
     (tmp_path / "prompts.csv").write_text("text\na red apple\na dog on a blue background\n")
-    done = []
-    for block in RUN:
-        for words in block.commands:
-            for command in ours(words):
-                name, *arguments = small(command, tmp_path)
-                assert call(import_module(f"jobs.{name}"), *arguments) == 0, (block.page, words)
-                done.append(name)
-                if not (tmp_path / "FILE").exists():
-                    [tar, *_] = sorted((tmp_path / "mine").glob("rounds/*/raw/*.parquet"))
-                    (tmp_path / "FILE").write_text(pq.ParquetFile(tar).read(["key"])["key"][0].as_py() + "\n")
-    assert {"generate", "label", "query", "revoke", "shards", "verify"} <= {*done}
+    (tmp_path / "driver.py").write_text(ONE_AFTER_THE_OTHER)
+    commands = [small(command, tmp_path) for block in RUN for words in block.commands for command in ours(words)]
+    (tmp_path / "commands.json").write_text(json.dumps([(name, arguments) for name, *arguments in commands]))
+    ran = run_declared(str(tmp_path / "driver.py"), str(tmp_path), timeout=800)
+    assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
+    assert {"generate", "label", "query", "revoke", "shards", "verify"} <= {name for name, *_ in commands}

@@ -13,13 +13,15 @@ ROOT = Path(__file__).parents[2]
 EXTRAS = ("export", "hashes", "labellers", "s3", "serve")  # what .ci/setup asks for, without dev
 HOOK = """\
 import runpy, sys
-from importlib.abc import MetaPathFinder
 blocked = set(sys.argv.pop(1).split(","))
-class Undeclared(MetaPathFinder):
+class Hiding:
+    def __init__(self, finder):
+        self.finder = finder
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in blocked:
-            raise ModuleNotFoundError(f"No module named {name!r} (the project does not declare it)", name=name)
-sys.meta_path.insert(0, Undeclared())
+        return None if name.partition(".")[0] in blocked else self.finder.find_spec(name, path, target)
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+sys.meta_path[:] = [Hiding(finder) for finder in sys.meta_path]
 sys.argv = sys.argv[1:]
 sys.path[0] = "."
 runpy.run_path(sys.argv[0], run_name="__main__")
@@ -68,8 +70,10 @@ def undeclared() -> set[str]:
     }
 
 
-def run_declared(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a file of the repository with these arguments, where nothing undeclared can be imported."""
+def run_declared(script: str, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run a file of the repository with these arguments, where nothing undeclared can be imported; `timeout` in seconds."""
     command = [sys.executable, "-c", HOOK, ",".join(sorted(undeclared())), script, *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=240, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env=environment, timeout=timeout, check=False
+    )

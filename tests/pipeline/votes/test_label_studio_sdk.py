@@ -12,6 +12,7 @@ from pipeline.votes.label_studio import labelling_config, task_of, votes_from
 from schemas.errors import InputError
 from tests.pipeline.votes.test_label_studio import EXCHANGE
 
+CASES = Path(__file__).parents[2] / "data/cases/label_studio"
 INTEGRATIONS = Path(sys.prefix) / "integrations"
 CONVERT = """
 import json, sys
@@ -87,3 +88,12 @@ def test_a_cancelled_annotation_of_the_server_is_no_vote() -> None:
     assert [(vote.annotator, vote.label) for vote in votes if vote.label != "skip"] == [("person-2", "safe")]
     with pytest.raises(InputError, match="nobody has voted"):
         votes_from(json.dumps([{**task, "annotations": [], "predictions": [{"result": []}]}]), EXCHANGE)
+
+
+@pytest.mark.parametrize("name", ["server_1_23_2", "server_1_23_2_min"])
+def test_what_the_server_itself_exported_is_read(name: str) -> None:
+    """Three tasks in Label Studio 1.23.2: judged, cancelled (JSON-MIN leaves it out), and corrected from safe to unsafe."""
+    imported = votes_from((CASES / f"{name}.json").read_text(), EXCHANGE)
+    votes = {vote.key[-1]: (vote.label, vote.categories) for vote in imported.votes if vote.label != "skip"}
+    assert votes == {"0": ("unsafe", ("spam",)), "2": ("unsafe", ("violence",))}
+    assert {vote.annotator for vote in imported.votes} == {"person-1"}
