@@ -1,6 +1,7 @@
 """What a file is to the moderator, by its first bytes and its name: a picture, a tar, something not read, or nothing to judge."""
 
 import mimetypes
+import tarfile
 from dataclasses import dataclass
 
 from pipeline.storage.image_codec import SUFFIXES, format_of
@@ -24,6 +25,8 @@ class Triage:
 def triage(name: str, head: bytes) -> Triage:
     """Of the file `name` that begins with `head`. Bytes go before names: a picture is one however it is called."""
     lower = name.lower()
+    if _begins_a_tar(head):  # before pictures: its first bytes are its first member's name, which may be "GIF87a"
+        return Triage(TAR)
     if format_of(head) is not None:
         return Triage(PICTURE)
     if head[257:262] == b"ustar" or lower.endswith(".tar"):
@@ -38,3 +41,14 @@ def triage(name: str, head: bytes) -> Triage:
     if kind is not None and kind.startswith(SHOWING):
         return Triage(PROBLEM, f"{kind} is not read; convert it to PNG or JPEG")
     return Triage(PASSED, "no picture by its first bytes and its name")
+
+
+def _begins_a_tar(head: bytes) -> bool:
+    """Whether the first block is a tar's header by its magic and its checksum."""
+    if head[257:262] != b"ustar":
+        return False
+    try:
+        tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
