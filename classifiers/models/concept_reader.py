@@ -12,11 +12,7 @@ from classifiers.classifier import Classifier, Features
 from classifiers.layers.concept_reader import SIDE, ConceptNet, ReaderConfig, sized
 from classifiers.layers.encoder import ClipEncoder
 from classifiers.layers.no_words import NoWords
-from pipeline.storage.weights import local_directory
-from schemas.errors import InputError
 from schemas.protocols import Inputs
-
-SHIPPED = "assets/world/defence/reader"
 
 
 class PixelsAlone(NoWords, ClipEncoder):
@@ -88,16 +84,6 @@ class ConceptReader(Classifier):
         model = cls(network, config["categories"], folder.name)
         model.threshold = config["threshold"]
         return model.eval()
-
-
-def shipped() -> ConceptReader:
-    """The one that is committed. Raises InputError where the repository lacks it."""
-    folder = local_directory(SHIPPED)
-    if folder is None:
-        raise InputError(
-            f"{SHIPPED} is missing: train it by python -m classifiers.training.concept_reader, then .store"
-        )
-    return ConceptReader.restore(folder, json.loads((folder / "config.json").read_text()))
 
 
 def rounded(network: ConceptNet) -> ConceptNet:

@@ -13,7 +13,7 @@ from classifiers.export.exported import empty_folder, exportable
 from classifiers.export.onnx_folder import write_onnx
 from classifiers.export.resizing import Filter, resize
 from classifiers.export.transformers_folder import write_transformers
-from classifiers.models.guarded_cascade import GuardedCascade
+from classifiers.models.cascade import Cascade
 from classifiers.prediction import tensor_of
 from classifiers.saved import build, load
 from pipeline.storage.weights import model_directory
@@ -99,18 +99,17 @@ def logits(model: Classifier, shown: list[np.ndarray]) -> torch.Tensor:
         return model.told(model.features(Inputs(prompts, pixels)))[model.scope]
 
 
-def guarded(shown: list[np.ndarray]) -> GuardedCascade:
+def cascade(shown: list[np.ndarray]) -> Cascade:
     """Untrained heads with edges in the middle of what they say, so that each stage decides some rows."""
     torch.manual_seed(1)
-    model = build("guarded_cascade", CLIP)
-    assert isinstance(model, GuardedCascade)
+    model = build("cascade", CLIP)
+    assert isinstance(model, Cascade)
     pixels = torch.cat([model.encoder.resized(tensor_of(each)) for each in shown])
     with torch.no_grad():
         features = model.features(Inputs(tuple(PROMPTS[row % len(PROMPTS)] for row in range(len(shown))), pixels))
         either = torch.logsumexp(model.unimodal(*model.towers(features)), dim=1)
         low, high = either.quantile(torch.tensor([0.3, 0.7])).tolist()
-        guards = model.guards(features).quantile(0.9, dim=0).tolist()
-    model.obvious_safe, model.obvious_unsafe, model.cuts = low, high, (guards[0], guards[1])
+    model.obvious_safe, model.obvious_unsafe = low, high
     assert len({*model.decided_by(features)}) >= 3
     return model
 
@@ -148,7 +147,7 @@ def test_onnx_runtime_alone_says_of_200_pictures_what_the_classifier_says(tmp_pa
 @pytest.mark.slow
 def test_onnx_runtime_reads_prompts_and_pictures_as_every_stage_of_a_cascade_does(tmp_path: Path) -> None:
     shown = pictures(60)
-    model = guarded(shown)
+    model = cascade(shown)
     folder = empty_folder(str(tmp_path / "onnx"))
     write_onnx(model, "none", folder)
     site = only([*ONNX, *WORDS], tmp_path / "site")
@@ -170,7 +169,7 @@ def test_the_pipeline_of_transformers_says_of_200_pictures_what_the_classifier_s
 @pytest.mark.slow
 def test_automodel_opens_a_classifier_of_pairs_without_remote_code(tmp_path: Path) -> None:
     shown = pictures(60)
-    model = guarded(shown)
+    model = cascade(shown)
     folder = empty_folder(str(tmp_path / "hf"))
     write_transformers(model, "none", folder)
     said = run_outside(AUTO, installed(), folder, kept(shown, tmp_path), tmp_path / "out.npz")
