@@ -37,6 +37,7 @@ def main(config: Revoke) -> int:
     from pipeline.dataset.revocation import enter, ledger, may_change, remove, with_descendants
     from pipeline.dataset.shards import MANIFEST
     from pipeline.engines.engine import EngineOptions
+    from pipeline.rounds.audit_log import append
     from pipeline.rounds.ledger import recorded
     from stages.rounds.shards_round import write_shards
 
@@ -44,6 +45,7 @@ def main(config: Revoke) -> int:
     store, facts, recipe = run_with_recipe(resolve_out(config.run))
     gone = with_descendants(store, keys)
     fresh = len(gone - {*ledger(store)["key"].to_pylist()})
+    append(store, "revoke", {"samples": len(gone), "asked": len(keys), "reason": config.reason}, by="jobs/revoke.py")
     with recorded(store, *may_change(store), by="jobs/revoke.py") as written:
         entered = enter(store, gone, config.reason)
         removal = remove(store, entered["key"].to_pylist())

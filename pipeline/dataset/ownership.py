@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from pipeline.dataset.audit import READERS, Audit, Expected
 from pipeline.dataset.shards import FOLDER as SHARDS
+from pipeline.rounds.audit_log import FOLDER as AUDIT_LOG
+from pipeline.rounds.audit_log import MEND as AUDIT_MEND
 from pipeline.rounds.control_files import card
 from pipeline.rounds.ledger import NAME as LEDGER
 from pipeline.rounds.ledger import Ledger, read_ledger
@@ -75,7 +77,9 @@ def _compare(audit: Audit, ledger: Ledger, name: str, found: str | None) -> None
 def mend(name: str) -> str:
     """How a file that the ledger owns is made again."""
     top = name.split("/")[0]
-    if top in ("models", "results", "reveals", "revoked.parquet", "contact_sheet.png"):
+    if top == AUDIT_LOG:
+        return AUDIT_MEND
+    if top in ("models", "results", "reveals", "publications", "revoked.parquet", "contact_sheet.png"):
         return f"put it back from a copy, or delete {'/'.join(name.split('/')[:2])} and give the command that made it again"
     return "jobs/verify.py RUN --repair makes it again, if it can be"
 

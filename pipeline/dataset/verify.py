@@ -5,6 +5,7 @@ from collections.abc import Callable
 import duckdb
 
 from pipeline.dataset.audit import UNREADABLE, Audit, check_units, said
+from pipeline.dataset.audit_log_checks import check_audit_log
 from pipeline.dataset.leaks import check_lineage, check_splits
 from pipeline.dataset.ownership import check_ledger, check_round_files, check_unowned
 from pipeline.dataset.shard_checks import check_shards
@@ -17,6 +18,7 @@ def verify_run(store: Store, rules: GroupRules) -> Audit:
     """Look at everything, also after something was found wrong: a file that cannot be read is one more problem."""
     audit = Audit(store)
     owners = check_ledger(audit)
+    check_audit_log(audit)
     for folder in round_folders(store):
         check_units(audit, folder, check_round_files(audit, owners, folder))
     checks: dict[str, Callable[[], None]] = {

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from PIL import Image
 
-from pipeline.catalogue.reveal import record_reveal
 from pipeline.engines.resumable import OpenedRound
 from pipeline.pack import PackVotes
 from pipeline.plan import Plan
+from pipeline.rounds.audit_log import append
 from pipeline.rounds.existing_run import taxonomy_of
 from pipeline.rounds.items import CommittedItems
 from pipeline.rounds.rounds import rounds_with
@@ -60,7 +60,7 @@ def committed(store: Store, keys: frozenset[str]) -> SelectedItems:
 def export_tasks(store: Store, file: Path, count: int, *, reveal: bool = False) -> dict[str, object]:
     """Write the `count` items that a person should see first as tasks, and the labelling interface beside them.
 
-    Pictures are blurred beyond recognition unless `reveal`, which the run keeps on record (`reveals/`).
+    Pictures are blurred beyond recognition unless `reveal`, ; either is kept in the audit log.
     """
     data = store.read("labels.parquet")
     if data is None:
@@ -69,8 +69,8 @@ def export_tasks(store: Store, file: Path, count: int, *, reveal: bool = False) 
     keys = frozenset(row["key"] for row in queue)
     samples = {sample.key: sample for sample in committed(store, keys)}
     shown = _predictions(store, keys)
-    if reveal:
-        record_reveal(store, sorted(keys), f"jobs/label.py --export {file.name} --for-review {count} --reveal")
+    said = {"file": file.name, "tasks": len(queue), "keys": sorted(keys)}
+    append(store, "reveal" if reveal else "export", said, by=f"jobs/label.py --export{' --reveal' if reveal else ''}")
     tasks = []
     for row in queue:
         sample, scope = samples[row["key"]], row["scope"]

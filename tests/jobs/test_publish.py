@@ -17,6 +17,7 @@ from pipeline.catalogue.views import refresh
 from pipeline.release.checksums import check_checksums
 from pipeline.release.hub import HubUpload
 from pipeline.release.recipe_parts import cut_paths
+from pipeline.rounds.audit_log import entries, name_of
 from pipeline.rounds.ledger import read_ledger
 from pipeline.storage.local_store import LocalStore
 from pipeline.storage.open_store import open_store
@@ -93,9 +94,9 @@ def test_a_release_is_on_record_and_its_checksums_name_a_change(run: Path, tmp_p
     release = released(run, "metadata", tmp_path / "m")
     digest = check_checksums(release)
     store = LocalStore(run)
-    [record] = [name for name in store.names("publications") if digest[:8] in name]
-    assert json.loads(store.read(record) or b"")["digest"] == digest
-    assert record in (read_ledger(store) or pytest.fail("no ledger")).files
+    *_, entry = entries(store)
+    assert entry.action == "publish" and entry.details["digest"] == digest
+    assert name_of(entry.number) in (read_ledger(store) or pytest.fail("no ledger")).files
     data = next((release / "data").glob("*.parquet"))
     data.write_bytes(data.read_bytes()[:-1] + b"!")
     (release / "stowaway.txt").write_text("hello")

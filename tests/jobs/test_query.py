@@ -20,6 +20,7 @@ from pipeline.catalogue.question import asked, confined
 from pipeline.catalogue.views import VIEWS, open_views, refresh
 from pipeline.engines.engine import EngineOptions
 from pipeline.pack import parquet_bytes
+from pipeline.rounds.audit_log import entries
 from pipeline.rounds.existing_run import existing_run, write_facts
 from pipeline.storage.local_store import LocalStore
 from schemas.errors import InputError
@@ -126,13 +127,13 @@ def test_pictures_are_blurred_until_asked_for_and_each_reveal_is_kept(
 ) -> None:
     sql = "SELECT key FROM samples ORDER BY key LIMIT 3"
     call(query, str(run), sql, "--images", str(tmp_path / "blurred"))
-    assert not (run / "reveals").exists()
+    assert not (run / "audit").exists()
     call(query, str(run), sql, "--images", str(tmp_path / "clear"), "--reveal")
-    (record,) = (run / "reveals").iterdir()
-    said = json.loads(record.read_text())
+    (entry,) = entries(LocalStore(run))
+    said = entry.details
     names = {path.stem for path in (tmp_path / "clear").iterdir()}
     assert set(said["keys"]) == names == {path.stem for path in (tmp_path / "blurred").iterdir()}
-    assert said["question"] == sql and said["who"]
+    assert said["question"] == sql and entry.user and entry.action == "reveal"
     for name in names:
         clear, blurred = (
             np.asarray(Image.open(tmp_path / kind / f"{name}.png").convert("L"), float) for kind in ("clear", "blurred")

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.rounds.audit_log import entries
 from pipeline.storage.store import Store
 from pipeline.votes.aggregate import aggregate
 from pipeline.votes.label_studio import votes_from
@@ -244,11 +245,11 @@ def test_pictures_for_people_have_a_side_that_they_can_see(shape: tuple[int, int
 
 
 def test_revealed_tasks_show_the_picture_and_are_kept_on_record(run: tuple[Store, Path, str], tmp_path: Path) -> None:
-    store, folder, _ = run
+    store, _, _ = run
     export_tasks(store, tmp_path / "veiled.json", 30)
-    assert not (folder / "reveals").exists()
     export_tasks(store, tmp_path / "seen.json", 30, reveal=True)
-    (record,) = (folder / "reveals").glob("*.json")
+    veiled, revealed = entries(store)
+    assert (veiled.action, revealed.action) == ("export", "reveal")
 
     def pictures(name: str) -> dict[str, Any]:
         tasks = [t for t in json.loads((tmp_path / name).read_text()) if t["data"]["scope"] != "prompt"]
@@ -256,7 +257,7 @@ def test_revealed_tasks_show_the_picture_and_are_kept_on_record(run: tuple[Store
         return {key: np.asarray(Image.open(io.BytesIO(one)).convert("RGB")) for key, one in data.items()}
 
     seen = pictures("seen.json")
-    assert set(seen) <= set(json.loads(record.read_text())["keys"])
+    assert set(seen) <= set(revealed.details["keys"])
     assert all(
         (pictures("veiled.json")[key].shape == seen[key].shape) and min(seen[key].shape[:2]) >= 384 for key in seen
     )
