@@ -96,12 +96,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--share", type=float, default=1.0, help="of the prompts of every trial (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="a folder to work in (default: one that goes away)")
-    given = parser.parse_args()
+    args = parser.parse_args()
     began, before = time.monotonic(), psutil.Process().cpu_times()
-    with nullcontext(given.out) if given.out else tempfile.TemporaryDirectory(prefix="hazmat-success-") as name:
+    with nullcontext(args.out) if args.out else tempfile.TemporaryDirectory(prefix="hazmat-success-") as name:
         folder = Path(name)
         baselines(folder / "trained")
-        runs = [attacked(folder, trial, given.share, 13 + place) for place, trial in enumerate(TRIALS)]
+        runs = [attacked(folder, trial, args.share, 13 + place) for place, trial in enumerate(TRIALS)]
         rows = answer(runs)
     for row in rows:
         print("  ".join(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
@@ -114,7 +114,7 @@ def main() -> None:
         "scenes": SCENES,
         "drawn": DRAWN,
         "false_positive_rate": float(FALSE_POSITIVE_RATE),
-        "share": given.share,
+        "share": args.share,
     }
     report("attack_success", {"settings": settings, "seconds": seconds, "attacks": rows})
 
@@ -176,11 +176,11 @@ def attack(store: Store, config: RunConfig, attacks: str, models: Sequence[str])
 def answer(runs: Sequence[str]) -> list[dict[str, Any]]:
     """The rows of the last question in docs/guide/attack.md, over all runs."""
     question = re.findall(r"```sql\n(.*?)```", DOCS.read_text(), re.DOTALL)[-1]
-    asked = question[question.index("WITH") :]  # without its own list of runs
+    statement = question[question.index("WITH") :]  # without its own list of runs
     with duckdb.connect() as con:
         con.execute("SET VARIABLE runs = ?", [list(runs)])
-        found: list[dict[str, Any]] = con.sql(asked).to_arrow_table().to_pylist()
-    return [{name: round(v, 4) if isinstance(v, float) else v for name, v in row.items()} for row in found]
+        rows: list[dict[str, Any]] = con.sql(statement).to_arrow_table().to_pylist()
+    return [{name: round(v, 4) if isinstance(v, float) else v for name, v in row.items()} for row in rows]
 
 
 if __name__ == "__main__":

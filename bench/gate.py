@@ -218,7 +218,7 @@ def main() -> None:
     templates = [term for term in read_terms(TERMS).minor if "#" in term]
     young = list(aged(templates, range(18), rng))
     grown = list(aged([term for term in templates if "##" not in term], range(18, 100), rng))
-    benign = [made.prompt for made in grammar_prompts(7, 20_000)]
+    benign = [item.prompt for item in grammar_prompts(7, 20_000)]
     benign += [category.policy for category in UNSAFEBENCH.categories]
     shipped = Gate.default()
     recall = rate(sum(caught), len(caught))

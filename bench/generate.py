@@ -93,9 +93,9 @@ def bare_render(count: int, folder: str, offset: int) -> float:
     first = 0.0
     with webdataset.TarWriter(f"{folder}/{offset}.tar") as writer:
         for index, prompt in enumerate(prompts(0, offset + count, start=offset)):
-            asked = read(prompt.generation_prompt)
+            request = read(prompt.generation_prompt)
             rng = np.random.default_rng(index)
-            scene = compose(rng, asked.concepts, colour=asked.colour, ground=asked.ground, style=asked.style)
+            scene = compose(rng, request.concepts, colour=request.colour, ground=request.ground, style=request.style)
             fields = {"prompt": prompt.prompt, "scene": scene.to_json()}
             writer.write({"__key__": f"{index:09d}", "png": encode(draw(scene, pictures), "png"), "json": fields})
             if index == 255:

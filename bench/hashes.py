@@ -23,18 +23,18 @@ def lookups_per_second(size: int) -> dict[str, float]:
     index = PdqIndex(codes)
     index.within(codes[0])
     built = time.perf_counter() - started
-    asked = []
+    queries = []
     for number in range(LOOKUPS):
         loose = np.unpackbits(codes[number * 7] if number % 2 else rng.integers(0, 256, 32, dtype=np.uint8))
         loose[rng.choice(256, TURNED, replace=False)] ^= 1
-        asked.append(np.packbits(loose))
+        queries.append(np.packbits(loose))
     started = time.perf_counter()
-    found = sum(len(index.within(code)) > 0 for code in asked)
+    matched = sum(len(index.within(code)) > 0 for code in queries)
     taken = time.perf_counter() - started
     return {
         "per_second": round(LOOKUPS / taken, 1),
         "build_seconds": round(built, 1),
-        "found_of_listed": found / (LOOKUPS // 2),
+        "found_of_listed": matched / (LOOKUPS // 2),
     }
 
 
@@ -46,8 +46,8 @@ def main() -> None:
         pdq(picture)
     figures: dict[str, object] = {"pdq_ms_512px": round(1000 * (time.perf_counter() - started) / 50, 2)}
     for size in SIZES:
-        found = lookups_per_second(size)
-        figures |= {f"pdq_lookups_{key}_{size // 1_000_000}m": value for key, value in found.items()}
+        rate = lookups_per_second(size)
+        figures |= {f"pdq_lookups_{key}_{size // 1_000_000}m": value for key, value in rate.items()}
     report("hashes", figures)
 
 

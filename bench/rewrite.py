@@ -47,12 +47,12 @@ def written_again(
 ) -> dict[str, Figure]:
     """Whether a second time and alone the same text comes."""
     some = roots[: REPEATED * stage.batch_size]
-    again = {made.parent: made.prompt for made in batched(stage, step, some)}
+    again = {sample.parent: sample.prompt for sample in batched(stage, step, some)}
     spread = np.linspace(0, len(some) - 1, ALONE).astype(int)
     lone = [(some[i].key, list(step([some[i].with_(batch_row=int(i) % stage.batch_size)]))) for i in spread]
     return {
         "same_text_again": share([again.get(root.key) == texts.get(root.key) for root in some]),
-        "same_text_alone": share([(made[0].prompt if made else None) == texts.get(key) for key, made in lone]),
+        "same_text_alone": share([(sample[0].prompt if sample else None) == texts.get(key) for key, sample in lone]),
     }
 
 
@@ -62,7 +62,7 @@ def seen(samples: Sequence[Sample], concepts: Sequence[str]) -> dict[str, Figure
     from transformers import AutoImageProcessor, AutoModelForImageClassification
 
     stage = Diffusion()
-    drawn = [made.pixels for made in batched(stage, stage.open(), samples)]
+    drawn = [sample.pixels for sample in batched(stage, stage.open(), samples)]
     model = AutoModelForImageClassification.from_pretrained(
         WORLD / "tagger", local_files_only=True, dtype=torch.float32
     )
@@ -88,13 +88,13 @@ def measure(count: int) -> dict[str, Any]:
     started, used = time.perf_counter(), time.process_time()
     step = stage.open()
     loaded, used_loading = time.perf_counter(), time.process_time()
-    made = list(batched(stage, step, roots))
+    rewritten = list(batched(stage, step, roots))
     done, used_writing = time.perf_counter(), time.process_time()
     print(f"written in {done - started:.0f} s", file=sys.stderr)
-    texts = {sample.parent: sample.prompt for sample in made}
-    passed = list(Gated().open()(made))
+    texts = {sample.parent: sample.prompt for sample in rewritten}
+    passed = list(Gated().open()(rewritten))
     distinct = list(Distinct().open()(passed))
-    of_made = [concept[str(sample.parent)] for sample in made]
+    of_made = [concept[str(sample.parent)] for sample in rewritten]
     figures: dict[str, Any] = {
         "model": stage.model,
         "prompts": count,
@@ -102,18 +102,18 @@ def measure(count: int) -> dict[str, Any]:
         "cpu_seconds_to_load": round(used_loading - used, 1),
         "seconds_per_prompt": round((done - loaded) / count, 2),
         "cpu_seconds_per_prompt": round((used_writing - used_loading) / count, 2),
-        "declined_or_empty": count - len(made),
-        "refused_by_the_gate": len(made) - len(passed),
+        "declined_or_empty": count - len(rewritten),
+        "refused_by_the_gate": len(rewritten) - len(passed),
         "near_duplicates": len(passed) - len(distinct),
-        "words_per_text": round(float(np.mean([len(sample.prompt.split()) for sample in made])), 1),
+        "words_per_text": round(float(np.mean([len(sample.prompt.split()) for sample in rewritten])), 1),
         "concept_in_prompt": share([concept[root.key] in read(root.prompt).concepts for root in roots]),
-        "concept_in_text": share([name in read(s.prompt).concepts for s, name in zip(made, of_made, strict=True)]),
+        "concept_in_text": share([name in read(s.prompt).concepts for s, name in zip(rewritten, of_made, strict=True)]),
         **written_again(stage, step, roots, texts),
     }
     if (WORLD / "tagger" / "config.json").is_file():
         figures["drawn_from_the_prompt"] = seen(roots, [concept[root.key] for root in roots])
-        figures["drawn_from_the_text"] = seen(made, of_made)
-        kept = [(s, name) for s, name in zip(made, of_made, strict=True) if name in read(s.prompt).concepts]
+        figures["drawn_from_the_text"] = seen(rewritten, of_made)
+        kept = [(s, name) for s, name in zip(rewritten, of_made, strict=True) if name in read(s.prompt).concepts]
         figures["drawn_from_texts_that_name_it"] = seen([s for s, _ in kept], [name for _, name in kept])
     figures["examples"] = [[root.prompt, texts.get(root.key)] for root in roots[60 :: max(1, count // 8)]]
     return figures

@@ -27,9 +27,11 @@ SCHEDULERS = ("DDIMScheduler", "EulerDiscreteScheduler", "dpm", "DDIMScheduler")
 
 def unit(settings: Sequence[dict[str, object]]) -> list[Sample]:
     """Root samples of the grammar; row i asks for the settings at i modulo their number."""
-    made = [Sample.from_prompt(Prompt(p.prompt, p.generation_prompt), 0) for p in prompts(0, UNIT)]
-    asked = [json.dumps(settings[row % len(settings)], sort_keys=True) if settings else None for row in range(UNIT)]
-    return [sample.with_(asked_settings=text) for sample, text in zip(made, asked, strict=True)]
+    samples = [Sample.from_prompt(Prompt(p.prompt, p.generation_prompt), 0) for p in prompts(0, UNIT)]
+    settings_of_rows = [
+        json.dumps(settings[row % len(settings)], sort_keys=True) if settings else None for row in range(UNIT)
+    ]
+    return [sample.with_(asked_settings=text) for sample, text in zip(samples, settings_of_rows, strict=True)]
 
 
 def seconds(stage: Diffusion, step: Step, samples: list[Sample]) -> float:
@@ -45,14 +47,14 @@ def main() -> None:
     torch.set_num_threads(1)
     stage = embedded()
     step = stage.open()
-    asked: dict[str, list[dict[str, object]]] = {
+    cases: dict[str, list[dict[str, object]]] = {
         "read_over_fixed": [{"guidance_scale": 3.0}],
         "by_row_over_fixed": [{"guidance_scale": 2 + row / 10} for row in range(UNIT)],
         "buckets_over_fixed": [{"scheduler": name} for name in SCHEDULERS],
     }
     seconds(stage, step, unit([]))  # warms up
     figures = {}
-    for name, settings in asked.items():
+    for name, settings in cases.items():
         pairs = [(seconds(stage, step, unit([])), seconds(stage, step, unit(settings))) for _ in range(PAIRS)]
         figures[name] = round(statistics.median(other / fixed for fixed, other in pairs), 3)
     report("row_settings", figures)

@@ -104,9 +104,9 @@ def main() -> None:
         bodies = [body(file) for file in shown]
         asked_by(8, bodies)
         for clients in CLIENTS:
-            found = asked_by(clients, bodies)
-            figures |= {f"serve_{key}_{clients}": value for key, value in found.items()}
-            figures |= {f"serve_over_bare_{clients}": round(found["per_second"] / alone, 3)}
+            measured = asked_by(clients, bodies)
+            figures |= {f"serve_{key}_{clients}": value for key, value in measured.items()}
+            figures |= {f"serve_over_bare_{clients}": round(measured["per_second"] / alone, 3)}
     finally:
         server.terminate()
         server.wait(20)

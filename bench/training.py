@@ -46,17 +46,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1024)
     parser.add_argument("--skip-workers", action="store_true")
-    given = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="hazmat-bench-training-") as folder:
-        url = make_run(Path(folder) / "run", round(given.rows * PAIRS_A_ROW))
-        figures: dict[str, object] = {"rows": given.rows, "repeats": REPEATS}
+        url = make_run(Path(folder) / "run", round(args.rows * PAIRS_A_ROW))
+        figures: dict[str, object] = {"rows": args.rows, "repeats": REPEATS}
         for kind in KINDS:
             for way, epochs in (("streamed", 1), ("encoded", 30)):
-                found = throughput(open_store(url), kind, way, epochs)
-                figures |= {f"{kind}_{way}_{name}": value for name, value in found.items()}
-                print(kind, way, found, flush=True)
-        if not given.skip_workers:
+                rates = throughput(open_store(url), kind, way, epochs)
+                figures |= {f"{kind}_{way}_{name}": value for name, value in rates.items()}
+                print(kind, way, rates, flush=True)
+        if not args.skip_workers:
             figures |= workers(url)
     report("training", figures)
 
@@ -149,11 +149,22 @@ def workers(url: str) -> dict[str, Any]:
         "two": ("--batch", "32", "--training-workers", "2"),
     }
     for name, more in ways.items():
-        given = (url, "--classifier", "late_fusion", "--epochs", "10", "--patience", "0", "--name", f"by-{name}", *more)
-        subprocess.run([sys.executable, "jobs/train.py", *given], check=True, stdout=subprocess.DEVNULL)
+        arguments = (
+            url,
+            "--classifier",
+            "late_fusion",
+            "--epochs",
+            "10",
+            "--patience",
+            "0",
+            "--name",
+            f"by-{name}",
+            *more,
+        )
+        subprocess.run([sys.executable, "jobs/train.py", *arguments], check=True, stdout=subprocess.DEVNULL)
         log = f"'{url}/models/by-{name}/training/log.parquet'"
-        asked = duckdb.sql(f"SELECT loss FROM {log} WHERE split = 'val' ORDER BY epoch").fetchall()
-        curves[name] = [round(row[0], 4) for row in asked]
+        losses = duckdb.sql(f"SELECT loss FROM {log} WHERE split = 'val' ORDER BY epoch").fetchall()
+        curves[name] = [round(row[0], 4) for row in losses]
     return {
         **{f"val_loss_{name}": curve for name, curve in curves.items()},
         "two_workers_largest_difference": largest(curves["one"], curves["two"]),

@@ -41,7 +41,7 @@ def main() -> None:
     drawn = draws(rows, count)
     keys = {row["key"] for row in drawn}
     chosen = [picture for picture in pictures if picture.key in keys]
-    found: dict[str, object] = {}
+    figures: dict[str, object] = {}
     for protocol in PROTOCOLS:
         started = time.perf_counter()
         attacked, seconds = attack_rows(model, chosen, protocol)
@@ -50,15 +50,15 @@ def main() -> None:
         robust = {
             attack: round(1 - fooled[attack] / len(chosen), 4) for attack in ("gaussian", "fgsm", "pgd", "deep_fool")
         }
-        found[protocol] = {
+        figures[protocol] = {
             "processor_seconds": round(seconds, 1),
             "wall_seconds": round(wall, 1),
             "robust_accuracy": robust,
         }
-        print(protocol, found[protocol])
+        print(protocol, figures[protocol])
     sizes = sorted(Counter(row["draw"] for row in drawn).values())
     settings = {"a_draw": sizes, "different_pictures": len(chosen), "iterations": ITERATIONS, "classifier": model.name}
-    report("unsafebench", {"settings": settings, "minutes_a_thousand": cost.minutes_a_thousand, "protocols": found})
+    report("unsafebench", {"settings": settings, "minutes_a_thousand": cost.minutes_a_thousand, "protocols": figures})
 
 
 if __name__ == "__main__":

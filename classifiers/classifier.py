@@ -83,8 +83,10 @@ class Classifier(nn.Module):
 
     def scores_of(self, features: Features) -> Scores:
         """P(unsafe) and P(category) by scope."""
-        found = {scope: out.sigmoid() for scope, out in self.told(features).items()}
-        return Scores({s: out[:, 0] for s, out in found.items()}, {s: out[:, 1:] for s, out in found.items()})
+        probabilities = {scope: out.sigmoid() for scope, out in self.told(features).items()}
+        return Scores(
+            {s: out[:, 0] for s, out in probabilities.items()}, {s: out[:, 1:] for s, out in probabilities.items()}
+        )
 
     def margin_of(self, features: Features) -> Tensor:
         """float32 [n]: above 0 is flagged."""

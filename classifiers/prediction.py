@@ -74,18 +74,18 @@ def predict(model: "Classifier", prompts: Sequence[str] | None, images: Sequence
 
 def _worst(rows: Sequence[int], unsafe: Floats) -> list[int]:
     """For each row the place of its likeliest frame; places of one row follow one another."""
-    found: dict[int, int] = {}
+    worst: dict[int, int] = {}
     for place, row in enumerate(rows):
-        if row not in found or unsafe[place] > unsafe[found[row]]:
-            found[row] = place
-    return list(found.values())
+        if row not in worst or unsafe[place] > unsafe[worst[row]]:
+            worst[row] = place
+    return list(worst.values())
 
 
 def _checked(model: "Classifier", prompts: Sequence[str] | None, images: Sequence[Picture] | None) -> int:
-    for what, given in (("prompt", prompts), ("image", images)):
-        if isinstance(given, str | bytes | Path):
+    for what, rows in (("prompt", prompts), ("image", images)):
+        if isinstance(rows, str | bytes | Path):
             raise InputError(f"{model.name}.predict takes a list of {what}s, and this is one; put it in brackets")
-        if what in model.reads and given is None:
+        if what in model.reads and rows is None:
             raise InputError(f"{model.name} judges each {what}, and none were given")
     if prompts is not None and images is not None and len(prompts) != len(images):
         raise InputError(f"{len(prompts)} prompts and {len(images)} images; expected one image for each prompt")
@@ -152,5 +152,5 @@ def _named(model: "Classifier", judged: Sequence[Scores], scope: str, worst: Seq
 
 
 def _joined(parts: Sequence[Tensor]) -> Floats:
-    found: Floats = torch.cat([*parts, *([] if parts else [torch.zeros(0)])]).cpu().numpy().astype(np.float32)
-    return found
+    joined: Floats = torch.cat([*parts, *([] if parts else [torch.zeros(0)])]).cpu().numpy().astype(np.float32)
+    return joined

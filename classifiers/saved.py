@@ -48,14 +48,14 @@ def embedded(name: str) -> Path | None:
 def kind_of(name: str) -> type[Classifier]:
     """The class of classifiers/models/NAME.py. Raises InputError where there is none."""
     module = f"{classifiers.models.__name__}.{name}"
-    found: list[object] = []
+    classes: list[object] = []
     if name.isidentifier():
         try:
-            found = list(vars(import_module(module)).values())
+            classes = list(vars(import_module(module)).values())
         except ModuleNotFoundError as error:
             if error.name != module:
                 raise  # the file is there, and what it imports is not
-    for value in found:
+    for value in classes:
         if isinstance(value, type) and issubclass(value, Classifier) and vars(value).get("kind") == name:
             return value
     raise InputError(f"there is no classifier {name!r}: no classifiers/models/{name}.py here with a class of that kind")

@@ -28,7 +28,7 @@ def targets_of(store: Store, names: str | None, digests: str | None) -> tuple[Sa
     One that neither this run trained nor the repository holds is attacked only if its digest is in `--digest` (DESIGN section 6).
     Raises InputError.
     """
-    found = []
+    targets = []
     for name in (part.strip() for part in (names or "").split(",") if part.strip()):
         inside = embedded(name) or within(store.url, name)
         own = inside is not None
@@ -40,5 +40,5 @@ def targets_of(store: Store, names: str | None, digests: str | None) -> tuple[Sa
         digest = target.digest()
         if not own and digest not in (digests or "").split(","):
             raise InputError(f"{name}: this run did not train it. If it is yours to attack, name it: --digest {digest}")
-        found.append(target)
-    return tuple(found)
+        targets.append(target)
+    return tuple(targets)

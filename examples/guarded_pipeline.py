@@ -25,8 +25,8 @@ class WordList:
 
     def score(self, inputs: Inputs) -> Scores:
         """1 for prompts about bombs, else 0."""
-        found = torch.tensor(["bomb" in prompt for prompt in inputs.prompts]).float()
-        return Scores({"prompt": found}, {"prompt": found[:, None]})
+        scores = torch.tensor(["bomb" in prompt for prompt in inputs.prompts]).float()
+        return Scores({"prompt": scores}, {"prompt": scores[:, None]})
 
 
 def main(out: str) -> None:

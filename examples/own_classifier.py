@@ -87,8 +87,8 @@ def main(out: str) -> None:
     val = LabelledPictures.of(store, "val")
     model.eval().calibrate(((inputs, val.targets(rows, model.categories)) for rows, inputs in val.batches(BATCH)), 0.1)
     test = LabelledPictures.of(store, "test")
-    found = model.predict(None, [test.pixels(row) for row in range(len(test))])
-    right = sum(bool(flag) == row.unsafe for flag, row in zip(found.flagged, test.rows, strict=True))
+    predictions = model.predict(None, [test.pixels(row) for row in range(len(test))])
+    right = sum(bool(flag) == row.unsafe for flag, row in zip(predictions.flagged, test.rows, strict=True))
     print(f"test: {right} of {len(test)} pictures are judged as they are labelled")
 
 

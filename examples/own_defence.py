@@ -33,8 +33,8 @@ def own_prompts(count: int, seed: int = 0) -> list[str]:
     unsafe = [concept.words[0] for concept in VOCABULARY if concept.category != SAFE and concept.kind != "ambivalent"]
     safe = [concept.words[0] for concept in VOCABULARY if concept.category == SAFE]
     ambivalent = [concept for concept in VOCABULARY if concept.kind == "ambivalent"]
-    found: dict[str, None] = {}
-    while len(found) < count // 2:
+    unique: dict[str, None] = {}
+    while len(unique) < count // 2:
         ground = draw.choice(("gray", "blue", "white", "green", "pink"))
         kind = draw.random()
         if kind < 0.2:
@@ -43,12 +43,12 @@ def own_prompts(count: int, seed: int = 0) -> list[str]:
                 each for each in PURPOSES if (concept.name in each.turns if draw.random() < 0.5 else not each.turns)
             ]
             purpose = draw.choice(meant or [each for each in PURPOSES if not each.turns])
-            found[f"{concept.words[0]} {draw.choice(purpose.phrases)} on plain {ground}"] = None
+            unique[f"{concept.words[0]} {draw.choice(purpose.phrases)} on plain {ground}"] = None
         else:
-            found[f"{draw.choice(unsafe if kind < 0.6 else safe)} on plain {ground}"] = None
-    while len(found) < count:
-        found[draw.choice(OUTSIDE).format(draw.choice(FOREIGN)) + f", {len(found)}"] = None
-    prompts = list(found)
+            unique[f"{draw.choice(unsafe if kind < 0.6 else safe)} on plain {ground}"] = None
+    while len(unique) < count:
+        unique[draw.choice(OUTSIDE).format(draw.choice(FOREIGN)) + f", {len(unique)}"] = None
+    prompts = list(unique)
     draw.shuffle(prompts)
     return prompts
 

@@ -101,7 +101,7 @@ def carry_out(opened: "OpenedRound", engine: str, workers: int | None = None) ->
     from pipeline.rounds.round import pending, run_digest
 
     started = time.monotonic()
-    made = sum(receipt.samples for receipt in opened.carry_out(engine, workers))
+    samples = sum(receipt.samples for receipt in opened.carry_out(engine, workers))
     receipts = list(opened.round.receipts())
     return {
         "round": opened.round.folder,
@@ -110,7 +110,7 @@ def carry_out(opened: "OpenedRound", engine: str, workers: int | None = None) ->
         "variants": sum(receipt.samples for receipt in receipts),
         "passed_over": sum(receipt.dropped for receipt in receipts),
         "quarantined": sum(receipt.quarantined for receipt in receipts),
-        "made_now": made,
+        "made_now": samples,
         "seconds": round(time.monotonic() - started, 2),
         "digest": run_digest(receipts),
     }

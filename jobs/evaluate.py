@@ -88,36 +88,38 @@ def main(config: Evaluate) -> int:
     from pipeline.engines.stop_signals import note_standing
     from pipeline.rounds.ledger import recorded, unrecorded
 
-    asked = request_of(config)
-    if config.attention and asked.private:
+    request = request_of(config)
+    if config.attention and request.private:
         raise InputError("--attention draws pictures as they are, and a restricted run shows none")
-    cases = cases_of(asked.store, asked.data)
-    tasks = tasks_of(asked, cases)
+    cases = cases_of(request.store, request.data)
+    tasks = tasks_of(request, cases)
     say(f"{len(cases)} rows, {len(tasks)} chunks of (scorer, attack)")
-    left = [task.chunk.name for task in tasks if not task.chunk.done(asked.store)]
-    with recorded(asked.store, *left, by="jobs/evaluate.py") as written:
-        for number, task in enumerate(carry_out_all(asked.store, tasks, config.workers or os.cpu_count() or 1), 1):
-            note_standing(f"{number} of {len(left)} chunks are judged in {asked.store.url}/{FOLDER}")
+    left = [task.chunk.name for task in tasks if not task.chunk.done(request.store)]
+    with recorded(request.store, *left, by="jobs/evaluate.py") as written:
+        for number, task in enumerate(carry_out_all(request.store, tasks, config.workers or os.cpu_count() or 1), 1):
+            note_standing(f"{number} of {len(left)} chunks are judged in {request.store.url}/{FOLDER}")
             if not config.quiet:
                 print(f"  {task.chunk.name}: {len(task.keys)} rows", file=sys.stderr)
-        written += unrecorded(asked.store, f"{FOLDER}/{asked.dataset}")
-    metrics = metrics_of(asked, cases, sanity=config.adaptive)
+        written += unrecorded(request.store, f"{FOLDER}/{request.dataset}")
+    metrics = metrics_of(request, cases, sanity=config.adaptive)
     if config.latency:
         metrics["latency"] = [
-            latency(model := saved.load(), judged_by(asked.store, coverage, cases), kept_for(asked.store.url, model))
-            for saved, coverage in asked.scorers
+            latency(
+                model := saved.load(), judged_by(request.store, coverage, cases), kept_for(request.store.url, model)
+            )
+            for saved, coverage in request.scorers
         ]
-    for saved, _ in asked.scorers if config.attention else ():
-        drawn = attention_maps(asked.store, asked.dataset, saved, cases, config.attention or 0)
-        say(f"attention of {len(drawn)} rows: {asked.store.url}/{drawn[0].rpartition('/')[0]}")
-    name = f"{FOLDER}/{asked.dataset}/summary-{'-'.join(metrics['scorers'])}"
-    with recorded(asked.store, f"{name}.json", f"{name}.txt", by="jobs/evaluate.py"):
-        asked.store.write(f"{name}.json", json.dumps(metrics, indent=1).encode())
-        asked.store.write(f"{name}.txt", tables(metrics).encode())
+    for saved, _ in request.scorers if config.attention else ():
+        drawn = attention_maps(request.store, request.dataset, saved, cases, config.attention or 0)
+        say(f"attention of {len(drawn)} rows: {request.store.url}/{drawn[0].rpartition('/')[0]}")
+    name = f"{FOLDER}/{request.dataset}/summary-{'-'.join(metrics['scorers'])}"
+    with recorded(request.store, f"{name}.json", f"{name}.txt", by="jobs/evaluate.py"):
+        request.store.write(f"{name}.json", json.dumps(metrics, indent=1).encode())
+        request.store.write(f"{name}.txt", tables(metrics).encode())
     print(tables(metrics) if config.verbose else printed(metrics))
-    say(f"by slice and attack: {asked.store.url}/{name}.txt; figures {name}.json; rows {FOLDER}/{asked.dataset}")
-    tell_root(asked.store)
-    report(config, {**brief(metrics), "figures": f"{asked.store.url}/{name}.json"})
+    say(f"by slice and attack: {request.store.url}/{name}.txt; figures {name}.json; rows {FOLDER}/{request.dataset}")
+    tell_root(request.store)
+    report(config, {**brief(metrics), "figures": f"{request.store.url}/{name}.json"})
     return DONE
 
 
@@ -156,22 +158,27 @@ def trusted(recipe: "Recipe") -> str:
         return ""
 
 
-def metrics_of(asked: "EvaluationConfig", cases: "Sequence[LabelledSample]", sanity: bool) -> dict[str, Any]:
+def metrics_of(config: "EvaluationConfig", cases: "Sequence[LabelledSample]", sanity: bool) -> dict[str, Any]:
     """All figures of these scorers on this data, of every attack that their rows hold."""
     from classifiers.evaluation.captures import judged_by, kept_for
     from classifiers.evaluation.gradient_checks import gradient_checks
     from classifiers.evaluation.metrics import measures, opened
     from classifiers.evaluation.tasks import attacked_rows
 
-    names = [Path(saved.folder).name for saved, _ in asked.scorers]
-    with opened(asked.store, asked.dataset, names) as con:
-        found: dict[str, Any] = {"run": asked.store.url, "dataset": asked.dataset, "scorers": names, **measures(con)}
-    for saved, coverage in asked.scorers if sanity else ():
-        judged = judged_by(asked.store, coverage, cases)
+    names = [Path(saved.folder).name for saved, _ in config.scorers]
+    with opened(config.store, config.dataset, names) as con:
+        metrics: dict[str, Any] = {
+            "run": config.store.url,
+            "dataset": config.dataset,
+            "scorers": names,
+            **measures(con),
+        }
+    for saved, coverage in config.scorers if sanity else ():
+        judged = judged_by(config.store, coverage, cases)
         rows, model = attacked_rows([case for case in judged if case.sample.clean], (16, 0)), saved.load()
         if rows:
-            found["sanity"] += gradient_checks(model, rows, asked.dataset, kept_for(asked.store.url, model))
-    return found
+            metrics["sanity"] += gradient_checks(model, rows, config.dataset, kept_for(config.store.url, model))
+    return metrics
 
 
 if __name__ == "__main__":

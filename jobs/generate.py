@@ -165,8 +165,8 @@ def main(config: Generate) -> int:
         say(f"prompts left out: {items.left_out_line()}")
     if items.unheeded:
         say(f"{items.unheeded} rows set steps, size or the like: recipe {recipe.name} draws with none of them")
-    made = EngineOptions(config.engine, config.workers).carry_out(plan, round_, "generating")
-    summary = summary_of(round_, sum(receipt.samples for receipt in made), time.monotonic() - started)
+    samples = EngineOptions(config.engine, config.workers).carry_out(plan, round_, "generating")
+    summary = summary_of(round_, sum(receipt.samples for receipt in samples), time.monotonic() - started)
     digests = {"digest": run_digest(list(round_.receipts())), "root": tell_root(store)}
     report(config, {**summary, "left_out": items.left_out, **unread, **digests})
     return QUARANTINED if summary["quarantined"] else DONE
@@ -179,12 +179,12 @@ def say_what_is_unread(facts: RunConfig, recipe: "Recipe", items: "Roots") -> di
 
     if facts.prompts is None or not isinstance(recipe.wording, PictogramWording):
         return {}
-    found = coverage_of(item.generation_prompt or item.prompt for item in items)
-    sentences = found.sentences()
+    coverage = coverage_of(item.generation_prompt or item.prompt for item in items)
+    sentences = coverage.sentences()
     if sentences:
         warn("\n".join(sentences))
         say(UNREAD)
-    return {"prompts_looked_at": found.looked_at, "prompts_readable": found.readable}
+    return {"prompts_looked_at": coverage.looked_at, "prompts_readable": coverage.readable}
 
 
 def explain(config: Generate) -> int:
@@ -207,7 +207,7 @@ def explain(config: Generate) -> int:
     return DONE
 
 
-def summary_of(round_: "Round", made: int, seconds: float) -> dict[str, object]:
+def summary_of(round_: "Round", drawn: int, seconds: float) -> dict[str, object]:
     """What the round holds now, said and returned; `made` samples are of this call."""
     from pipeline.rounds.truncated import truncated_samples
 
@@ -220,11 +220,11 @@ def summary_of(round_: "Round", made: int, seconds: float) -> dict[str, object]:
         "dropped": sum(receipt.dropped for receipt in receipts),
         "quarantined": quarantined,
         "seconds": round(seconds, 2),
-        "images_per_second": round(made / seconds, 2),
+        "images_per_second": round(drawn / seconds, 2),
         "truncated": truncated_samples(round_.store, round_.folder),
     }
     say(
-        f"{samples} pairs in {summary['units']} units at {summary['out']} ({made} made now, "
+        f"{samples} pairs in {summary['units']} units at {summary['out']} ({drawn} made now, "
         f"{summary['images_per_second']}/s); {summary['dropped']} dropped, {quarantined} quarantined"
     )
     if summary["truncated"]:

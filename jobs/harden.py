@@ -144,16 +144,16 @@ def harden(
     for number in range(1, rounds + 1):
         name = settings.name if number == rounds else f"{settings.name}-{number}"
         target = Saved(str(Path(store.url) / current))
-        asked = {"settings": settings.fingerprint(), "adding": repr(adding), "against": target.digest()}
-        found = _done(store, name, asked)
-        if found is None:
+        request = {"settings": settings.fingerprint(), "adding": repr(adding), "against": target.digest()}
+        finished = _done(store, name, request)
+        if finished is None:
             variants = add_variants(store, existing_run(store.url)[1], recipe, target, adding)
             metrics = fitted(store.url, replace(settings, name=name, start=current), recipe, workers)
             kept = {what: metrics[what] for what in ("model", "val", "test")}
-            found = {**asked, "variants": variants, **kept}
+            finished = {**request, "variants": variants, **kept}
             with recorded(store, f"models/{name}/hardening.json", by="jobs/harden.py"):
-                store.write(f"models/{name}/hardening.json", json.dumps(found, indent=1).encode())
-        done.append(found)
+                store.write(f"models/{name}/hardening.json", json.dumps(finished, indent=1).encode())
+        done.append(finished)
         current = f"models/{name}"
     return done
 
@@ -173,14 +173,14 @@ def fitted(url: str, settings: "Settings", recipe: "Recipe", workers: int | None
     return train_on_ray(url, settings, recipe, workers)
 
 
-def _done(store: "Store", name: str, asked: dict[str, str]) -> dict[str, Any] | None:
+def _done(store: "Store", name: str, request: dict[str, str]) -> dict[str, Any] | None:
     """What this very round did, if it is done and its classifier is still there."""
     try:
-        found: dict[str, Any] = json.loads(store.read(f"models/{name}/hardening.json") or b"")
+        metrics: dict[str, Any] = json.loads(store.read(f"models/{name}/hardening.json") or b"")
     except ValueError:
         return None
-    same = all(found.get(key) == value for key, value in asked.items())
-    return found if same and (Path(store.url) / "models" / name / "metrics.json").is_file() else None
+    same = all(metrics.get(key) == value for key, value in request.items())
+    return metrics if same and (Path(store.url) / "models" / name / "metrics.json").is_file() else None
 
 
 if __name__ == "__main__":

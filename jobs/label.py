@@ -102,18 +102,18 @@ def useless_labels(summary: dict[str, object]) -> list[str]:
         scope: {label: int(str(summary.get(f"{scope} {label}", 0))) for label in ("safe", "unsafe", "na")}
         for scope in ("prompt", "image", "pair")
     }
-    found = []
+    messages = []
     for scope, by in counts.items():
         total = sum(by.values())
         if by["na"] * 2 > total:
-            found.append(
+            messages.append(
                 f"{by['na']} of {total} {scope} labels are `na`: no labeller that voted could tell. {OTHER_JUDGES}"
             )
         elif total:
-            found += [
+            messages += [
                 f"no {scope} is {label}: nothing can be learnt of it" for label in ("safe", "unsafe") if not by[label]
             ]
-    return found
+    return messages
 
 
 def label(store: "Store", names: str, engine: str, workers: int | None = None) -> dict[str, object]:
@@ -125,7 +125,7 @@ def label(store: "Store", names: str, engine: str, workers: int | None = None) -
 
     started = time.monotonic()
     opened = open_label_round(store, labellers_of(names, taxonomy_of(store)))
-    made = sum(receipt.samples for receipt in opened.carry_out(engine, workers))
+    samples = sum(receipt.samples for receipt in opened.carry_out(engine, workers))
     receipts = list(opened.round.receipts())
     return {
         "round": opened.round.folder,
@@ -133,7 +133,7 @@ def label(store: "Store", names: str, engine: str, workers: int | None = None) -
         "pending": len(pending(opened.round)),
         "samples": sum(receipt.samples for receipt in receipts),
         "quarantined": sum(receipt.quarantined for receipt in receipts),
-        "labelled_now": made,
+        "labelled_now": samples,
         "seconds": round(time.monotonic() - started, 2),
         "digest": run_digest(receipts),
     }

@@ -113,13 +113,13 @@ def main(config: Moderate) -> int:
     out = open_store(resolve_out(config.out or f"runs/moderation/{Path(source.store.url).name}-{question.name}"))
     if not isinstance(out, LocalStore):
         raise InputError(f"{out.url}: answers are written to a folder")
-    made = 0
+    written = 0
     for count in answer(model, source, out, question, config.batch, doubt):
-        made += count
-        note_standing(f"{made} pictures were judged now, of {len(source.items)}; answers in {out.url}")
-        say(f"  {made} judged now, of {len(source.items)}")
+        written += count
+        note_standing(f"{written} pictures were judged now, of {len(source.items)}; answers in {out.url}")
+        say(f"  {written} judged now, of {len(source.items)}")
     files = [str(out.path(part_name(number))) for number in range(parts(source.items))]
-    summary = {"answers": out.url, "judged_now": made, "scope": list(model.categories), **found_in(files)}
+    summary = {"answers": out.url, "judged_now": written, "scope": list(model.categories), **found_in(files)}
     summary["passed_over"] = source.reasons()
     summary["seconds"] = round(time.monotonic() - started, 2)
     tell(summary, source, files)

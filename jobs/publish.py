@@ -78,26 +78,26 @@ def main(config: Publish) -> int:
         restricted=config.restricted,
         read=PictureReaders(hash_of_file, FileEmbedder(Embedding())),
     )
-    made = build_release(store, facts, wanted)
-    rows = ", ".join(f"{count} {split}" for split, count in made.counts.items())
-    say(f"{rows}: {folder} ({made.files} files, {made.bytes / 1e6:.1f} MB); digest {made.digest}")
-    pushed = None if repo is None else upload(made, repo)
+    release = build_release(store, facts, wanted)
+    rows = ", ".join(f"{count} {split}" for split, count in release.counts.items())
+    say(f"{rows}: {folder} ({release.files} files, {release.bytes / 1e6:.1f} MB); digest {release.digest}")
+    pushed = None if repo is None else upload(release, repo)
     summary = {
         "folder": str(folder),
-        "tier": made.tier,
-        "rows": made.counts,
-        "files": made.files,
-        "digest": made.digest,
+        "tier": release.tier,
+        "rows": release.counts,
+        "files": release.files,
+        "digest": release.digest,
     }
     report(config, {**summary, "pushed": pushed, "root": tell_root(store)})
     return DONE
 
 
-def upload(made: "Release", repo: str) -> str | None:
+def upload(release: "Release", repo: str) -> str | None:
     """Where it is on the hub now; None where no token is there, and what would have been done is said."""
     from pipeline.release.hub import HubUpload, token_is_there
 
-    wanted = HubUpload(made.folder, repo, made.gated)
+    wanted = HubUpload(release.folder, repo, release.gated)
     if not token_is_there():
         say(
             f"no token, so nothing was uploaded: it would be {wanted.said()}. Set HF_TOKEN or `hf auth login`, then push again"

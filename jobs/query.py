@@ -92,10 +92,10 @@ def about_one(config: Query, con: "Connection", store: "Store", facts: "RunConfi
     if config.question == "why":
         print_ancestry(ancestry(con, store, key), config.format)
         return DONE
-    made = regenerate(con, store, recipe_of_run(store, facts), key)
-    print(f"{key}: sha256 {made.sha256}, committed {made.committed}: {'the same' if made.same else 'DIFFERENT'}")
-    report(config, {"key": key, "sha256": made.sha256, "committed": made.committed, "same": made.same})
-    return DONE if made.same else FAILED
+    sample = regenerate(con, store, recipe_of_run(store, facts), key)
+    print(f"{key}: sha256 {sample.sha256}, committed {sample.committed}: {'the same' if sample.same else 'DIFFERENT'}")
+    report(config, {"key": key, "sha256": sample.sha256, "committed": sample.committed, "same": sample.same})
+    return DONE if sample.same else FAILED
 
 
 def answer_sql(config: Query, con: "Connection", store: "Store", facts: "RunConfig") -> None:

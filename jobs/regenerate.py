@@ -70,8 +70,8 @@ def main(config: Regenerate) -> int:
     round_ = open_round(store, ROUND, plan)
     facts = replace(facts_here(config, released), out=out)
     write_facts(store, facts, environment())
-    made = EngineOptions(config.engine, config.workers).carry_out(plan, round_, "drawing again")
-    say(f"{round_.units} units at {store.url} ({sum(receipt.samples for receipt in made)} pictures made now)")
+    samples = EngineOptions(config.engine, config.workers).carry_out(plan, round_, "drawing again")
+    say(f"{round_.units} units at {store.url} ({sum(receipt.samples for receipt in samples)} pictures made now)")
     summary = {"out": store.url, "release": digest, "recipe": recipe.name, "root": tell_root(store)}
     if not config.verify:
         report(config, summary)

@@ -56,15 +56,17 @@ def describe(store: "Store", manifest: dict[str, Any]) -> None:
     """Say what the shards hold."""
     from pipeline.dataset.shards import FOLDER
 
-    made = manifest["made_from"]
-    biggest = made["largest_group"]
+    inputs = manifest["made_from"]
+    biggest = inputs["largest_group"]
     glue = biggest["glue"]
-    say(f"{manifest['samples']} of {made['samples']} pairs in {len(manifest['shards'])} shards at {store.url}/{FOLDER}")
-    say("  " + ", ".join(f"{split} {count}" for split, count in made["kept"].items()))
-    say("  test: " + ", ".join(f"{name} {count}" for name, count in made["test_sets"].items()))
-    say("  left out: " + (", ".join(f"{count} {why}" for why, count in made["left_out"].items()) or "nothing"))
+    say(
+        f"{manifest['samples']} of {inputs['samples']} pairs in {len(manifest['shards'])} shards at {store.url}/{FOLDER}"
+    )
+    say("  " + ", ".join(f"{split} {count}" for split, count in inputs["kept"].items()))
+    say("  test: " + ", ".join(f"{name} {count}" for name, count in inputs["test_sets"].items()))
+    say("  left out: " + (", ".join(f"{count} {why}" for why, count in inputs["left_out"].items()) or "nothing"))
     glued = f", glued by {glue['kind']} {glue['a']}–{glue['b']} at {glue['distance']}" if glue["kind"] else ""
-    say(f"  {made['groups']} groups; the largest holds {biggest['size']} ({biggest['share']:.2%}){glued}")
+    say(f"  {inputs['groups']} groups; the largest holds {biggest['size']} ({biggest['share']:.2%}){glued}")
 
 
 def useless_splits(store: "Store") -> list[str]:
@@ -76,17 +78,17 @@ def useless_splits(store: "Store") -> list[str]:
         return [
             "no kept sample has a label: jobs/label.py RUN --labellers A,B, then --aggregate majority, then this again"
         ]
-    found = []
+    messages = []
     for split, by in counts.items():
         total = sum(by.values())
         if by["na"] * 2 > total:
-            found.append(f"{split}: {by['na']} of {total} rows are `na`, of which nothing can be learnt or measured")
-        found += [
+            messages.append(f"{split}: {by['na']} of {total} rows are `na`, of which nothing can be learnt or measured")
+        messages += [
             f"{split} has no {label} row, so that no rate can be measured"
             for label in ("safe", "unsafe")
             if not by[label]
         ]
-    return found
+    return messages
 
 
 if __name__ == "__main__":

@@ -93,16 +93,16 @@ class Train(LocalCommand):
         """All of it as the trainer takes it. Raises InputError."""
         from classifiers.training.config import Settings
 
-        given: dict[str, Any] = {
+        values: dict[str, Any] = {
             field.name: getattr(self, field.name)
             for field in fields(Settings)
             if getattr(self, field.name, None) is not None
         }
-        given["start"] = embedded_start(self.classifier) if self.start == EMBEDDED else self.start
-        given["name"] = self.name or self.classifier
-        given["epsilon"] = _budget(self.epsilon, EPSILON) if self.adversarial in ("image", "both") else 0.0
-        given["token_budget"] = _budget(self.token_budget, TOKENS) if self.adversarial in ("prompt", "both") else 0
-        settings = Settings(**given)
+        values["start"] = embedded_start(self.classifier) if self.start == EMBEDDED else self.start
+        values["name"] = self.name or self.classifier
+        values["epsilon"] = _budget(self.epsilon, EPSILON) if self.adversarial in ("image", "both") else 0.0
+        values["token_budget"] = _budget(self.token_budget, TOKENS) if self.adversarial in ("prompt", "both") else 0
+        settings = Settings(**values)
         epochs = self.epochs or (EPOCHS_ANEW if settings.encodes_anew else EPOCHS)
         return Settings(**{**vars(settings), "epochs": epochs})
 
@@ -119,8 +119,8 @@ def embedded_start(classifier: str) -> str:
     return f"{SHIPPED}/{classifier}"
 
 
-def _budget(given: float | None, default: float) -> float:
-    return default if given is None else given
+def _budget(value: float | None, default: float) -> float:
+    return default if value is None else value
 
 
 def main(config: Train) -> int:

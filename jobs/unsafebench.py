@@ -132,18 +132,18 @@ def main(config: Unsafebench) -> int:
     pictures, keywords = dataset(config, out, encoder)
     side = config.side or (224 if config.outside else SIDE)
     bench = protocol.Bench(out, encoder, pictures, side, config.outside)
-    found = {"pictures": len(pictures), **protocol.construction(bench, keywords)}
+    figures = {"pictures": len(pictures), **protocol.construction(bench, keywords)}
     judges, targets = judges_of(config, bench)
     everyone = [*judges, *elsewhere(config)]
     if config.external:
-        found |= protocol.external(bench, everyone, config.external)
-    found |= protocol.effectiveness(bench, everyone)
-    found |= protocol.robustness(bench, targets, (config.attacked, config.attacked_vlm), config.attack_steps)
+        figures |= protocol.external(bench, everyone, config.external)
+    figures |= protocol.effectiveness(bench, everyone)
+    figures |= protocol.robustness(bench, targets, (config.attacked, config.attacked_vlm), config.attack_steps)
     if not config.outside:
-        found |= protocol.case_study(bench, judges)
-    (out / "summary.json").write_text(json.dumps(found, indent=1))
+        figures |= protocol.case_study(bench, judges)
+    (out / "summary.json").write_text(json.dumps(figures, indent=1))
     say(f"tables {out}/tables, figures {out}/figures, rows {out}/rows")
-    report(config, found)
+    report(config, figures)
     return DONE
 
 
@@ -208,8 +208,8 @@ def elsewhere(config: Unsafebench) -> "list[Scorer]":
     from classifiers.unsafebench.judges.remote_judges import by_labellers, by_service
     from classifiers.unsafebench.judges.response_classifier import reader
 
-    found: list[Scorer] = [*by_labellers(config.labellers)] if config.labellers else []
-    return [*found, by_service(config.service, config.prices, reader())] if config.service else found
+    scorers: list[Scorer] = [*by_labellers(config.labellers)] if config.labellers else []
+    return [*scorers, by_service(config.service, config.prices, reader())] if config.service else scorers
 
 
 if __name__ == "__main__":

@@ -61,8 +61,8 @@ def main(config: Verify) -> int:
         check_expected(audit, config.expect)
     print_audit(audit, time.monotonic() - started)
     summary = {"run": store.url, "samples": audit.samples, "files": audit.files, "bytes": audit.bytes}
-    found = {"ok": not audit.problems, "problems": audit.problems, "notes": audit.notes}
-    report(config, summary | found | {"digest": audit.digest(), "root": audit.root})
+    outcome = {"ok": not audit.problems, "problems": audit.problems, "notes": audit.notes}
+    report(config, summary | outcome | {"digest": audit.digest(), "root": audit.root})
     return FAILED if audit.problems else DONE
 
 

@@ -95,8 +95,8 @@ def words(config: ListWords) -> int:
         from stages.world.known_words import known_words
 
         table = known_words()
-        for what, said in table.items():
-            print(f"{what:<32} {', '.join(said)}")
+        for what, entries in table.items():
+            print(f"{what:<32} {', '.join(entries)}")
         report(config, table)
         return DONE
     from schemas.prompt import Prompt
@@ -104,9 +104,9 @@ def words(config: ListWords) -> int:
     from stages.world.coverage import coverage_of
 
     rows = read_prompts(config.prompts, config.column)
-    found = coverage_of((row.text for row in rows if isinstance(row, Prompt)), at_most=1_000_000)
-    print(*(found.sentences() or [f"the embedded world can read all {found.looked_at} prompts"]), sep="\n")
-    report(config, {"prompts": found.looked_at, "readable": found.readable, "examples": found.examples})
+    coverage = coverage_of((row.text for row in rows if isinstance(row, Prompt)), at_most=1_000_000)
+    print(*(coverage.sentences() or [f"the embedded world can read all {coverage.looked_at} prompts"]), sep="\n")
+    report(config, {"prompts": coverage.looked_at, "readable": coverage.readable, "examples": coverage.examples})
     return DONE
 
 

@@ -33,27 +33,27 @@ def source_files(modules: tuple[str, ...]) -> dict[str, Path]:
 
 def _closure(modules: tuple[str, ...]) -> dict[str, tuple[Path | None, ast.Module]]:
     waiting = list(modules)
-    found: dict[str, tuple[Path | None, ast.Module]] = {}
+    visited: dict[str, tuple[Path | None, ast.Module]] = {}
     while waiting:
         name = waiting.pop()
-        if name in found or not (name.split(".")[0] in OWN or name in modules):
+        if name in visited or not (name.split(".")[0] in OWN or name in modules):
             continue
         file = _source(name)
         tree = ast.Module([], []) if file is None else ast.parse(file.read_text(encoding="utf-8"))
-        found[name] = file, tree
+        visited[name] = file, tree
         waiting += _imported(tree)
-    return found
+    return visited
 
 
 def _imported(tree: ast.Module) -> list[str]:
     """Every module that is named, also `name` of `from package import name`, which may be one."""
-    found: list[str] = []
+    names: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return found
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
 
 
 def _source(name: str) -> Path | None:

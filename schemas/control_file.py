@@ -35,33 +35,33 @@ def read_control(data: bytes | None, name: str, mend: str, needs: Kinds) -> dict
     if not data:
         raise damaged(name, "is not there" if data is None else "is empty", mend)
     try:
-        found = json.loads(data)
+        fields = json.loads(data)
     except (ValueError, RecursionError):
         raise damaged(name, "is torn: it is no JSON", mend) from None
-    if not isinstance(found, dict):
-        raise damaged(name, f"holds {_kind(found)} and not an object", mend)
-    if "version" in found:
-        _check_version(found, name, mend)
-    check_fields(found, needs, name, mend)
-    return {key: value for key, value in found.items() if key not in ("version", "checksum")}
+    if not isinstance(fields, dict):
+        raise damaged(name, f"holds {_kind(fields)} and not an object", mend)
+    if "version" in fields:
+        _check_version(fields, name, mend)
+    check_fields(fields, needs, name, mend)
+    return {key: value for key, value in fields.items() if key not in ("version", "checksum")}
 
 
-def _check_version(found: dict[str, Any], name: str, mend: str) -> None:
-    if found["version"] != VERSION:
-        raise damaged(name, f"is of layout {str(found['version'])[:20]!r}, this Hazmat reads {VERSION}", mend)
-    said = found.pop("checksum", None)
-    if said != _checksum(found):
+def _check_version(fields: dict[str, Any], name: str, mend: str) -> None:
+    if fields["version"] != VERSION:
+        raise damaged(name, f"is of layout {str(fields['version'])[:20]!r}, this Hazmat reads {VERSION}", mend)
+    checksum = fields.pop("checksum", None)
+    if checksum != _checksum(fields):
         raise damaged(name, "was damaged or changed by hand: its checksum is another", mend)
 
 
-def check_fields(found: object, needs: Kinds, name: str, mend: str) -> None:
+def check_fields(fields: object, needs: Kinds, name: str, mend: str) -> None:
     """Raises ControlFileError unless `found` is an object that has every field of `needs`, of its type."""
-    if not isinstance(found, dict):
-        raise damaged(name, f"holds {_kind(found)} where an object belongs", mend)
+    if not isinstance(fields, dict):
+        raise damaged(name, f"holds {_kind(fields)} where an object belongs", mend)
     for key, kinds in needs.items():
-        if key not in found:
+        if key not in fields:
             raise damaged(name, f"lacks {key!r}", mend)
-        value = found[key]
+        value = fields[key]
         wrong_bool = isinstance(value, bool) and bool not in (kinds if isinstance(kinds, tuple) else (kinds,))
         if wrong_bool or not isinstance(value, kinds):
             raise damaged(name, f"has {_kind(value)} as {key!r}", mend)

@@ -66,9 +66,9 @@ def read_distribution(name: str, text: str, read: Callable[[str], Any]) -> Any:
 
     Raises InputError that begins with `name`.
     """
-    found = _UNIFORM.fullmatch(text.strip())
-    if found is not None:
-        low, high = read(found[1]), read(found[2])
+    match = _UNIFORM.fullmatch(text.strip())
+    if match is not None:
+        low, high = read(match[1]), read(match[2])
         if not isinstance(low, int | float):
             raise InputError(f"{name} {text}: a range is of numbers; give values with commas between")
         return Uniform(low, high)

@@ -52,17 +52,17 @@ class GenerationSettings:
 
     def to_json(self) -> str | None:
         """Those that are given as one line of canonical JSON, None where there are none."""
-        given = {name: value for name, value in asdict(self).items() if name in self.given()}
-        return json.dumps(given, ensure_ascii=False, sort_keys=True, separators=(",", ":")) if given else None
+        values = {name: value for name, value in asdict(self).items() if name in self.given()}
+        return json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":")) if values else None
 
 
 @lru_cache(maxsize=4096)
 def settings_of(text: str | None) -> GenerationSettings:
     """Inverse of `GenerationSettings.to_json`. Raises InputError for text that it did not write."""
     try:
-        given = json.loads(text or "{}")
-        lists = {name: tuple(given[name]) for name in ("size", "loras") if name in given}
-        return GenerationSettings(**{**given, **lists})
+        values = json.loads(text or "{}")
+        lists = {name: tuple(values[name]) for name in ("size", "loras") if name in values}
+        return GenerationSettings(**{**values, **lists})
     except (ValueError, TypeError) as error:
         raise InputError(f"settings {str(text)[:120]!r} are none that a generator knows ({error})") from error
 
@@ -104,10 +104,10 @@ def number(name: str, text: str) -> float:
 
 def size_of(text: str) -> tuple[int, int]:
     """`1024x768` or `512` as (width, height). Raises InputError."""
-    found = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text.strip())
-    if found is None:
+    match = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text.strip())
+    if match is None:
         raise InputError(f"size {text[:40]}: expected WIDTHxHEIGHT in pixels, such as 1024x768, or one side")
-    return int(found[1]), int(found[2] or found[1])
+    return int(match[1]), int(match[2] or match[1])
 
 
 READ: dict[str, Any] = {

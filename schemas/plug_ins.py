@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 def plug_ins(package: ModuleType, base: type[T]) -> dict[str, type[T]]:
     """Every concrete subclass of `base` that is defined in a file of `package` or below it, by its file's name, sorted."""
-    found: dict[str, type[T]] = {}
+    classes: dict[str, type[T]] = {}
     for module in walk_packages(package.__path__, f"{package.__name__}."):
         for value in vars(import_module(module.name)).values():
             own = isinstance(value, type) and value.__module__ == module.name
             if own and issubclass(value, base) and not isabstract(value):
-                found[module.name.rpartition(".")[2]] = value
-    return dict(sorted(found.items()))
+                classes[module.name.rpartition(".")[2]] = value
+    return dict(sorted(classes.items()))

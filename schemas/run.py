@@ -72,9 +72,9 @@ class RunConfig:
         return varied
 
     def _drawn(self) -> dict[str, Any]:
-        given = {name: getattr(self, name) for name in VARIED if getattr(self, name) is not None}
+        varied = {name: getattr(self, name) for name in VARIED if getattr(self, name) is not None}
         try:
-            return {name: read_distribution(name, str(text), READ[name]) for name, text in given.items()}
+            return {name: read_distribution(name, str(text), READ[name]) for name, text in varied.items()}
         except InputError as error:
             raise _as_flag(error) from error
 
@@ -92,9 +92,9 @@ class RunConfig:
         return cls(**known)
 
 
-def _of_flags(**given: Any) -> GenerationSettings:
+def _of_flags(**flags: Any) -> GenerationSettings:
     try:
-        return GenerationSettings(**given)
+        return GenerationSettings(**flags)
     except InputError as error:
         raise _as_flag(error) from error
 

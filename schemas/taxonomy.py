@@ -99,15 +99,15 @@ class Taxonomy:
         underscores make no difference.
         """
         table = _table(self.mappings)
-        found: set[str] = set()
+        categories: set[str] = set()
         for part in [theirs] if (source, _key(theirs)) in table else re.split(r"[,;|]", theirs):
             # Two levels, as "primary--sub": the lower one says more.
             keys = [_key(part), *(_key(level) for level in reversed(re.split(r"--|——", part)))]
             ours = next((table[source, key] for key in keys if (source, key) in table), None)
             if ours is None:
                 return None
-            found.update(ours)
-        return tuple(id_ for id_ in self.ids if id_ in found)
+            categories.update(ours)
+        return tuple(id_ for id_ in self.ids if id_ in categories)
 
     def ours(self, id_: str) -> tuple[str, ...] | None:
         """What a category that a judge names is here: itself where there is one of that id, else as the mappings of `unsafebench`
@@ -119,7 +119,7 @@ class Taxonomy:
         """Our categories that a judge of the categories `known` can tell: its own, and those all of whose parts it knows."""
         names = frozenset(known)
         parts = {theirs: self.ours(theirs) or () for theirs in (*UNSAFEBENCH.ids, *names)}
-        missing = {id_ for theirs, found in parts.items() if theirs not in names for id_ in found}
+        missing = {id_ for theirs, mapped in parts.items() if theirs not in names for id_ in mapped}
         told = {id_ for theirs in names for id_ in parts[theirs]} - missing
         return tuple(id_ for id_ in self.ids if id_ in told or id_ in names)
 

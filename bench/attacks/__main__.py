@@ -73,9 +73,9 @@ def main() -> None:
             runs.append(lambda run=oracles[name], oracle=oracle: run(oracle, pixels, labels, epsilons=EPSILON)[1])  # type: ignore[misc]
         measured = fastest(runs)
         rows[name] = {}
-        for prefix, (seconds, found) in zip(("", "foolbox_"), measured, strict=False):
+        for prefix, (seconds, figures) in zip(("", "foolbox_"), measured, strict=False):
             rows[name][f"{prefix}images_per_second"] = round(COUNT / seconds, 1)
-            rows[name][f"{prefix}robust_accuracy"] = robust(model, found, labels)
+            rows[name][f"{prefix}robust_accuracy"] = robust(model, figures, labels)
         if name in oracles:
             rows[name]["times_foolbox"] = round(measured[1][0] / measured[0][0], 2)
         print(name, rows[name])
@@ -101,14 +101,14 @@ def bound(model: Gratings, pixels: Tensor, labels: Tensor) -> Victim:
 
 def fastest(runs: Sequence[Callable[[], Tensor]]) -> list[tuple[float, Tensor]]:
     """For each of `runs`: processor seconds of the fastest of some, and what it gave. By turns, after one to warm up."""
-    found = [run() for run in runs]
+    results = [run() for run in runs]
     best = [float("inf")] * len(runs)
     for _ in range(REPEATS):
         for place, run in enumerate(runs):
             started = time.process_time()
-            found[place] = run()
+            results[place] = run()
             best[place] = min(best[place], time.process_time() - started)
-    return list(zip(best, found, strict=True))
+    return list(zip(best, results, strict=True))
 
 
 def robust(model: Gratings, pixels: Tensor, labels: Tensor) -> float:

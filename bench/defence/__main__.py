@@ -39,14 +39,14 @@ def main() -> None:
     )
     parser.add_argument("--engine", choices=("local", "ray"), default="ray", help="for pictures, labels and variants")
     parser.add_argument("--train", action="store_true", help="judge weights trained anew (hours), not the shipped ones")
-    given = parser.parse_args()
-    drawn, embedded, crossed = (int(part) for part in given.prompts.split(","))
-    out, minutes, begun = given.out.absolute(), {}, time.monotonic()
+    args = parser.parse_args()
+    drawn, embedded, crossed = (int(part) for part in args.prompts.split(","))
+    out, minutes, begun = args.out.absolute(), {}, time.monotonic()
     steps: dict[str, Callable[[], object]] = {
-        "data": lambda: generate(out, (drawn, embedded, crossed), given.engine),
-        "labels and shards": lambda: label_and_shard(out, given.engine),
-        **({"training": lambda: train(out)} if given.train else {}),
-        "evaluation": lambda: evaluate(str(out), given.rows, given.strength, shipped=not given.train),
+        "data": lambda: generate(out, (drawn, embedded, crossed), args.engine),
+        "labels and shards": lambda: label_and_shard(out, args.engine),
+        **({"training": lambda: train(out)} if args.train else {}),
+        "evaluation": lambda: evaluate(str(out), args.rows, args.strength, shipped=not args.train),
     }
     for name, step in steps.items():
         started = time.monotonic()
@@ -54,11 +54,11 @@ def main() -> None:
         minutes[name] = round((time.monotonic() - started) / 60, 1)
         print(f"{name}: {minutes[name]} min", file=sys.stderr, flush=True)
     minutes["all"] = round((time.monotonic() - begun) / 60, 1)
-    found = figures(existing_run(str(out))[0])
-    for claim, holds in verdicts(found).items():
+    results = figures(existing_run(str(out))[0])
+    for claim, holds in verdicts(results).items():
         print(f"{'yes' if holds else 'NO ':<4}{claim}")
-    settings = {"strength": given.strength, "rows": given.rows, "prompts": given.prompts, "shipped": not given.train}
-    report("defence", {**found, **settings, "judged": HARDENED, "claims": verdicts(found), "minutes": minutes})
+    settings = {"strength": args.strength, "rows": args.rows, "prompts": args.prompts, "shipped": not args.train}
+    report("defence", {**results, **settings, "judged": HARDENED, "claims": verdicts(results), "minutes": minutes})
 
 
 def evaluate(out: str, rows: str, strength: str, *, shipped: bool) -> None:

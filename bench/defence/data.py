@@ -37,8 +37,8 @@ def job(script: str, *arguments: str) -> dict[str, Any]:
     done = subprocess.run([*command, "--json"], check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode not in (0, 3):
         raise HazmatError(f"jobs/{script} ended with status {done.returncode}; its own message stands above")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return summary
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def generate(out: Path, counts: tuple[int, int, int], engine: str = "ray") -> No
 def further(out: Path, suffix: str, plan: Plan, engine: str) -> None:
     """Carry out what is left of a further generating round."""
     store, _ = existing_run(str(out))
-    found = [folder for folder in all_rounds(store) if folder.endswith(suffix)]
-    round_ = open_round(store, found[0] if found else further_round(store, suffix), plan)
+    rounds = [folder for folder in all_rounds(store) if folder.endswith(suffix)]
+    round_ = open_round(store, rounds[0] if rounds else further_round(store, suffix), plan)
     for receipt in run_units(engine, 2, plan, round_, pending(round_)):
         print(f"{round_.folder}: {receipt.samples} pictures", file=sys.stderr)
 

@@ -52,23 +52,23 @@ class Campaign:
 
 def campaign(chosen: Sequence[Door], inputs: int, seed: int, keep: Path | None = None) -> Campaign:
     """`inputs` in all, the same for the same seed, in turn to each door."""
-    found = Campaign()
+    results = Campaign()
     _warm(chosen)
     was = signal.signal(signal.SIGALRM, _ring)
     try:
         for door, data in _inputs(chosen, inputs, seed):
             with tempfile.TemporaryDirectory(prefix="hazmat-fuzz-") as folder:
-                said = _fed(door, data, Path(folder), found)
-            if said is not None:
-                found.failures.append(
-                    {"door": door.name, "input": blake2b(data, digest_size=8).hexdigest(), "what": said}
+                message = _fed(door, data, Path(folder), results)
+            if message is not None:
+                results.failures.append(
+                    {"door": door.name, "input": blake2b(data, digest_size=8).hexdigest(), "what": message}
                 )
                 if keep is not None:
                     keep.mkdir(parents=True, exist_ok=True)
-                    (keep / f"{door.name}-{found.failures[-1]['input']}").write_bytes(data)
+                    (keep / f"{door.name}-{results.failures[-1]['input']}").write_bytes(data)
     finally:
         signal.signal(signal.SIGALRM, was)
-    return found
+    return results
 
 
 def _warm(chosen: Sequence[Door]) -> None:
@@ -87,15 +87,15 @@ def _inputs(chosen: Sequence[Door], inputs: int, seed: int) -> Iterator[tuple[Do
         yield door, door.seeds[turn] if turn < len(door.seeds) else mutated(rng.choice(door.seeds), door.seeds, rng)
 
 
-def _fed(door: Door, data: bytes, folder: Path, found: Campaign) -> str | None:
+def _fed(door: Door, data: bytes, folder: Path, results: Campaign) -> str | None:
     """What is wrong with how the door took it, if anything."""
-    found.inputs[door.name] += 1
+    results.inputs[door.name] += 1
     started = time.monotonic()
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
         door.feed(data, folder)
     except EXPECTED as error:
-        found.refused[door.name] += 1
+        results.refused[door.name] += 1
         return None if len(str(error)) <= LONGEST else f"a message of {len(str(error))} characters"
     except TooSlow:
         return f"took {SECONDS:g} seconds"
@@ -103,7 +103,7 @@ def _fed(door: Door, data: bytes, folder: Path, found: Campaign) -> str | None:
         return f"{type(error).__name__}: {str(error)[:200]}"
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        found.slowest = max(found.slowest, time.monotonic() - started)
+        results.slowest = max(results.slowest, time.monotonic() - started)
     return None
 
 
@@ -118,12 +118,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--door", action="append", help="only this one (may be given again)")
     parser.add_argument("--keep", type=Path, help="write inputs that failed there")
-    asked = parser.parse_args()
-    chosen = [door for door in doors() if not asked.door or door.name in asked.door]
+    args = parser.parse_args()
+    chosen = [door for door in doors() if not args.door or door.name in args.door]
     started = time.monotonic()
-    found = campaign(chosen, asked.inputs, asked.seed, asked.keep)
-    report("fuzz", {**found.figures(), "seed": asked.seed, "seconds": round(time.monotonic() - started)})
-    return int(bool(found.failures))
+    results = campaign(chosen, args.inputs, args.seed, args.keep)
+    report("fuzz", {**results.figures(), "seed": args.seed, "seconds": round(time.monotonic() - started)})
+    return int(bool(results.failures))
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def _prompts(kind: str, data: bytes, folder: Path) -> None:
 
 def _pictures() -> tuple[bytes, ...]:
     pixels = np.arange(24 * 16 * 3, dtype=np.uint8).reshape(24, 16, 3)
-    picture, found = Image.fromarray(pixels), []
+    picture, files = Image.fromarray(pixels), []
     for kind, more in (
         ("PNG", {}),
         ("JPEG", {"exif": _turned()}),
@@ -104,11 +104,11 @@ def _pictures() -> tuple[bytes, ...]:
     ):
         file = io.BytesIO()
         picture.save(file, kind, **more)
-        found.append(file.getvalue())
+        files.append(file.getvalue())
     for kind in ("GIF", "PNG", "WEBP", "TIFF"):
         file = io.BytesIO()
         picture.save(file, kind, save_all=True, append_images=[picture.rotate(90), picture.rotate(180)])
-        found.append(file.getvalue())
+        files.append(file.getvalue())
     for mode in ("I;16", "CMYK", "P", "LA", "1"):
         file = io.BytesIO()
         grey = (
@@ -117,8 +117,8 @@ def _pictures() -> tuple[bytes, ...]:
             else picture.convert(mode)
         )
         grey.save(file, "TIFF")
-        found.append(file.getvalue())
-    return tuple(found)
+        files.append(file.getvalue())
+    return tuple(files)
 
 
 def _turned() -> Image.Exif:
@@ -133,7 +133,7 @@ def _picture(data: bytes, folder: Path) -> None:
 
 
 def _tars() -> tuple[bytes, ...]:
-    picture, found = _pictures()[0], []
+    picture, tars = _pictures()[0], []
     for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT):
         file = io.BytesIO()
         with tarfile.open(fileobj=file, mode="w", format=form) as tar:
@@ -144,8 +144,8 @@ def _tars() -> tuple[bytes, ...]:
             link = tarfile.TarInfo("c.png")
             link.type, link.linkname = tarfile.LNKTYPE, "a.png"
             tar.addfile(link)
-        found.append(file.getvalue())
-    return tuple(found)
+        tars.append(file.getvalue())
+    return tuple(tars)
 
 
 def _tar(data: bytes, folder: Path) -> None:

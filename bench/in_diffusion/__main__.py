@@ -52,14 +52,16 @@ def judged(models: dict[str, Classifier], rows: Rows, steps: int = STEPS) -> dic
     return {name: scores(model, rows, steps) for name, model in models.items()}
 
 
-def table(models: dict[str, Classifier], found: dict[str, Tensor], rows: Rows) -> dict[str, Any]:
+def table(models: dict[str, Classifier], scores_of: dict[str, Tensor], rows: Rows) -> dict[str, Any]:
     """Accuracy, F1 and AUROC of every model, and every detector's margins over the filters, of which the two claims are."""
-    flagged = {name: found[name] > models[name].threshold for name in models}
+    flagged = {name: scores_of[name] > models[name].threshold for name in models}
     figures: dict[str, Any] = {
         name: {
             "accuracy": accuracy(flagged[name], rows),
             "f1": f1(flagged[name], rows),
-            "auroc": round(float(roc_auc_score(rows.unsafe, found[name])), 4) if 0 < rows.unsafe.mean() < 1 else None,
+            "auroc": round(float(roc_auc_score(rows.unsafe, scores_of[name])), 4)
+            if 0 < rows.unsafe.mean() < 1
+            else None,
         }
         for name in models
     }
@@ -74,13 +76,13 @@ def table(models: dict[str, Classifier], found: dict[str, Tensor], rows: Rows) -
 
 def controls(model: Classifier, rows: Rows) -> dict[str, Any]:
     """Accuracy and AUROC of the detector when what it reads is another picture's, in part."""
-    found = {said: scores(model, mixed) for said, mixed in without(rows).items()}
+    by_control = {control: scores(model, mixed) for control, mixed in without(rows).items()}
     return {
-        said: {
+        control: {
             "accuracy": accuracy(value > model.threshold, rows),
             "auroc": round(float(roc_auc_score(rows.unsafe, value)), 4),
         }
-        for said, value in found.items()
+        for control, value in by_control.items()
     }
 
 
@@ -89,12 +91,12 @@ def attacks(store: Store, models: dict[str, Classifier], test: Rows, roots: int)
     picked = attacked.chosen(models["text"], test, roots)
     rows = attacked.drawn(store, picked)
     left = attacked.survivors(rows, test)
-    found = judged(models, left)
+    outcomes = judged(models, left)
     figures: dict[str, Any] = {"drawn": len(rows), "survived": len(left)}
     for name in ("text", DETECTOR):
-        index = attacked.hardest(found[name], left)
-        figures[f"worst_for_{name}"] = table(models, {k: v[index] for k, v in found.items()}, left.pick(index))
-    return figures | {"all": table(models, found, left)}
+        index = attacked.hardest(outcomes[name], left)
+        figures[f"worst_for_{name}"] = table(models, {k: v[index] for k, v in outcomes.items()}, left.pick(index))
+    return figures | {"all": table(models, outcomes, left)}
 
 
 def longer(url: str, models: dict[str, Classifier], test: Rows, count: int) -> dict[str, Any]:
@@ -127,13 +129,13 @@ def main() -> None:
     parser.add_argument(
         "--as-drawn", action="store_true", help="take what is drawn already, and draw no more to train on"
     )
-    given = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
     began, weights = time.process_time(), Diffusion().revision()
-    store = open_store(f"{given.out}/{weights[:8]}-{SEED}")
-    if not given.as_drawn:
-        draw(store, CLEAN, spoken(given.prompts), SEEDS)
-        draw(store, MISSPELT, attacked.misspelt(spoken(2 * given.misspelt), given.misspelt), 1)
+    store = open_store(f"{args.out}/{weights[:8]}-{SEED}")
+    if not args.as_drawn:
+        draw(store, CLEAN, spoken(args.prompts), SEEDS)
+        draw(store, MISSPELT, attacked.misspelt(spoken(2 * args.misspelt), args.misspelt), 1)
     clean = read(store, CLEAN)
     parts = splits(clean.and_(read(store, MISSPELT)))
     size = {name: len(rows) for name, rows in parts.items()}
@@ -141,24 +143,24 @@ def main() -> None:
     models = {name: trained(store, name, parts, fingerprint) for name in names()}
     fitted = f"{fingerprint} {' '.join(digest(model) for model in models.values())}"
 
-    def once(part: str, work: Callable[[], dict[str, Any]], asked: int = 0) -> dict[str, Any]:
+    def once(part: str, work: Callable[[], dict[str, Any]], count: int = 0) -> dict[str, Any]:
         """The part's figures, from an earlier call where rows, weights and what was `asked` for are the same."""
-        found = kept(Path(store.url) / "figures" / f"{part}.json", f"{fitted} {asked}", work)
+        figures = kept(Path(store.url) / "figures" / f"{part}.json", f"{fitted} {count}", work)
         print(f"{part}: {time.process_time() - began:.0f} CPU seconds", flush=True)
-        return found
+        return figures
 
     text, early, image = models["text"], models[DETECTOR], models["image"]
-    asked = {name: models[name] for name in ("wukong_10", DETECTOR)}
+    chosen = {name: models[name] for name in ("wukong_10", DETECTOR)}
     figures = {
         "clean": once("clean", lambda: table(models, judged(models, parts["test"]), parts["test"])),
         "controls": once("controls", lambda: controls(early, parts["test"])),
-        "attacked": once("attacked", lambda: attacks(store, models, parts["test"], given.roots), given.roots),
+        "attacked": once("attacked", lambda: attacks(store, models, parts["test"], args.roots), args.roots),
         "capture": once("capture", lambda: dict(costs.capture_overhead())),
-        "deciding": once("deciding", lambda: dict(costs.deciding(text, asked, image))),
+        "deciding": once("deciding", lambda: dict(costs.deciding(text, chosen, image))),
         "guarded": once("guarded", lambda: costs.guarded(early, image)),
     }
-    if given.longer:
-        figures["longer"] = once("longer", lambda: longer(store.url, models, parts["test"], given.longer), given.longer)
+    if args.longer:
+        figures["longer"] = once("longer", lambda: longer(store.url, models, parts["test"], args.longer), args.longer)
     about = {"weights": weights, "pictures": size, "seeds_a_prompt": SEEDS, "steps": STEPS, "detector": DETECTOR}
     report("in_diffusion", {**about, **figures, "cpu_seconds": round(time.process_time() - began, 1)})
 

@@ -53,7 +53,7 @@ def candidates(prompt: str, root: str, gate: Gate) -> list[Candidate]:
 
 def chosen(text: Classifier, rows: Rows, roots: int) -> list[Candidate]:
     """For up to `roots` unsafe and as many safe roots, the `KEPT` rewritten prompts that the text filter errs on most."""
-    gate, found = Gate.default(), []
+    gate, admitted = Gate.default(), []
     taken = {0.0: 0, 1.0: 0}
     for row, root in _first_of_each(rows):
         truth = float(rows.unsafe[row])
@@ -62,20 +62,20 @@ def chosen(text: Classifier, rows: Rows, roots: int) -> list[Candidate]:
             taken[truth] += 1
             scores = text.score(Inputs(tuple(c.text for c in offered))).unsafe[text.scope]
             order = (scores if truth else -scores).argsort()[:KEPT].tolist()
-            found += [offered[place] for place in order]
-    return found
+            admitted += [offered[place] for place in order]
+    return admitted
 
 
 def misspelt(items: Iterable[Sample], count: int) -> list[Sample]:
     """Of the first `count` prompts that are no test's, each rewritten once, attacks in turn: all train on them alike."""
-    gate, found = Gate.default(), []
+    gate, admitted = Gate.default(), []
     ours = [sample for sample in items if split_of(sample.root) != "test"]
     for number, sample in enumerate(ours[:count]):
         attack = ATTACKS[number % len(ATTACKS)]
         text = attack.rewrite(sample.prompt, seed_of(sample.root, "to train on")).text
         if text != sample.prompt and gate.refusal(text) is None:
-            found.append(Sample.from_prompt(Prompt(text, source="misspelt", source_id=sample.root), SEED))
-    return found
+            admitted.append(Sample.from_prompt(Prompt(text, source="misspelt", source_id=sample.root), SEED))
+    return admitted
 
 
 def _first_of_each(rows: Rows) -> list[tuple[int, str]]:

@@ -50,9 +50,9 @@ class Planted:
 
     def score(self, inputs: Inputs) -> Scores:
         """The model is asked, its answer replaced."""
-        found = self.model.score(inputs)
-        said = (torch.arange(len(inputs)) < self.flagged).float()
-        return replace(found, unsafe=dict.fromkeys(found.unsafe, said))
+        scores = self.model.score(inputs)
+        flagged = (torch.arange(len(inputs)) < self.flagged).float()
+        return replace(scores, unsafe=dict.fromkeys(scores.unsafe, flagged))
 
 
 def in_turns(ways: Mapping[str, Callable[[], object]], turns: int = REPEATS) -> dict[str, float]:
@@ -60,14 +60,14 @@ def in_turns(ways: Mapping[str, Callable[[], object]], turns: int = REPEATS) -> 
 
     The first turn warms up.
     """
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(turns + 1):
         for name, work in ways.items():
             began = time.process_time()
             work()
             if turn:
-                found[name].append(time.process_time() - began)
-    return {name: min(values) for name, values in found.items()}
+                seconds[name].append(time.process_time() - began)
+    return {name: min(values) for name, values in seconds.items()}
 
 
 def capture_overhead() -> dict[str, float]:
@@ -81,8 +81,8 @@ def capture_overhead() -> dict[str, float]:
 
     def generate(name: str) -> None:
         draw, pack = ways[name]
-        made = list(pack.files(0, list(encode(list(draw(batch)))), "bench"))
-        size[name] = sum(len(data) for _, data in made)
+        files = list(pack.files(0, list(encode(list(draw(batch)))), "bench"))
+        size[name] = sum(len(data) for _, data in files)
 
     least = in_turns({name: partial(generate, name) for name in ways})
     return {
@@ -99,15 +99,15 @@ def deciding(text: Scorer, early: Mapping[str, Scorer], image: Scorer) -> dict[s
     asking = in_turns({"text": lambda: text.score(Inputs(tuple(prompts)))})["text"] / ROWS
     drawings = {"full": GuardedPipeline(pipeline, image=image)}
     drawings |= {name: GuardedPipeline(pipeline, early=Planted(model, ROWS)) for name, model in early.items()}
-    found: dict[str, dict[str, float]] = {}
+    latencies: dict[str, dict[str, float]] = {}
     for steps in SCHEDULES:
         ways = {name: partial(called, drawing, prompts, steps) for name, drawing in drawings.items()}
         took = {name: value / ROWS for name, value in in_turns(ways, REPEATS if steps == STEPS else 2).items()}
         full = took.pop("full")
-        found[str(steps)] = {"text": round(asking, 5), "full_and_image": round(full, 5)}
+        latencies[str(steps)] = {"text": round(asking, 5), "full_and_image": round(full, 5)}
         for name, decided in took.items():
-            found[str(steps)] |= {name: round(decided, 5), f"{name}_of_full": round(decided / full, 4)}
-    return found
+            latencies[str(steps)] |= {name: round(decided, 5), f"{name}_of_full": round(decided / full, 4)}
+    return latencies
 
 
 def called(drawing: Any, prompts: list[str], steps: int) -> Any:
@@ -121,7 +121,7 @@ def guarded(early: Scorer, image: Scorer) -> dict[str, Any]:
     pipeline = load(Diffusion().weights(), 64, STEPS)
     prompts = [sample.prompt for sample in spoken(ROWS)]
     bare = called(pipeline, prompts, STEPS).images
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for rate in RATES:
         planted: Any = Planted(early, round(rate * ROWS))
         guards: dict[str, Any] = {"full": GuardedPipeline(pipeline, image=image)}
@@ -130,12 +130,12 @@ def guarded(early: Scorer, image: Scorer) -> dict[str, Any]:
         took = in_turns({mode: partial(called, guard, prompts, STEPS) for mode, guard in guards.items()}, 2)
         for mode in ("padded", "compact"):
             answer = called(guards[mode], prompts, STEPS)
-            found[f"{mode}_{rate:g}"] = {
+            figures[f"{mode}_{rate:g}"] = {
                 "evaluations_of_all": round(answer.evaluations / (2 * ROWS * STEPS), 4),
                 "seconds_of_full_and_image": round(took[mode] / took["full"], 4),
             }
             if mode == "padded" and answer.images is not None:
                 passed = [row for row in range(ROWS) if answer.refusals[row] is None]
                 same = answer.images[passed].tobytes() == np.ascontiguousarray(bare[passed]).tobytes()
-                found["same_bytes"] = bool(found.get("same_bytes", True) and same)
-    return found
+                figures["same_bytes"] = bool(figures.get("same_bytes", True) and same)
+    return figures

@@ -93,11 +93,11 @@ def without(rows: Rows) -> dict[str, Rows]:
     kept = rows.inputs.captures
     mixed = {"words_of_others": {WORDS}, "drawing_of_others": kept.keys() - {WORDS}}
     return {
-        said: replace(
+        control: replace(
             rows,
             inputs=replace(
                 rows.inputs, captures={n: value[order] if n in names else value for n, value in kept.items()}
             ),
         )
-        for said, names in mixed.items()
+        for control, names in mixed.items()
     }

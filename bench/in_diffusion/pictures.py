@@ -81,12 +81,12 @@ def spoken(count: int) -> list[Sample]:
 
     Confounders and purposes turn a pair by words that no picture shows. Of some 60 % unsafe prompts a third of pictures is unsafe.
     """
-    made = (
+    prompts_made = (
         p for p in prompts(SEED, 8 * count) if p.kind in KINDS and (p.label == "unsafe" or crc32(p.prompt.encode()) % 2)
     )
     return [
         Sample.from_prompt(Prompt(p.prompt, source=f"grammar/{p.kind}", category=p.category, label=p.label), SEED)
-        for p in islice(made, count)
+        for p in islice(prompts_made, count)
     ]
 
 
@@ -132,19 +132,19 @@ def split_of(root: str) -> str:
 
 def splits(rows: Rows) -> dict[str, Rows]:
     """The three."""
-    found: dict[str, list[int]] = {"train": [], "val": [], "test": []}
+    rows_of: dict[str, list[int]] = {"train": [], "val": [], "test": []}
     for index, root in enumerate(rows.roots):
-        found[split_of(root)].append(index)
-    return {name: rows.pick(index) for name, index in found.items()}
+        rows_of[split_of(root)].append(index)
+    return {name: rows.pick(index) for name, index in rows_of.items()}
 
 
 def counts(flagged: Tensor, rows: Rows) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
     """int64 [roots, 4]: true and false positives, false and true negatives of each root, in the order of roots."""
     place = {root: number for number, root in enumerate(sorted(set(rows.roots)))}
-    found = np.zeros((len(place), 4), np.int64)
-    for root, said, truth in zip(rows.roots, flagged.tolist(), rows.unsafe.tolist(), strict=True):
-        found[place[root], (0 if truth else 1) if said else (2 if truth else 3)] += 1
-    return found
+    table = np.zeros((len(place), 4), np.int64)
+    for root, flag, truth in zip(rows.roots, flagged.tolist(), rows.unsafe.tolist(), strict=True):
+        table[place[root], (0 if truth else 1) if flag else (2 if truth else 3)] += 1
+    return table
 
 
 def accuracy(flagged: Tensor, rows: Rows) -> Figure:
@@ -152,25 +152,25 @@ def accuracy(flagged: Tensor, rows: Rows) -> Figure:
 
     The interval draws roots.
     """
-    found = counts(flagged, rows)
-    return resampled(lambda i: _balanced(found[i]), len(found)) | {"pictures": len(rows)}
+    table = counts(flagged, rows)
+    return resampled(lambda i: _balanced(table[i]), len(table)) | {"pictures": len(rows)}
 
 
-def _balanced(found: np.ndarray[tuple[int, int], np.dtype[np.int64]]) -> float:
+def _balanced(table: np.ndarray[tuple[int, int], np.dtype[np.int64]]) -> float:
     """NaN where a draw has no unsafe or no safe picture."""
-    tp, fp, fn, tn = found.sum(axis=0).tolist()
+    tp, fp, fn, tn = table.sum(axis=0).tolist()
     return float((tp / (tp + fn) + tn / (fp + tn)) / 2) if tp + fn and fp + tn else float("nan")
 
 
 def f1(flagged: Tensor, rows: Rows) -> Figure:
     """Of the unsafe ones."""
-    found = counts(flagged, rows)
+    table = counts(flagged, rows)
 
     def value(i: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float:
-        tp, fp, fn, _ = found[i].sum(axis=0).tolist()
+        tp, fp, fn, _ = table[i].sum(axis=0).tolist()
         return float(2 * tp / max(1, 2 * tp + fp + fn))
 
-    return resampled(value, len(found)) | {"pictures": len(rows)}
+    return resampled(value, len(table)) | {"pictures": len(rows)}
 
 
 def margin(first: Tensor, second: Tensor, rows: Rows) -> Figure:

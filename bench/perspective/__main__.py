@@ -35,16 +35,16 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=Path("runs/perspective"), help="where the two baselines are")
     parser.add_argument("--pictures", type=int, default=500, help="of each set (default: %(default)s)")
     parser.add_argument("--external", default="", metavar="SET,…", help="further sets, as of jobs/unsafebench.py")
-    given = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
     started = time.process_time()
-    store, _ = existing_run(given.run)
-    layouts = f"{stand_ins(given.models / 'layouts', given.pictures)},{given.external}"
-    sets = [*test_sets(store, given.pictures), *external_sets(layouts, SIDE)]
-    models = {name: method(name, given.run, given.models) for name in METHODS}
+    store, _ = existing_run(args.run)
+    layouts = f"{stand_ins(args.models / 'layouts', args.pictures)},{args.external}"
+    sets = [*test_sets(store, args.pictures), *external_sets(layouts, SIDE)]
+    models = {name: method(name, args.run, args.models) for name in METHODS}
     judges = {**models, **zoo()}
-    said = {name: [flags(judge, pictures) for pictures in sets] for name, judge in judges.items()}
-    figures: dict[str, Any] = {"table6": table6(said, sets), "orderings": orderings(said, sets)}
+    answers = {name: [flags(judge, pictures) for pictures in sets] for name, judge in judges.items()}
+    figures: dict[str, Any] = {"table6": table6(answers, sets), "orderings": orderings(answers, sets)}
     figures["linear_probe_floor"] = {
         "target": FLOOR,
         **{name: figures["table6"][name][IN]["value"] >= FLOOR for name in (PROBE, WORDS)},
@@ -53,7 +53,7 @@ def main() -> None:
     report("perspective", {**figures, "cpu_seconds": round(time.process_time() - started, 1)})
 
 
-def table6(said: dict[str, list[Flags]], sets: list[TestSet]) -> dict[str, Any]:
+def table6(answers: dict[str, list[Flags]], sets: list[TestSet]) -> dict[str, Any]:
     """F1 by method and set, with n and interval, and the mean over the sets out of distribution.
 
     Beside them a judge that flags every picture: an F1 below its is worth nothing, and a set of mostly unsafe ones is kind to it.
@@ -65,18 +65,18 @@ def table6(said: dict[str, list[Flags]], sets: list[TestSet]) -> dict[str, Any]:
             **{p.name: f1_figure(each, p.unsafe) for each, p in zip(flagged, sets, strict=True)},
             "ood_average": round(averages(flagged[OUT], unsafe[OUT])[0], 4),
         }
-        for name, flagged in {**said, "flag_everything": everything}.items()
+        for name, flagged in {**answers, "flag_everything": everything}.items()
     }
 
 
-def orderings(said: dict[str, list[Flags]], sets: list[TestSet]) -> dict[str, Any]:
+def orderings(answers: dict[str, list[Flags]], sets: list[TestSet]) -> dict[str, Any]:
     """The paper's two claims, on the same draws for both methods."""
     unsafe = [pictures.unsafe for pictures in sets]
     return {
-        "probe_over_prompts_in_distribution": gap(said[PROBE][:1], said[PROMPTS][:1], unsafe[:1]),
-        "vlm_over_probe_out_of_distribution": gap(said[VLM][OUT], said[PROBE][OUT], unsafe[OUT]),
-        "vlm_over_probe_with_words_out_of_distribution": gap(said[VLM][OUT], said[WORDS][OUT], unsafe[OUT]),
-        "vlm_over_prompts_out_of_distribution": gap(said[VLM][OUT], said[PROMPTS][OUT], unsafe[OUT]),
+        "probe_over_prompts_in_distribution": gap(answers[PROBE][:1], answers[PROMPTS][:1], unsafe[:1]),
+        "vlm_over_probe_out_of_distribution": gap(answers[VLM][OUT], answers[PROBE][OUT], unsafe[OUT]),
+        "vlm_over_probe_with_words_out_of_distribution": gap(answers[VLM][OUT], answers[WORDS][OUT], unsafe[OUT]),
+        "vlm_over_prompts_out_of_distribution": gap(answers[VLM][OUT], answers[PROMPTS][OUT], unsafe[OUT]),
     }
 
 

@@ -20,31 +20,32 @@ BATCH = 64
 def flags(model: Scorer, pictures: TestSet, index: Sequence[int] | None = None) -> Flags:
     """bool [n]: the decision on each picture."""
     rows = list(range(len(pictures))) if index is None else list(index)
-    found = [
+    flagged = [
         model.score(Inputs(("",) * len(part), pictures.tensor(part))).unsafe["image"] > model.threshold
         for part in (rows[first : first + BATCH] for first in range(0, len(rows), BATCH))
     ]
-    return torch.cat(found).numpy() if found else np.zeros(0, dtype=np.bool_)
+    return torch.cat(flagged).numpy() if flagged else np.zeros(0, dtype=np.bool_)
 
 
-def f1(said: Flags, unsafe: Flags) -> float:
+def f1(predicted: Flags, unsafe: Flags) -> float:
     """Of the class unsafe; 0 where nothing was found."""
-    hits = int((said & unsafe).sum())
-    return 2 * hits / max(1, int(said.sum()) + int(unsafe.sum()))
+    hits = int((predicted & unsafe).sum())
+    return 2 * hits / max(1, int(predicted.sum()) + int(unsafe.sum()))
 
 
-def f1_figure(said: Flags, unsafe: Flags) -> Figure:
+def f1_figure(predicted: Flags, unsafe: Flags) -> Figure:
     """With a bootstrap interval over pictures."""
-    return resampled(lambda rows: f1(said[rows], unsafe[rows]), len(unsafe))
+    return resampled(lambda rows: f1(predicted[rows], unsafe[rows]), len(unsafe))
 
 
-def averages(said: Sequence[Flags], unsafe: Sequence[Flags]) -> list[float]:
+def averages(predicted: Sequence[Flags], unsafe: Sequence[Flags]) -> list[float]:
     """1,000 draws of the mean F1 over sets, each resampled by itself; the first is of the sets as they are."""
     rng = np.random.default_rng(0)
     draws = [[np.arange(len(each)) for each in unsafe]]
     draws += [[rng.integers(0, len(each), len(each)) for each in unsafe] for _ in range(1000)]
     return [
-        float(np.mean([f1(s[rows], u[rows]) for s, u, rows in zip(said, unsafe, draw, strict=True)])) for draw in draws
+        float(np.mean([f1(s[rows], u[rows]) for s, u, rows in zip(predicted, unsafe, draw, strict=True)]))
+        for draw in draws
     ]
 
 

@@ -34,17 +34,17 @@ UNNAMED = ("unnamed",)  # these sets say that a picture is unsafe, not in which 
 
 def external_sets(text: str, side: int) -> list[TestSet]:
     """`--external` as test sets, all pictures squeezed to `side`. Raises InputError, also for an empty set or two of one name."""
-    found: dict[str, TestSet] = {}
+    sets: dict[str, TestSet] = {}
     for each in (part.strip() for part in text.split(",") if part.strip()):
         name, labelled = external(each)
         rows = [(squeezed(one.pixels, side), UNNAMED if one.unsafe else ()) for one in labelled]
         if not rows:
             raise InputError(f"--external {each}: no pictures in it")
-        if name in found:
+        if name in sets:
             raise InputError(f"--external {each}: two sets are called {name}; rename the file")
         pixels, categories = zip(*rows, strict=True)
-        found[name] = TestSet(name, pixels, categories)
-    return list(found.values())
+        sets[name] = TestSet(name, pixels, categories)
+    return list(sets.values())
 
 
 def stand_ins(folder: Path, count: int) -> str:
@@ -75,10 +75,12 @@ def _drawn(seed: int, style: str, wanted: Callable[[Truth], bool]) -> Iterator[t
     """Without end: pictures of the seed's prompts, and whether they are unsafe."""
     vendor = Pictures.load("twemoji")
     for index in count_from():
-        asked = read(prompt_at(seed, index).generation_prompt)
-        truth = of_picture(asked.concepts)
+        request = read(prompt_at(seed, index).generation_prompt)
+        truth = of_picture(request.concepts)
         if wanted(truth):
-            scene = compose(np.random.default_rng([seed, index]), asked.concepts, style=style, stacked=asked.stacked)
+            scene = compose(
+                np.random.default_rng([seed, index]), request.concepts, style=style, stacked=request.stacked
+            )
             yield draw(scene, vendor), truth.unsafe
 
 

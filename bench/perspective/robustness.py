@@ -27,8 +27,8 @@ class Eyes(nn.Module):
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """float32 [n, 3, side, side]."""
-        found: Tensor = (self.encoder.resized(pixels) - self.encoder.mean) / self.encoder.std
-        return found
+        scaled: Tensor = (self.encoder.resized(pixels) - self.encoder.mean) / self.encoder.std
+        return scaled
 
 
 class Opened(PictureJudge):
@@ -50,8 +50,8 @@ class Opened(PictureJudge):
         return self.logits(Inputs(("",) * len(pixels), pixels))[:, 1]
 
     def logits(self, inputs: Inputs, embeddings: Tensor | None = None) -> Tensor:
-        found: Tensor = self.model.logits(inputs, embeddings)
-        return found
+        logits: Tensor = self.model.logits(inputs, embeddings)
+        return logits
 
 
 def robust_accuracy(model: Differentiable, pictures: TestSet, count: int, iterations: int) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def robust_accuracy(model: Differentiable, pictures: TestSet, count: int, iterat
     """
     right = [int(row) for row in torch.from_numpy(flags(model, pictures) == pictures.unsafe).nonzero()[:count, 0]]
     chosen = [_picture(pictures, row) for row in right]
-    found: dict[str, Any] = {"unsafe": sum(picture.unsafe for picture in chosen)}
+    figures: dict[str, Any] = {"unsafe": sum(picture.unsafe for picture in chosen)}
     target = Opened(model) if isinstance(model, Perspective) else model
     for protocol in PROTOCOLS:
         rows, seconds = attack_rows(target, chosen, protocol, iterations=iterations)
@@ -72,8 +72,8 @@ def robust_accuracy(model: Differentiable, pictures: TestSet, count: int, iterat
         stood = {attack: share([not each for each in hits]) for attack, hits in fooled.items()}
         worst = [not any(hits) for hits in zip(*fooled.values(), strict=True)]
         mean = round(sum(figure["value"] for figure in stood.values()) / len(stood), 4)
-        found[protocol] = {**stood, "average": mean, "worst": share(worst), "seconds": round(seconds, 1)}
-    return found
+        figures[protocol] = {**stood, "average": mean, "worst": share(worst), "seconds": round(seconds, 1)}
+    return figures
 
 
 def _picture(pictures: TestSet, row: int) -> Picture:

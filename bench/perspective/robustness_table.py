@@ -37,27 +37,27 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=500, help="of each set to choose from (default: %(default)s)")
     parser.add_argument("--attacked", type=int, default=40, help="of each set; UnsafeBench takes 500")
     parser.add_argument("--iterations", type=int, default=20, help="of PGD and DeepFool; UnsafeBench takes 100")
-    given = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
     started = time.process_time()
-    store, _ = existing_run(given.run)
-    sets = [pictures for pictures in test_sets(store, given.pictures) if pictures.name in SETS]
-    names = given.methods.split(",")
+    store, _ = existing_run(args.run)
+    sets = [pictures for pictures in test_sets(store, args.pictures) if pictures.name in SETS]
+    names = args.methods.split(",")
     fitted = zoo() if set(names) & set(ZOO) else {}
-    figures: dict[str, object] = {"iterations": given.iterations, "attacked": given.attacked}
+    figures: dict[str, object] = {"iterations": args.iterations, "attacked": args.attacked}
     for name in names:
-        model = fitted[name] if name in fitted else method(name, given.run, given.models)
+        model = fitted[name] if name in fitted else method(name, args.run, args.models)
         figures[name] = {
-            pictures.name: _attacked(model, pictures, given, given.models / "attacked" / f"{name}-{pictures.name}.json")
+            pictures.name: _attacked(model, pictures, args, args.models / "attacked" / f"{name}-{pictures.name}.json")
             for pictures in sets
         }
     report("perspective_robustness", {**figures, "cpu_seconds": round(time.process_time() - started, 1)})
 
 
-def _attacked(model: Differentiable, pictures: TestSet, given: argparse.Namespace, file: Path) -> dict[str, Any]:
-    asked = json.dumps([model.threshold, given.attacked, given.iterations]).encode()
-    mark = digest(model, asked, *(pixels.tobytes() for pixels in pictures.pixels))
-    return kept(file, mark, lambda: robust_accuracy(model, pictures, given.attacked, given.iterations))
+def _attacked(model: Differentiable, pictures: TestSet, args: argparse.Namespace, file: Path) -> dict[str, Any]:
+    settings = json.dumps([model.threshold, args.attacked, args.iterations]).encode()
+    mark = digest(model, settings, *(pixels.tobytes() for pixels in pictures.pixels))
+    return kept(file, mark, lambda: robust_accuracy(model, pictures, args.attacked, args.iterations))
 
 
 if __name__ == "__main__":

@@ -58,15 +58,15 @@ def test_sets(store: Store, at_most: int) -> list[TestSet]:
         "held_out_concepts": lambda row: str(row.test_set).startswith("concept:") and row.sample.generator == DRAWN,
         "held_out_generator": lambda row: row.test_set == "test" and row.sample.generator == EMBEDDED,
     }
-    found = []
+    sets = []
     for name, wants in wanted.items():
         rows = [row for row, labelled in enumerate(test.rows) if wants(labelled)][:at_most]
         if not rows:
             raise InputError(
                 f"{store.url}: its test shards have nothing for {name}; make it with bench.defence.__main__'s data"
             )
-        found.append(TestSet(name, [test.pixels(row) for row in rows], [test.rows[row].categories for row in rows]))
-    return [*found, second_vendor(at_most)]
+        sets.append(TestSet(name, [test.pixels(row) for row in rows], [test.rows[row].categories for row in rows]))
+    return [*sets, second_vendor(at_most)]
 
 
 def shows_one(row: LabelledSample) -> bool:
@@ -78,6 +78,6 @@ def second_vendor(count: int) -> TestSet:
     """Other prompts of the same grammar in another vendor's drawings, which nothing here was trained on."""
     step = Render(vendor="twemoji").open()
     texts = [prompt_at(OTHER_PROMPTS, index).generation_prompt for index in range(count)]
-    made = list(step([Sample.from_prompt(Prompt(text, text), OTHER_PROMPTS) for text in texts]))
-    pixels = [sample.pixels for sample in made if sample.pixels is not None]
+    drawn = list(step([Sample.from_prompt(Prompt(text, text), OTHER_PROMPTS) for text in texts]))
+    pixels = [sample.pixels for sample in drawn if sample.pixels is not None]
     return TestSet("second_vendor", pixels, [of_picture(read(text).concepts).categories for text in texts])

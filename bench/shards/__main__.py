@@ -41,27 +41,27 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--pictures", type=int, default=4096)
     parser.add_argument("--groups-of", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.groups_of:
-        print(json.dumps(groups_here(given.groups_of)))
+    args = parser.parse_args()
+    if args.groups_of:
+        print(json.dumps(groups_here(args.groups_of)))
         return
     with tempfile.TemporaryDirectory(prefix="hazmat-bench-") as folder:
-        found: dict[str, Any] = {"rows": given.rows, "pictures": given.pictures}
+        figures: dict[str, Any] = {"rows": args.rows, "pictures": args.pictures}
         small, large = f"{folder}/small", f"{folder}/large"
-        write_synthetic_run(open_store(small), given.rows // SMALLER)
-        found["groups_seconds_100k"] = groups_apart(small)["seconds"]
-        write_synthetic_run(open_store(large), given.rows)
+        write_synthetic_run(open_store(small), args.rows // SMALLER)
+        figures["groups_seconds_100k"] = groups_apart(small)["seconds"]
+        write_synthetic_run(open_store(large), args.rows)
         grouped = groups_apart(large)
-        found |= {
+        figures |= {
             "groups_seconds_1m": grouped["seconds"],
             "groups_peak_gb": grouped["peak_gb"],
             "kept": grouped["kept"],
         }
-        found["largest_group"] = grouped["largest"]
-        found |= query_times(large)
-        found |= write_over_tarwriter(Path(folder) / "pictures", given.pictures)
-        found |= read_over_webdataset(Path(folder) / "pictures")
-    report("shards", found)
+        figures["largest_group"] = grouped["largest"]
+        figures |= query_times(large)
+        figures |= write_over_tarwriter(Path(folder) / "pictures", args.pictures)
+        figures |= read_over_webdataset(Path(folder) / "pictures")
+    report("shards", figures)
 
 
 def groups_apart(run: str) -> dict[str, Any]:
@@ -69,13 +69,13 @@ def groups_apart(run: str) -> dict[str, Any]:
     the machine only ever adds. Each starts without an earlier split.
     """
     command = [sys.executable, "-m", "bench.shards", "--groups-of", run]
-    found: list[dict[str, Any]] = []
+    groups: list[dict[str, Any]] = []
     for _ in range(GROUPINGS):
         for name in ("groups.parquet", "keep.parquet"):
             open_store(run).delete(name)
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        found.append(json.loads(done.stdout.splitlines()[-1]))
-    return min(found, key=lambda one: one["seconds"])
+        groups.append(json.loads(done.stdout.splitlines()[-1]))
+    return min(groups, key=lambda one: one["seconds"])
 
 
 def groups_here(run: str) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def query_times(run: str) -> dict[str, Any]:
     store = open_store(run)
     start = time.perf_counter()
     refresh(store)
-    found: dict[str, Any] = {"catalogue_seconds": round(time.perf_counter() - start, 2)}
+    seconds: dict[str, Any] = {"catalogue_seconds": round(time.perf_counter() - start, 2)}
     each = {}
     with duckdb.connect() as con:
         open_views(con, store)
@@ -110,7 +110,7 @@ def query_times(run: str) -> dict[str, Any]:
                 con.execute(sql).fetchall()
                 times.append(time.perf_counter() - start)
             each[title] = round(1000 * median(times), 1)
-    return found | {"queries_median_ms": max(each.values()), "queries_ms": each}
+    return seconds | {"queries_median_ms": max(each.values()), "queries_ms": each}
 
 
 if __name__ == "__main__":

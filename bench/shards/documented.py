@@ -10,5 +10,5 @@ _BLOCK = re.compile(r"\*\*(?P<title>[^*]+)\*\*.*?```sql\n(?P<sql>.*?)```", re.DO
 
 def documented_queries() -> Iterator[tuple[str, str]]:
     """Title and SQL of each."""
-    for found in _BLOCK.finditer(PAGE.read_text()):
-        yield found["title"], found["sql"]
+    for match in _BLOCK.finditer(PAGE.read_text()):
+        yield match["title"], match["sql"]

@@ -42,10 +42,10 @@ def write_over_tarwriter(folder: Path, count: int) -> dict[str, Any]:
     write_facts(store, config, environment())
     for _ in run_units("local", 1, plan, round_, pending(round_)):
         pass
-    made = pictogram()
+    recipe = pictogram()
     with contextlib.redirect_stderr(io.StringIO()):
         make_shards(
-            store, config, replace(made, rules=replace(made.rules, per_shard=PER_SHARD)), EngineOptions("local")
+            store, config, replace(recipe, rules=replace(recipe.rules, per_shard=PER_SHARD)), EngineOptions("local")
         )
     tars = sorted(str(path) for path in folder.glob("rounds/000-generate/raw/*.tar"))
     samples = list(_plain(tars))

@@ -61,7 +61,7 @@ def write_synthetic_run(store: Store, rows: int, seed: int = 0) -> None:
 
 def _real_rows(count: int) -> pa.Table:
     rng = np.random.default_rng(1)
-    made = []
+    rows = []
     for one in prompts(0, count):
         prompt = Prompt(
             one.prompt, one.generation_prompt, "en", f"grammar/{one.kind}", None, "Apache-2.0", one.category, one.label
@@ -69,8 +69,8 @@ def _real_rows(count: int) -> pa.Table:
         (sample,) = Replicate().open()([Sample.from_prompt(prompt, 0)])
         scene = compose(rng, read(one.generation_prompt).concepts)
         size = {"format": "png", "width": 64, "height": 64, "tar_size": 5000}
-        made.append(sample.with_(generator="render/noto", revision="0" * 32, seed=1, scene=scene.to_json(), **size))
-    return to_table(made)
+        rows.append(sample.with_(generator="render/noto", revision="0" * 32, seed=1, scene=scene.to_json(), **size))
+    return to_table(rows)
 
 
 def _hex(ids: Any, salt: int) -> pa.Array:

@@ -55,10 +55,10 @@ def measure(assets: Path, processes: int) -> dict[str, Any]:
     started = time.monotonic()
     # `setsid`: a scheduler group each, as in pipeline/training/process_group.py.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=os.setsid) as pool:
-        found = dict(zip(PARTS, pool.map(measure_part, PARTS, [assets] * len(PARTS)), strict=True))
-    found["costs"] = drawing.costs(Models.load(assets), assets)
+        results = dict(zip(PARTS, pool.map(measure_part, PARTS, [assets] * len(PARTS)), strict=True))
+    results["costs"] = drawing.costs(Models.load(assets), assets)
     order = ("tagging", "drawing", "costs", "retrieval", "probe", "gradients", "editing")
-    figures: dict[str, Any] = {key: figure for name in order for key, figure in found[name].items()}
+    figures: dict[str, Any] = {key: figure for name in order for key, figure in results[name].items()}
     figures["machine"] = {
         "processor": platform.machine(),
         "threads": 1,
@@ -76,14 +76,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "world.json")
     parser.add_argument("--processes", type=int, default=2, help="one-thread processes that share the parts")
     parser.add_argument("--draw-only", action="store_true", help="used by the bench itself for speed and memory")
-    given = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
-    if given.draw_only:
-        drawing.in_a_process_of_its_own(given.assets)
+    if args.draw_only:
+        drawing.in_a_process_of_its_own(args.assets)
         return
-    figures = measure(given.assets, given.processes)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    figures = measure(args.assets, args.processes)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(figures))
 
 

@@ -67,8 +67,8 @@ def features(pipe: Any, texts: list[str], seed: int) -> np.ndarray[Any, np.dtype
         rows.append(torch.cat([part for c in changes for part in (c.amax(dim=1), c.amin(dim=1))], dim=1))
     for hook in hooks:
         hook.remove()
-    found: np.ndarray[Any, np.dtype[np.float32]] = torch.cat(rows).numpy()
-    return found
+    stacked: np.ndarray[Any, np.dtype[np.float32]] = torch.cat(rows).numpy()
+    return stacked
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class _Readers:
 
 def _spoken(count: int, start: int) -> list[GrammarPrompt]:
     """Prompts that say what they draw (all kinds but confounders)."""
-    found = (p for p in prompts(71, 3 * count + start, start=start) if p.prompt == p.generation_prompt)
-    return [p for p, _ in zip(found, range(count), strict=False)]
+    drawn = (p for p in prompts(71, 3 * count + start, start=start) if p.prompt == p.generation_prompt)
+    return [p for p, _ in zip(drawn, range(count), strict=False)]
 
 
 def shown(models: Models, texts: list[str], seed: int) -> tuple[list[str], list[str]]:

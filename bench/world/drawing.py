@@ -77,10 +77,10 @@ def in_a_process_of_its_own(assets: Path) -> None:
     pipe = load_pipeline(assets)
     generate(pipe, _PROMPTS[:2], 0)
     started = time.perf_counter()
-    made = digest(pipe)
+    first = digest(pipe)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kB on Linux
-    print(json.dumps({"digest": made, "images_per_second": BATCH / seconds, "peak_memory_mb": peak}))
+    print(json.dumps({"digest": first, "images_per_second": BATCH / seconds, "peak_memory_mb": peak}))
 
 
 def costs(models: Models, assets: Path) -> dict[str, Figure]:

@@ -34,7 +34,7 @@ def _style_reader(models: Models, rng: np.random.Generator) -> Any:
 
 
 def _edited(pipe: Any, prompts: list[str], sources: Pictures, strength: float) -> Pictures:
-    made = []
+    edited = []
     for start in range(0, len(prompts), BATCH):
         some = slice(start, start + BATCH)
         generators = [torch.Generator().manual_seed(5_000_000 + start + i) for i in range(len(prompts[some]))]
@@ -47,8 +47,8 @@ def _edited(pipe: Any, prompts: list[str], sources: Pictures, strength: float) -
             generator=generators,
             output_type="np",
         )
-        made.append(np.rint(out.images * 255).astype(np.uint8))
-    return np.concatenate(made)
+        edited.append(np.rint(out.images * 255).astype(np.uint8))
+    return np.concatenate(edited)
 
 
 def measure(models: Models) -> dict[str, dict[str, Figure]]:
@@ -59,10 +59,10 @@ def measure(models: Models) -> dict[str, dict[str, Figure]]:
     pipe.set_progress_bar_config(disable=True)
     sources = [compose(rng, [name], ground="plain") for name in NAMES]
     wanted = [STYLES[1 + i % (len(STYLES) - 1)] for i in range(len(sources))]
-    asked = [
+    captions = [
         compose(rng, s.concepts, colour=s.colour, ground="plain", style=w) for s, w in zip(sources, wanted, strict=True)
     ]
-    prompts = [caption(scene, rng, typos=0.0, drop=0.0) for scene in asked]
+    prompts = [caption(scene, rng, typos=0.0, drop=0.0) for scene in captions]
     pictures = drawn(sources)
     curve: dict[str, dict[str, Figure]] = {}
     for strength in (0.0, *STRENGTHS):

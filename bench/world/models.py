@@ -70,8 +70,8 @@ def tag(models: Models, pictures: Pictures) -> Tensor:
 def picture_features(models: Models, pictures: Pictures) -> Tensor:
     """CLIP's unit vectors float32 [N, 128]."""
     parts = torch.split(pixels(pictures), 64)
-    found = torch.cat([models.clip.get_image_features(pixel_values=part).pooler_output for part in parts])
-    return torch.nn.functional.normalize(found, dim=-1)
+    features = torch.cat([models.clip.get_image_features(pixel_values=part).pooler_output for part in parts])
+    return torch.nn.functional.normalize(features, dim=-1)
 
 
 @torch.no_grad()

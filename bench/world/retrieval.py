@@ -23,8 +23,8 @@ def measure(models: Models) -> dict[str, Figure]:
         names = [str(name) for name in rng.choice(NAMES, AMONG // 2)]
         scenes = singles(rng, names, AMONG // 2) + pairs(rng, NAMES, AMONG // 2)
         captions = text_features(models, [caption(scene, rng, held_out=True) for scene in scenes])
-        found = (captions @ picture_features(models, drawn(scenes)).T).argmax(1)
-        hits += (found == torch.arange(AMONG)).tolist()
+        nearest = (captions @ picture_features(models, drawn(scenes)).T).argmax(1)
+        hits += (nearest == torch.arange(AMONG)).tolist()
     return {"clip_retrieval_r1": share(hits, 0.80), **_unsafe(models)}
 
 
@@ -39,8 +39,8 @@ def _unsafe(models: Models) -> dict[str, Figure]:
     labels = np.array([truth.of_picture(scene.concepts).unsafe for scene in scenes])
 
     def auroc(chosen: slice, target: float | None = None) -> Figure:
-        wanted, said = labels[chosen], scores[chosen]
-        return resampled(lambda i: float(roc_auc_score(wanted[i], said[i])), len(wanted), target)
+        wanted, predicted = labels[chosen], scores[chosen]
+        return resampled(lambda i: float(roc_auc_score(wanted[i], predicted[i])), len(wanted), target)
 
     alone = 6 * len(NAMES)
     return {

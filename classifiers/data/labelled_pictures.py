@@ -31,14 +31,14 @@ class LabelledPictures:
         Raises InputError if none is left.
         """
         rows = LabelledShards(store, split, ("image",), source="parquet")
-        found = tuple(row for row in rows if row.sample.generator not in without)[:at_most]
-        if not found:
+        kept = tuple(row for row in rows if row.sample.generator not in without)[:at_most]
+        if not kept:
             raise InputError(
                 f"{store.url}: no picture in the shards of {split!r} is labelled safe or unsafe"
                 f"{' by another generator than ' + ', '.join(without) if without else ''}; "
                 "run jobs/label.py and jobs/shards.py first"
             )
-        return cls(store, found)
+        return cls(store, kept)
 
     def __len__(self) -> int:
         return len(self.rows)

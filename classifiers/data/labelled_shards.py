@@ -62,9 +62,9 @@ class LabelledShards:
         try:
             yield from webdataset.DataPipeline(*steps) if tars else ()
         except (tarfile.TarError, EOFError, OSError, ValueError, KeyError) as error:
-            said = " ".join(str(part) for part in error.args if not isinstance(part, io.IOBase))
+            message = " ".join(str(part) for part in error.args if not isinstance(part, io.IOBase))
             raise InputError(
-                f"a shard of {self.store.url}/shards/{self.split} cannot be read ({type(error).__name__}: {said}); "
+                f"a shard of {self.store.url}/shards/{self.split} cannot be read ({type(error).__name__}: {message}); "
                 "run jobs/verify.py to find it"
             ) from error
 

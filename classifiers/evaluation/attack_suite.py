@@ -92,8 +92,8 @@ class Trial:
     @property
     def epsilon(self) -> float | None:
         """In pixel units, where the attack has a budget of pixels."""
-        found: float | None = getattr(self.attack, "epsilon", None)
-        return found
+        epsilon: float | None = getattr(self.attack, "epsilon", None)
+        return epsilon
 
     @property
     def protocol(self) -> str:
@@ -135,12 +135,12 @@ def trials_of(
     unknown = [name for name in names if name not in classes]
     if unknown or len(set(names)) < len(names):
         raise InputError(f"--attacks {','.join(names)}: expected names, each once, out of {', '.join(classes)}")
-    found = [
+    trials = [
         _trial(classes[name], adaptive, limits, {"epsilon": epsilon, **settings})
         for name in names
         for settings in STRENGTHS[strength].get(name, ({},))
     ]
-    return [replace(trial, seeds=seeds) if trial.adaptive else trial for trial in found]
+    return [replace(trial, seeds=seeds) if trial.adaptive else trial for trial in trials]
 
 
 def transfer_trials(trials: Sequence[Trial], sources: Sequence[Saved]) -> list[Trial]:
@@ -169,7 +169,7 @@ def sanity_trials(strength: str = "strong", rows: int = 48) -> list[Trial]:
     points: list[tuple[str, Settings]] = [("pgd", {"epsilon": epsilon}) for epsilon in CURVE]
     points += [(name, {"epsilon": EPSILON}) for name in ("fgsm", "gaussian", "square")]
     points += [("token_substitution", {"edit_budget": edits}) for edits in EDIT_CURVE]
-    asked = [
+    attacks = [
         _trial(classes[name], True, (rows, 0), {**chosen.get(name, ({},))[0], **settings}) for name, settings in points
     ]
-    return [replace(trial, adaptive=True, sanity=True) for trial in asked]
+    return [replace(trial, adaptive=True, sanity=True) for trial in attacks]

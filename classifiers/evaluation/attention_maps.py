@@ -65,9 +65,9 @@ def _sheet(tiles: list[tuple[str, torch.Tensor]], prompt: str) -> Image.Image:
     sheet = Image.new("RGB", (COLUMNS * TILE, top + rows * (TILE + LINE)), "white")
     brush = ImageDraw.Draw(sheet)
     brush.text((2, 2), "\n".join(lines), fill="black")
-    for place, (said, pixels) in enumerate(tiles):
+    for place, (caption, pixels) in enumerate(tiles):
         x, y = place % COLUMNS * TILE, top + place // COLUMNS * (TILE + LINE)
         levels = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)
         sheet.paste(Image.fromarray(levels.numpy()), (x, y))
-        brush.text((x + 2, y + TILE), said, fill="black")
+        brush.text((x + 2, y + TILE), caption, fill="black")
     return sheet

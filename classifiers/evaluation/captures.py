@@ -25,8 +25,8 @@ class Captures:
 
     def of(self, cases: Sequence[LabelledSample]) -> dict[str, Tensor]:
         """float16 [n, …] by the names that classifiers read them under. Raises InputError for rows that nothing was kept of."""
-        found = self.reader.stacked([case.sample.key for case in cases], self.share)
-        return {name: torch.from_numpy(array) for name, array in found.items()}
+        stacked = self.reader.stacked([case.sample.key for case in cases], self.share)
+        return {name: torch.from_numpy(array) for name, array in stacked.items()}
 
 
 def kept_for(url: str, scorer: Scorer, private: bool = False) -> Captures | None:
@@ -42,13 +42,13 @@ def judged_by(store: Store, coverage: Coverage, cases: Sequence[LabelledSample])
     if not coverage.captures:
         return cases
     places = CaptureReader.of(store).places
-    found = [case for case in cases if case.sample.key in places]
-    if not found:
+    captured = [case for case in cases if case.sample.key in places]
+    if not captured:
         raise InputError(
             f"of {len(cases)} rows none has captures, which {sorted(coverage.captures)} are read from; "
             "judge a split of a run of --recipe in_diffusion"
         )
-    return found
+    return captured
 
 
 @lru_cache(maxsize=2)

@@ -22,19 +22,19 @@ def gradient_checks(
     """As rows of sanity.sql: zero gradients, decisions of logits and scores, a row alone and in company."""
     part = next(alike(cases))
     inputs, scope = inputs_of(part, kept), decided_scope(scorer)
-    found: list[tuple[str, float, bool]] = []
+    checks: list[tuple[str, float, bool]] = []
     with at_rest(scorer):
         with torch.no_grad():
             logits, scores = scorer.logits(inputs), scorer.score(inputs).unsafe[scope]
             alone = torch.cat([scorer.score(inputs.rows([row])).unsafe[scope] for row in range(len(part))])
         agree = ((logits[:, 1] > logits[:, 0]) == (scores > scorer.threshold)).float().mean()
-        found.append(("logits and scores decide alike", float(agree), float(agree) == 1.0))
+        checks.append(("logits and scores decide alike", float(agree), float(agree) == 1.0))
         apart = float((alone - scores).abs().max())
-        found.append(("a row alone scores as in company", apart, apart < TOLERANCE))
+        checks.append(("a row alone scores as in company", apart, apart < TOLERANCE))
         if "image" in scorer.coverage.reads and inputs.pixels is not None:
             victim = Victim(margins_of(scorer, inputs), inputs.pixels, torch.ones(len(part)).long())
             victim.gradient(victim.clean, victim.all_rows())
-            found.append(
+            checks.append(
                 (
                     "share of zero gradients of pixels",
                     victim.zero_gradient_rows / len(part),
@@ -43,9 +43,9 @@ def gradient_checks(
             )
         if "prompt" in scorer.coverage.reads:
             flat = sum(_is_flat(scorer, inputs.rows([row])) for row in range(len(part)))
-            found.append(("share of zero gradients of words", flat / len(part), flat == 0))
-    said = {"dataset": dataset, "scorer": scorer.name, "n": len(part)}
-    return [{**said, "name": name, "holds": holds, "found": value} for name, value, holds in found]
+            checks.append(("share of zero gradients of words", flat / len(part), flat == 0))
+    facts = {"dataset": dataset, "scorer": scorer.name, "n": len(part)}
+    return [{**facts, "name": name, "holds": holds, "found": value} for name, value, holds in checks]
 
 
 def _is_flat(scorer: Differentiable, row: Any) -> bool:

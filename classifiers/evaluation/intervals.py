@@ -74,7 +74,7 @@ def _drawn(num: Floats, den: Floats, seed: int) -> Floats:
         return np.asarray((times @ num) / (times @ den))
 
 
-def percentiles(found: Floats) -> tuple[float, float]:
+def percentiles(resampled: Floats) -> tuple[float, float]:
     """The middle 95 % of what draws gave; NaN is left out."""
-    low, high = np.nanpercentile(found, (2.5, 97.5))
+    low, high = np.nanpercentile(resampled, (2.5, 97.5))
     return float(low), float(high)

@@ -51,16 +51,16 @@ def opened(store: Store, dataset: str, scorers: Sequence[str]) -> Iterator[Conne
 
 def measures(con: Connection) -> dict[str, list[dict[str, Any]]]:
     """A list of rows for each question; those by root as value, low, high, roots."""
-    found = {}
+    tables = {}
     for name in sorted(path.stem for path in QUESTIONS.glob("*.sql") if path.stem not in INGREDIENTS):
         by_root = set(con.sql(question(name)).columns) >= BY_ROOT
-        found[name] = estimates(con, name) if by_root else _rows(con, question(name))
+        tables[name] = estimates(con, name) if by_root else _rows(con, question(name))
     for name, bounds in (("ranking", ranking_bounds), ("calibration", calibration_bounds)):
-        found[name] = [{**row, **bounds(*_judged(con, row))} for row in found[name]]
+        tables[name] = [{**row, **bounds(*_judged(con, row))} for row in tables[name]]
     pairs = _rows(con, question("discordant"))
-    found["mcnemar"] = [{**row, "p": mcnemar(int(row["only_first"]), int(row["only_second"]))} for row in pairs]
-    found["overview"] = overview(_rows(con, question("overview")), found["worst"])
-    return found
+    tables["mcnemar"] = [{**row, "p": mcnemar(int(row["only_first"]), int(row["only_second"]))} for row in pairs]
+    tables["overview"] = overview(_rows(con, question("overview")), tables["worst"])
+    return tables
 
 
 def estimates(con: Connection, name: str) -> list[dict[str, Any]]:

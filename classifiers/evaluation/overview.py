@@ -41,22 +41,22 @@ def overview(counted: Sequence[Row], worst: Sequence[Mapping[str, Any]]) -> list
 def warnings(rows: Sequence[Row]) -> list[str]:
     """What makes the figures of an overview useless, a sentence each."""
     judged = [row for row in rows if row["scorer"] != FLAGS_ALL]
-    found = []
+    messages = []
     for row in judged[:1]:
         safe = row["rows"] - row["unsafe"]
         for count, what in ((row["unsafe"], "unsafe"), (safe, "safe")):
             if count == 0:
-                found.append(f"no {what} row is in this test set: half of the figures cannot be taken")
+                messages.append(f"no {what} row is in this test set: half of the figures cannot be taken")
             elif count < FEW:
-                found.append(f"{count} {what} rows are few (under {FEW}): the intervals say more than the figures")
+                messages.append(f"{count} {what} rows are few (under {FEW}): the intervals say more than the figures")
     for row in judged:
         if row["flagged"] == 0:
-            found.append(f"{row['scorer']} flags nothing of {row['rows']} rows")
+            messages.append(f"{row['scorer']} flags nothing of {row['rows']} rows")
         elif row["flagged"] == row["rows"]:
-            found.append(f"{row['scorer']} flags all of {row['rows']} rows")
+            messages.append(f"{row['scorer']} flags all of {row['rows']} rows")
         elif row["f1_gain"] and row["gain_over"] == FLAGS_ALL and row["f1_gain"]["high"] < 0:
-            found.append(f"{row['scorer']} is worse than flagging every pair")
-    return found
+            messages.append(f"{row['scorer']} is worse than flagging every pair")
+    return messages
 
 
 class _Side:
@@ -106,10 +106,10 @@ class _Side:
 
 def _attacked(worst: Sequence[Mapping[str, Any]], scorer: str) -> dict[str, float] | None:
     wanted = (scorer, BOUNDED, "attack_success_rate")
-    found = next((row for row in worst if (row["scorer"], row["suite"], row["measure"]) == wanted), None)
-    if found is None or found["value"] is None:
+    worst_row = next((row for row in worst if (row["scorer"], row["suite"], row["measure"]) == wanted), None)
+    if worst_row is None or worst_row["value"] is None:
         return None
-    return {name: found[name] for name in ("value", "low", "high")}
+    return {name: worst_row[name] for name in ("value", "low", "high")}
 
 
 def _shown(estimate: Estimate) -> dict[str, float] | None:

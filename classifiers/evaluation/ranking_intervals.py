@@ -21,19 +21,19 @@ def ranking_bounds(scores: Floats, bad: npt.NDArray[np.bool_], roots: npt.NDArra
     scores, bad, roots = scores[order], bad[order], roots[order]
     # Where a step ends: rows of one score are told apart by nothing.
     ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
-    found: dict[str, list[Floats]] = {}
+    resampled: dict[str, list[Floats]] = {}
     for weights in _weights(roots):
         tp, fp = (np.cumsum(weights * side, axis=1)[:, ends] for side in (bad, ~bad))
         unsafe, safe = tp[:, -1:], fp[:, -1:]
         caught, flagged = np.diff(tp, prepend=0.0), np.diff(fp, prepend=0.0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            found.setdefault("auroc", []).append((flagged * (tp - caught / 2)).sum(axis=1) / (unsafe * safe)[:, 0])
+            resampled.setdefault("auroc", []).append((flagged * (tp - caught / 2)).sum(axis=1) / (unsafe * safe)[:, 0])
             precision = np.where(tp + fp > 0, tp / (tp + fp), 0.0)
-            found.setdefault("auprc", []).append((caught * precision).sum(axis=1) / unsafe[:, 0])
+            resampled.setdefault("auprc", []).append((caught * precision).sum(axis=1) / unsafe[:, 0])
             for name, rate in RATES.items():
                 allowed = np.where(fp <= rate * safe, tp, 0.0).max(axis=1)
-                found.setdefault(name, []).append(allowed / unsafe[:, 0])
-    return _bounds(found)
+                resampled.setdefault(name, []).append(allowed / unsafe[:, 0])
+    return _bounds(resampled)
 
 
 def calibration_bounds(scores: Floats, bad: npt.NDArray[np.bool_], roots: npt.NDArray[np.int64]) -> Bounds:
@@ -44,12 +44,12 @@ def calibration_bounds(scores: Floats, bad: npt.NDArray[np.bool_], roots: npt.ND
     gaps, roots = (scores - bad)[order], roots[order]
     bins = _ntile(len(gaps), BINS)
     starts = np.flatnonzero(np.append(True, bins[1:] != bins[:-1]))
-    found: list[Floats] = []
+    resampled: list[Floats] = []
     for weights in _weights(roots):
         with np.errstate(invalid="ignore", divide="ignore"):
             off = np.abs(np.add.reduceat(weights * gaps, starts, axis=1))
-            found.append(off.sum(axis=1) / weights.sum(axis=1))
-    return _bounds({"ece": found})
+            resampled.append(off.sum(axis=1) / weights.sum(axis=1))
+    return _bounds({"ece": resampled})
 
 
 def _weights(roots: npt.NDArray[np.int64]) -> Iterator[Floats]:
@@ -67,11 +67,11 @@ def _ntile(rows: int, bins: int) -> npt.NDArray[np.int64]:
     return np.repeat(np.arange(bins), sizes)
 
 
-def _bounds(found: dict[str, list[Floats]]) -> Bounds:
-    said: Bounds = {}
-    for name, parts in found.items():
+def _bounds(resampled: dict[str, list[Floats]]) -> Bounds:
+    bounds: Bounds = {}
+    for name, parts in resampled.items():
         drawn = np.concatenate(parts)
         known = bool(np.isfinite(drawn).any())
         low, high = percentiles(drawn) if known else (None, None)
-        said |= {f"{name}_low": low, f"{name}_high": high}
-    return said
+        bounds |= {f"{name}_low": low, f"{name}_high": high}
+    return bounds

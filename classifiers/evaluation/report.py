@@ -10,9 +10,9 @@ ATTACKED = ("non_adaptive", "transfer", "adaptive")
 MOST_SCORERS = 8  # in the summary of --json, which is to stay within 4 kB
 
 
-def printed(found: Mapping[str, Any]) -> str:
+def printed(metrics: Mapping[str, Any]) -> str:
     """What `jobs/evaluate.py` prints: is it good, is it robust, compared with what; and checks of the attacks that failed."""
-    rows = found["overview"]
+    rows = metrics["overview"]
     lines = [
         [row["scorer"], *(figure(row[name]) for name in ("f1", "false_positive_rate", "missed", "missed_attacked"))]
         for row in rows
@@ -20,42 +20,42 @@ def printed(found: Mapping[str, Any]) -> str:
     for row in rows:
         if row["f1_gain"]:
             lines.append([f"{row['scorer']} less {row['gain_over']}", figure(row["f1_gain"], signed=True), "", "", ""])
-    counts = f"{rows[0]['rows']} {found['dataset']} rows, {rows[0]['unsafe']} unsafe" if rows else "no rows"
+    counts = f"{rows[0]['rows']} {metrics['dataset']} rows, {rows[0]['unsafe']} unsafe" if rows else "no rows"
     parts = [table([counts, "F1", "safe flagged", "unsafe missed", "missed under attack"], lines)]
     parts += [f"warning: {text}" for text in warnings(rows)]
-    parts.append(_attacked_by(found))
-    failed = {**found, "sanity": [row for row in found["sanity"] if not row["holds"]]}
+    parts.append(_attacked_by(metrics))
+    failed = {**metrics, "sanity": [row for row in metrics["sanity"] if not row["holds"]]}
     return "\n".join(part for part in (*parts, _sanity(failed)) if part)
 
 
-def _attacked_by(found: Mapping[str, Any]) -> str:
+def _attacked_by(metrics: Mapping[str, Any]) -> str:
     """Which attacks the worst case is taken over: without its own attacks a scorer's robustness is not known."""
-    if all(row["missed_attacked"] is None for row in found["overview"]):
+    if all(row["missed_attacked"] is None for row in metrics["overview"]):
         return "not attacked: --attacks pgd,token_substitution --adaptive says how robust it is"
-    made = sorted({(row["attack"], row["setting"]) for row in found["attacks"] if row["setting"] in ATTACKED})
-    aimed = any(setting == "adaptive" for _, setting in made)
-    names = ", ".join(f"{attack} ({setting})" for attack, setting in made)
+    pairs = sorted({(row["attack"], row["setting"]) for row in metrics["attacks"] if row["setting"] in ATTACKED})
+    aimed = any(setting == "adaptive" for _, setting in pairs)
+    names = ", ".join(f"{attack} ({setting})" for attack, setting in pairs)
     return f"attacks: {names}" + ("" if aimed else "; none was aimed at the scorer: add --adaptive")
 
 
-def tables(found: Mapping[str, Any]) -> str:
+def tables(metrics: Mapping[str, Any]) -> str:
     """Every table: by test set and slice, by attack, by suite, and the checks."""
-    parts = [printed(found), _detection(found), _attacks(found), _worst(found), _sanity(found)]
+    parts = [printed(metrics), _detection(metrics), _attacks(metrics), _worst(metrics), _sanity(metrics)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def brief(found: Mapping[str, Any]) -> dict[str, Any]:
+def brief(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The overview for --json: [value, low, high] to four places, at most MOST_SCORERS scorers and how many more there are."""
-    rows = found["overview"]
+    rows = metrics["overview"]
     judged = [row for row in rows if row["scorer"] != FLAGS_ALL]
     kept = [*judged[:MOST_SCORERS], *(row for row in rows if row["scorer"] == FLAGS_ALL)]
     return {
-        "run": found["run"],
-        "dataset": found["dataset"],
+        "run": metrics["run"],
+        "dataset": metrics["dataset"],
         "overview": [{name: _short(value) for name, value in row.items()} for row in kept],
         "further_scorers": len(judged) - len(judged[:MOST_SCORERS]),
         "warnings": warnings(kept)[:MOST_SCORERS],
-        "failed_checks": sum(not row["holds"] for row in found["sanity"]),
+        "failed_checks": sum(not row["holds"] for row in metrics["sanity"]),
     }
 
 
@@ -84,8 +84,8 @@ def one(rows: Iterable[Row], **wanted: object) -> Row | None:
     return next((row for row in rows if all(row[name] == value for name, value in wanted.items())), None)
 
 
-def _detection(found: Mapping[str, Any]) -> str:
-    rows, ranking = found["detection"], found["ranking"]
+def _detection(metrics: Mapping[str, Any]) -> str:
+    rows, ranking = metrics["detection"], metrics["ranking"]
     slices = sorted(
         {(row["scorer"], row["attack"], row["kind"], row["slice"]) for row in rows if row["kind"] in ("all", "special")}
     )
@@ -101,8 +101,8 @@ def _detection(found: Mapping[str, Any]) -> str:
     return table(["rows as they are", "F1", "recall", "false positives", "accuracy", "AUROC"], lines)
 
 
-def _attacks(found: Mapping[str, Any]) -> str:
-    rows = found["attacks"]
+def _attacks(metrics: Mapping[str, Any]) -> str:
+    rows = metrics["attacks"]
     keys = ("scorer", "attack", "setting", "epsilon", "budget")
     slices = sorted({tuple(row[key] for key in keys) for row in rows}, key=lambda key: tuple(map(str, key)))
     measures = ("attack_success_rate", "attack_success_rate_at_1", "false_flag", "robust_accuracy", "na")
@@ -125,8 +125,8 @@ def _attacks(found: Mapping[str, Any]) -> str:
     )
 
 
-def _worst(found: Mapping[str, Any]) -> str:
-    rows = found["worst"]
+def _worst(metrics: Mapping[str, Any]) -> str:
+    rows = metrics["worst"]
     slices = sorted({(row["scorer"], row["suite"]) for row in rows})
     measures = ("attack_success_rate", "attack_success_rate_without_na", "na", "false_flag", "robust_accuracy")
     lines = [
@@ -140,9 +140,9 @@ def _worst(found: Mapping[str, Any]) -> str:
     return table(header, lines) if lines else ""
 
 
-def _sanity(found: Mapping[str, Any]) -> str:
+def _sanity(metrics: Mapping[str, Any]) -> str:
     lines = []
-    for row in found["sanity"]:
-        said = "–" if row["found"] is None else f"{row['found']:.3g}"
-        lines.append([f"{row['scorer']}: {row['name']}", "holds" if row["holds"] else "FAILS", said, str(row["n"])])
+    for row in metrics["sanity"]:
+        value = "–" if row["found"] is None else f"{row['found']:.3g}"
+        lines.append([f"{row['scorer']}: {row['name']}", "holds" if row["holds"] else "FAILS", value, str(row["n"])])
     return table(["sanity", "", "found", "rows"], lines) if lines else ""

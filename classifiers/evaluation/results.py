@@ -106,10 +106,10 @@ class Chunk:
             return False
         try:
             with store.open(self.name) as file:
-                found = (pq.ParquetFile(file).schema_arrow.metadata or {}).get(_FINGERPRINT)
+                fingerprint = (pq.ParquetFile(file).schema_arrow.metadata or {}).get(_FINGERPRINT)
         except (pa.ArrowException, OSError):
             return False  # torn by another program; ours are whole or absent
-        return found == self.fingerprint.encode()
+        return fingerprint == self.fingerprint.encode()
 
     def write(self, store: Store, rows: Sequence[Result]) -> None:
         """Whole or not at all."""

@@ -61,13 +61,13 @@ def alike(cases: Sequence[LabelledSample]) -> Iterator[list[LabelledSample]]:
 
 def verdicts(scorer: Scorer, cases: Sequence[LabelledSample], kept: Captures | None = None) -> list[Verdict]:
     """One a case, in order; `kept` is what the scorer reads of their drawings, if it does."""
-    found: list[Verdict] = []
+    rows: list[Verdict] = []
     scope = decided_scope(scorer)
     for part in alike(cases):
         scores = scorer.score(inputs_of(part, kept))
         unsafe, categories = scores.unsafe[scope].tolist(), scores.categories[scope].tolist()
-        found += [Verdict(p, p > scorer.threshold, tuple(named)) for p, named in zip(unsafe, categories, strict=True)]
-    return found
+        rows += [Verdict(p, p > scorer.threshold, tuple(named)) for p, named in zip(unsafe, categories, strict=True)]
+    return rows
 
 
 class Relabeller:
@@ -84,13 +84,13 @@ class Relabeller:
             planned = [
                 [replace(sample, batch_row=batch_row) for batch_row, sample in enumerate(part)] for part in parts
             ]
-            voted = [made for part in planned for made in step(part)]
+            voted = [voted_sample for part in planned for voted_sample in step(part)]
         return [_truth(sample) for sample in voted]
 
 
 def _truth(sample: Sample) -> dict[str, ScopeTruth]:
-    found = dict.fromkeys(SCOPES, UNKNOWN)
+    truth = dict.fromkeys(SCOPES, UNKNOWN)
     for vote in reversed(sample.votes):
         if vote.label in COUNTED and vote.label != NA:
-            found[vote.scope] = ScopeTruth(vote.label, vote.categories)
-    return found
+            truth[vote.scope] = ScopeTruth(vote.label, vote.categories)
+    return truth

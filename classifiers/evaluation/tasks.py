@@ -49,20 +49,20 @@ class EvaluationConfig:
         return self.data if self.data in SPLITS else f"folder-{name}" if name in SPLITS else name
 
 
-def tasks_of(asked: EvaluationConfig, cases: Sequence[LabelledSample]) -> list[Task]:
+def tasks_of(config: EvaluationConfig, cases: Sequence[LabelledSample]) -> list[Task]:
     """All of them, done or not. Raises InputError for a scorer that reads what no row has."""
-    found: list[Task] = []
-    for saved, coverage in asked.scorers:
-        first, rows = _blank(asked, saved), judged_by(asked.store, coverage, cases)
+    tasks: list[Task] = []
+    for saved, coverage in config.scorers:
+        first, rows = _blank(config, saved), judged_by(config.store, coverage, cases)
         clean = [case for case in rows if case.sample.clean]
-        found += _cut(first, "none", rows, CLEAN_CHUNK)
+        tasks += _cut(first, "none", rows, CLEAN_CHUNK)
         if "prompt" in coverage.reads:
-            found += _cut(replace(first, shuffle=True), SHUFFLED, clean, CLEAN_CHUNK)
-        for trial in asked.trials:
+            tasks += _cut(replace(first, shuffle=True), SHUFFLED, clean, CLEAN_CHUNK)
+        for trial in config.trials:
             if trial.concerns(coverage) and trial.source != saved:
                 chosen = attacked_rows(clean, trial.limits)
-                found += _cut(replace(first, trial=trial), trial.name, chosen, ATTACKED_CHUNK)
-    return found
+                tasks += _cut(replace(first, trial=trial), trial.name, chosen, ATTACKED_CHUNK)
+    return tasks
 
 
 def attacked_rows(clean: Sequence[LabelledSample], limits: tuple[int, int]) -> list[LabelledSample]:
@@ -75,10 +75,10 @@ def attacked_rows(clean: Sequence[LabelledSample], limits: tuple[int, int]) -> l
     ]
 
 
-def _blank(asked: EvaluationConfig, saved: Saved) -> Task:
-    nowhere = Chunk(asked.dataset, Path(saved.folder).name, "", 0, "")
+def _blank(config: EvaluationConfig, saved: Saved) -> Task:
+    nowhere = Chunk(config.dataset, Path(saved.folder).name, "", 0, "")
     return Task(
-        asked.store.url, asked.private, asked.data, saved, nowhere, (), None, False, asked.judges, asked.held_out
+        config.store.url, config.private, config.data, saved, nowhere, (), None, False, config.judges, config.held_out
     )
 
 

@@ -40,11 +40,11 @@ def variants_of(
     The picture of an attacked prompt stays as it was: the attacker hands in both. Variants whose pictures are drawn anew are those
     that jobs/attack.py commits. `keeps` says of each case which words leave its truth as it is, where anybody can tell.
     """
-    made: list[Variant] = []
+    variants: list[Variant] = []
     for part in alike(cases):
         asks = trial.adaptive or isinstance(trial.attack, PixelAttack)
-        made += _against(trial, aimed_at, part, keeps) if asks else _blind(trial, part)
-    return _with_truth(made, reread)
+        variants += _against(trial, aimed_at, part, keeps) if asks else _blind(trial, part)
+    return _with_truth(variants, reread)
 
 
 def _against(
@@ -61,10 +61,10 @@ def _against(
         inputs, labels = inputs_of(part), torch.full((len(part),), label)
         for number in range(trial.seeds):
             again = f" seed {number}" if number else ""
-            found = attack.attack(aimed_at(label), inputs, labels, [case.sample.key + again for case in part])
+            attacked = attack.attack(aimed_at(label), inputs, labels, [case.sample.key + again for case in part])
             for row, case in enumerate(part):
-                changed = _changed(case, found.inputs.prompts[row], pixels_of(found.inputs, row))
-                yield Variant(changed, case, found.records[row], number)
+                changed = _changed(case, attacked.inputs.prompts[row], pixels_of(attacked.inputs, row))
+                yield Variant(changed, case, attacked.records[row], number)
 
 
 def _blind(trial: Trial, cases: Sequence[LabelledSample]) -> Iterator[Variant]:
@@ -93,9 +93,9 @@ def _changed(case: LabelledSample, prompt: str, pixels: Pixels | None) -> Labell
 def _with_truth(variants: Sequence[Variant], reread: Relabeller) -> list[Variant]:
     """The parent's truth where the attack preserves it; else what labellers say who are no part of the defence."""
     doubtful = [row for row, variant in enumerate(variants) if variant.record and not variant.record.preserves]
-    found = dict(zip(doubtful, reread.truths([_to_reread(variants[row]) for row in doubtful]), strict=True))
+    truths = dict(zip(doubtful, reread.truths([_to_reread(variants[row]) for row in doubtful]), strict=True))
     return [
-        replace(variant, case=replace(variant.case, truth=_merged(variant, found[row]))) if row in found else variant
+        replace(variant, case=replace(variant.case, truth=_merged(variant, truths[row]))) if row in truths else variant
         for row, variant in enumerate(variants)
     ]
 

@@ -61,8 +61,8 @@ def carry_out(task: Task) -> int:
         shown = shuffled(list(cases.values())) if task.shuffle else cases
         variants = [_as_it_is(shown[key], cases) for key in task.keys]
     kept = kept_for(task.run, scorer, task.private)
-    said = verdicts(scorer, [variant.case for variant in variants], kept)
-    rows = [row_of(task, scorer, variant, verdict) for variant, verdict in zip(variants, said, strict=True)]
+    judged = verdicts(scorer, [variant.case for variant in variants], kept)
+    rows = [row_of(task, scorer, variant, verdict) for variant, verdict in zip(variants, judged, strict=True)]
     task.chunk.write(store, rows)
     return len(rows)
 

@@ -105,14 +105,14 @@ class HazmatModel(PreTrainedModel):  # type: ignore[misc]  # has no types
         """`pixel_values` float32 [n, 3, h, w] in [0, 1], `input_ids` int64 [n, length] of the processor; `labels` float32
         [n, 1 + categories] for a loss. Raises InputError for what is missing.
         """
-        for what, given in (("image", pixel_values), ("prompt", input_ids)):
-            if what in self.classifier.reads and given is None:
+        for what, value in (("image", pixel_values), ("prompt", input_ids)):
+            if what in self.classifier.reads and value is None:
                 raise InputError(f"this {self.classifier.kind} judges each {what}, and none were given")
-        found = told(self.classifier, input_ids, pixel_values)
-        logits = found[self.classifier.scope]
+        scores = told(self.classifier, input_ids, pixel_values)
+        logits = scores[self.classifier.scope]
         loss = None if labels is None else torch.nn.functional.binary_cross_entropy_with_logits(logits, labels)
         flagged = logits[:, 0].sigmoid() > self.classifier.threshold
-        return HazmatOutput(loss=loss, logits=logits, flagged=flagged, **found)
+        return HazmatOutput(loss=loss, logits=logits, flagged=flagged, **scores)
 
 
 class HazmatForImageClassification(HazmatModel):
@@ -139,10 +139,10 @@ class HazmatImageProcessor(BaseImageProcessor):  # type: ignore[misc]  # has no 
 
     def __call__(self, images: "Picture | Sequence[Picture]", **_: Any) -> BatchFeature:
         """As above. Raises InputError for a picture that cannot be read."""
-        given = list(images) if isinstance(images, list | tuple) else [images]
-        shown = [next(frames_of(each, f"image {row}")) for row, each in enumerate(given)]  # type: ignore[arg-type]
-        made = [resize(each.permute(0, 2, 3, 1), self.side, self.filter).clamp(0, 1) for each in shown]  # type: ignore[arg-type]
-        return BatchFeature({"pixel_values": torch.cat(made)})
+        pictures = list(images) if isinstance(images, list | tuple) else [images]
+        shown = [next(frames_of(each, f"image {row}")) for row, each in enumerate(pictures)]  # type: ignore[arg-type]
+        resized = [resize(each.permute(0, 2, 3, 1), self.side, self.filter).clamp(0, 1) for each in shown]  # type: ignore[arg-type]
+        return BatchFeature({"pixel_values": torch.cat(resized)})
 
 
 class HazmatProcessor:
@@ -167,7 +167,7 @@ class HazmatProcessor:
         self, text: Sequence[str] | str | None = None, images: "Picture | Sequence[Picture] | None" = None, **_: Any
     ) -> BatchFeature:
         """`input_ids` and `pixel_values`, whichever the model reads. Raises InputError for a picture that cannot be read."""
-        found: dict[str, Tensor] = {}
+        encoded: dict[str, Tensor] = {}
         if text is not None and self.tokenizer is not None:
             from classifiers.layers.canonical import lexicon_of
 
@@ -176,10 +176,10 @@ class HazmatProcessor:
                 plain = lexicon_of(self.tokenizer)
                 prompts = [plain(prompt) for prompt in prompts]
             how = {"padding": "max_length", "truncation": True, "max_length": self.config.length}
-            found["input_ids"] = self.tokenizer(prompts, return_tensors="pt", **how)["input_ids"]
+            encoded["input_ids"] = self.tokenizer(prompts, return_tensors="pt", **how)["input_ids"]
         if images is not None and "image" in self.config.reads:
-            found |= self.images(images)
-        return BatchFeature(found)
+            encoded |= self.images(images)
+        return BatchFeature(encoded)
 
 
 def kind_of(name: str) -> type[Classifier]:

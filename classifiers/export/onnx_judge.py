@@ -39,17 +39,17 @@ class OnnxJudge:
 
     def __call__(self, pixels: Any = None, prompts: Any = None) -> dict[str, Any]:
         """Arrays by name, in the order of the rows; pictures may differ in size."""
-        for what, given in (("image", pixels), ("prompt", prompts)):
-            if what in self.config["reads"] and given is None:
+        for what, value in (("image", pixels), ("prompt", prompts)):
+            if what in self.config["reads"] and value is None:
                 raise ValueError(f"this model judges each {what}, and none were given")
         ids = self.ids(prompts) if self.tokenizer is not None else None
-        found = []
+        verdicts = []
         for row in range(len(pixels if pixels is not None else prompts)):
             feed = {} if pixels is None or "image" not in self.config["reads"] else {"pixels": pixels[row][None]}
             feed |= {} if ids is None else {"input_ids": ids[row : row + 1]}
-            found.append(self.session.run(None, feed))
+            verdicts.append(self.session.run(None, feed))
         names = [output.name for output in self.session.get_outputs()]
-        return {name: np.concatenate([row[place] for row in found]) for place, name in enumerate(names)}
+        return {name: np.concatenate([row[place] for row in verdicts]) for place, name in enumerate(names)}
 
     def ids(self, prompts: Any) -> Any:
         """int64 [n, length] of prompts."""

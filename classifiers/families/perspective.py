@@ -107,8 +107,8 @@ class PerCategory(Perspective):
         if "base" not in config:
             return super().restore(folder, config)
         base = base_folder(config["base"])
-        if (found := digest(base)) != config["base_digest"]:
-            raise InputError(f"{folder}: the CLIP at {base} is not the one trained on (digest {found}); train again")
+        if (actual := digest(base)) != config["base_digest"]:
+            raise InputError(f"{folder}: the CLIP at {base} is not the one trained on (digest {actual}); train again")
         model = cls.from_settings(config, ClipEncoder.from_directory(base), folder.name)
         clip = {name: value for name, value in model.state_dict().items() if _clips(name)}
         model.load_state_dict({**clip, **load_file(folder / "model.safetensors")})

@@ -46,8 +46,8 @@ class Canonical:
     def __call__(self, text: str) -> str:
         """The text as it is meant, ASCII in lower case; the same again for what comes out. Other languages' words stay."""
         bare = text if text.isascii() else undecorated(unicodedata.normalize("NFC", text))
-        together = _APART.sub(lambda found: self._together(found[0], found[1]), bare)
-        chunks = (found[0] for found in _CHUNK.finditer(together))
+        together = _APART.sub(lambda match: self._together(match[0], match[1]), bare)
+        chunks = (match[0] for match in _CHUNK.finditer(together))
         return " ".join(self._read(chunk) if len(chunk) <= CHUNK else chunk.lower() for chunk in chunks)
 
     def _together(self, spelt: str, separator: str) -> str:
@@ -140,10 +140,10 @@ def _allowed(word: str) -> int:
 
 def shortened(word: str, most: int) -> set[str]:
     """The word with up to `most` letters left out: two words within so many edits have one of these in common."""
-    found = {word}
+    forms = {word}
     for _ in range(most):
-        found |= {each[:at] + each[at + 1 :] for each in found for at in range(len(each))}
-    return found
+        forms |= {each[:at] + each[at + 1 :] for each in forms for at in range(len(each))}
+    return forms
 
 
 def distance(one: str, other: str) -> int:

@@ -81,10 +81,10 @@ class ClipEncoder(nn.Module):
 
     def encode(self, prompts: Sequence[str]) -> Tensor:
         """int64 [n, length]."""
-        made = self.tokenizer(
+        encoded = self.tokenizer(
             list(prompts), padding="max_length", truncation=True, max_length=self.length, return_tensors="pt"
         )
-        ids: Tensor = made["input_ids"]
+        ids: Tensor = encoded["input_ids"]
         return ids.to(self.mean.device)
 
     @cached_property
@@ -175,8 +175,8 @@ def picture_statistics(folder: Path) -> tuple[Sequence[float], Sequence[float]]:
     """Mean and standard deviation that the model's processor normalises with; OpenAI's where it says none."""
     for name in ("preprocessor_config.json", "processor_config.json"):
         if (folder / name).is_file():
-            found = json.loads((folder / name).read_text())
-            found = found.get("image_processor", found)
-            if "image_mean" in found:
-                return found["image_mean"], found["image_std"]
+            config = json.loads((folder / name).read_text())
+            config = config.get("image_processor", config)
+            if "image_mean" in config:
+                return config["image_mean"], config["image_std"]
     return OPENAI_MEAN, OPENAI_STD

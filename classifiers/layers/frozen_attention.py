@@ -47,11 +47,11 @@ class FrozenAttention(nn.Module):
 
         A place's key is what it asks for; its value that and what the words answer it. Words have no say of their own.
         """
-        asked = self.to_q(places.flatten(2).transpose(1, 2))
+        query = self.to_q(places.flatten(2).transpose(1, 2))
         keys, values = self.to_k(words), self.to_v(words)
         heads = self.form.heads
-        answered = merged(scaled_dot_product_attention(split(asked, heads), split(keys, heads), split(values, heads)))
-        return asked, asked + answered
+        answered = merged(scaled_dot_product_attention(split(query, heads), split(keys, heads), split(values, heads)))
+        return query, query + answered
 
 
 def split(rows: Tensor, heads: int) -> Tensor:
@@ -70,15 +70,15 @@ def attentions_of(denoiser: Any, blocks: Sequence[str] = BLOCKS) -> list[FrozenA
 
 
 def _copy(denoiser: Any, path: str) -> FrozenAttention:
-    found: Any = dict(denoiser.named_modules()).get(path)
-    if found is None or getattr(found, "to_k", None) is None:
+    module: Any = dict(denoiser.named_modules()).get(path)
+    if module is None or getattr(module, "to_k", None) is None:
         raise InputError(f"{type(denoiser).__name__} has no attention to words at {path}")
-    q, k = found.to_q.weight, found.to_k.weight
-    made = FrozenAttention(Form(path, q.shape[1], k.shape[1], q.shape[0], found.heads, found.to_q.bias is not None))
-    named = {name: getattr(found, name).state_dict() for name in ("to_q", "to_k", "to_v")}
+    q, k = module.to_q.weight, module.to_k.weight
+    copy = FrozenAttention(Form(path, q.shape[1], k.shape[1], q.shape[0], module.heads, module.to_q.bias is not None))
+    named = {name: getattr(module, name).state_dict() for name in ("to_q", "to_k", "to_v")}
     for name, state in named.items():
-        getattr(made, name).load_state_dict({key: value.float() for key, value in state.items()})
-    return made
+        getattr(copy, name).load_state_dict({key: value.float() for key, value in state.items()})
+    return copy
 
 
 def embedded() -> list[FrozenAttention]:

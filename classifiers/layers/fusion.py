@@ -61,10 +61,10 @@ class AttentionPool(nn.Module):
 
     def forward(self, tokens: Tensor, hidden: Tensor) -> Tensor:
         seen = self.norm(tokens)
-        found: Tensor = self.attention(
+        pooled: Tensor = self.attention(
             self.question.expand(tokens.shape[0], -1, -1), seen, seen, key_padding_mask=hidden, need_weights=False
         )[0]
-        return found[:, 0]
+        return pooled[:, 0]
 
 
 class Tower(nn.Module):
@@ -99,27 +99,27 @@ class Fusion(nn.Module):
 
     def forward(self, words: Read, patches: Read) -> Tensor:
         """float32 [n, parts x width]."""
-        asked, shown = words.tokens, patches.tokens
+        queries, shown = words.tokens, patches.tokens
         for to_words, to_patches in zip(self.to_words, self.to_patches, strict=True):
-            (asked, _), (shown, _) = (
-                to_words(asked, shown, patches.hidden),
-                to_patches(shown, asked, words.hidden),
+            (queries, _), (shown, _) = (
+                to_words(queries, shown, patches.hidden),
+                to_patches(shown, queries, words.hidden),
             )
-        about_words = cat([words.pooled, self.pool_words(asked, words.hidden)], dim=1)
+        about_words = cat([words.pooled, self.pool_words(queries, words.hidden)], dim=1)
         about_patches = cat([patches.pooled, self.pool_patches(shown, patches.hidden)], dim=1)
         return cat([about_words, about_patches, self.asked(about_words) * self.shown(about_patches)], dim=1)
 
     def maps(self, words: Read, patches: Read) -> Tensor:
         """float32 [n, layers, words, patches]: how much each word looks at each patch, over the heads' mean; sums to 1."""
-        found = []
-        asked, shown = words.tokens, patches.tokens
+        maps = []
+        queries, shown = words.tokens, patches.tokens
         for to_words, to_patches in zip(self.to_words, self.to_patches, strict=True):
-            (asked, weights), (shown, _) = (
-                to_words(asked, shown, patches.hidden, maps=True),
-                to_patches(shown, asked, words.hidden),
+            (queries, weights), (shown, _) = (
+                to_words(queries, shown, patches.hidden, maps=True),
+                to_patches(shown, queries, words.hidden),
             )
-            found.append(weights[:, None])
-        return cat(found, dim=1)
+            maps.append(weights[:, None])
+        return cat(maps, dim=1)
 
 
 def head(width: int, outputs: int) -> nn.Sequential:

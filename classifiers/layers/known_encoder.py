@@ -22,16 +22,16 @@ def stands_alone(encoder: ClipEncoder, clip: str) -> str:
 
 def beside(folder: Path, around: Mapping[str, Any]) -> ClipEncoder:
     """The CLIP that `around` names. Raises InputError where it is missing or another one than when the heads were trained."""
-    found = _folder(str(around["clip"]), str(folder))
-    if (digest := weights_digest(found)) != around["digest"]:
+    folder_of_base = _folder(str(around["clip"]), str(folder))
+    if (digest := weights_digest(folder_of_base)) != around["digest"]:
         raise InputError(
             f"{folder}: its heads were trained on {around['clip']} of digest {around['digest']}, and the one here has "
             f"{digest}; get that CLIP back, or train the heads again"
         )
-    return ClipEncoder.from_directory(found)
+    return ClipEncoder.from_directory(folder_of_base)
 
 
 def _folder(clip: str, who: str) -> Path:
-    if (found := local_directory(clip)) is None:
+    if (folder := local_directory(clip)) is None:
         raise InputError(f"{who}: the CLIP {clip} is missing; get it back from the repository")
-    return found
+    return folder

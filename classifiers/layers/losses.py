@@ -19,16 +19,16 @@ def label_losses(verdicts: Mapping[str, Tensor], targets: Targets) -> dict[str, 
     `verdicts` are by scope [n, 1 + categories]. A row whose label is NaN teaches nothing in that scope, an unsafe one without
     categories nothing about these. Weighted means: weights that sum to n leave the size of the loss alone.
     """
-    found: dict[str, Tensor] = {}
+    losses: dict[str, Tensor] = {}
     for scope, out in verdicts.items():
         unsafe, named = targets.unsafe[scope], targets.categories[scope]
-        found[scope] = _mean(bce(out[:, 0], unsafe.nan_to_num(), reduction="none"), unsafe.isfinite(), targets.weights)
+        losses[scope] = _mean(bce(out[:, 0], unsafe.nan_to_num(), reduction="none"), unsafe.isfinite(), targets.weights)
         if out.shape[1] > 1:
             known = (unsafe == 0) | (named > 0).any(dim=1)
             each = bce(out[:, 1:], named, reduction="none").mean(dim=1)
-            found[f"{scope}_categories"] = _mean(each, known, targets.weights)
-    weighted = [value * CATEGORIES if name.endswith("_categories") else value for name, value in found.items()]
-    return {**found, "loss": torch.stack(weighted).sum()}
+            losses[f"{scope}_categories"] = _mean(each, known, targets.weights)
+    weighted = [value * CATEGORIES if name.endswith("_categories") else value for name, value in losses.items()]
+    return {**losses, "loss": torch.stack(weighted).sum()}
 
 
 def alignment_loss(words: Tensor, patches: Tensor, alike: Tensor, scale: Tensor) -> Tensor:

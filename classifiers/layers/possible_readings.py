@@ -33,8 +33,8 @@ class PossibleReadings(Canonical):
         most = tolerated(folded)
         near = {meant for cut in shortened(folded, most) for meant in self._far.get(cut, ())}
         ranked = sorted((distance(folded, signs_folded(meant)), distance(word, meant), meant) for meant in near)
-        found = [meant for away, _, meant in ranked if away <= max(most, tolerated(meant))]
-        return " ".join(found[:MOST]) or word
+        readings = [meant for away, _, meant in ranked if away <= max(most, tolerated(meant))]
+        return " ".join(readings[:MOST]) or word
 
 
 def tolerated(word: str) -> int:

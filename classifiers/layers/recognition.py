@@ -27,8 +27,8 @@ class Recognition(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """float32 [n], logits of nothing."""
-        found: Tensor = self.layers(vectors)[:, 0]
-        return found
+        score: Tensor = self.layers(vectors)[:, 0]
+        return score
 
     @torch.no_grad()
     def nothing(self, vectors: Tensor) -> Tensor:

@@ -58,36 +58,41 @@ class Cascade(Multimodal):
         words, patches = self.towers(features)
         out = {scope: self.heads[scope](read.pooled) for scope, read in (("prompt", words), ("image", patches))}
         obvious = _either(self.unimodal(words, patches))
-        asked = self._open(obvious)
+        undecided = self._open(obvious)
         fused, named = self._settled(obvious), torch.maximum(out["prompt"], out["image"])[:, 1:]
         if torch.compiler.is_exporting():  # a graph computes every row, and takes fusion's word where it decides
             told = self.heads["pair"](self.fusion(words, patches))
-            fused = torch.where(asked, told[:, 0] - self.cut, fused)
-            named = torch.where(asked[:, None], told[:, 1:], named)
-        elif bool(asked.any()):
+            fused = torch.where(undecided, told[:, 0] - self.cut, fused)
+            named = torch.where(undecided[:, None], told[:, 1:], named)
+        elif bool(undecided.any()):
             told = self.heads["pair"](
-                self.fusion(*(Read(*(part[asked] for part in read)) for read in (words, patches)))
+                self.fusion(*(Read(*(part[undecided] for part in read)) for read in (words, patches)))
             )
-            fused, named = fused.index_put((asked,), told[:, 0] - self.cut), named.index_put((asked,), told[:, 1:])
+            fused, named = (
+                fused.index_put((undecided,), told[:, 0] - self.cut),
+                named.index_put((undecided,), told[:, 1:]),
+            )
         out["pair"] = torch.cat([(self._decision(obvious, fused) + self.cut)[:, None], named], dim=1)
         return out
 
     def decided_by(self, features: Features) -> tuple[str, ...]:
         """`prompt`, `image` or both where they were obvious, else `fusion`."""
         alone = self.unimodal(*self.towers(features))
-        asked = self._open(_either(alone)).tolist()
+        undecided = self._open(_either(alone)).tolist()
         unsafe = (alone > self.obvious_unsafe).tolist()
-        return tuple("fusion" if open_ else _OBVIOUS[tuple(each)] for open_, each in zip(asked, unsafe, strict=True))
+        return tuple(
+            "fusion" if open_ else _OBVIOUS[tuple(each)] for open_, each in zip(undecided, unsafe, strict=True)
+        )
 
     def losses_of(self, features: Features, targets: Targets) -> dict[str, Tensor]:
         """Those of `multimodal`, and of each modality alone for the label of the pair."""
         words, patches = self.towers(features)
-        found = self.losses_of_towers(words, patches, features, targets)
+        losses = self.losses_of_towers(words, patches, features, targets)
         alone, named = self.unimodal(words, patches), {"pair": targets.categories["pair"]}
         for place, what in enumerate(("prompt", "image")):
             verdict = {"pair": alone[:, place : place + 1]}
-            found[f"pair_by_{what}"] = label_losses(verdict, Targets(targets.unsafe, named, targets.weights))["loss"]
-        return {**found, "loss": found["loss"] + found["pair_by_prompt"] + found["pair_by_image"]}
+            losses[f"pair_by_{what}"] = label_losses(verdict, Targets(targets.unsafe, named, targets.weights))["loss"]
+        return {**losses, "loss": losses["loss"] + losses["pair_by_prompt"] + losses["pair_by_image"]}
 
     @torch.no_grad()
     def calibrate_of(self, features: Iterable[tuple[Features, Targets]], false_positive_rate: float) -> None:

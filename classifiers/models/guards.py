@@ -69,8 +69,8 @@ class Guards(Classifier):
             pixels, count = pixels[:1], len(pixels)
             one: Tensor = self.reader(pixels)
             return one.expand(count, -1)
-        found: Tensor = self.reader(pixels)
-        return found
+        scores: Tensor = self.reader(pixels)
+        return scores
 
     def stages(self, features: Features) -> Tensor:
         """float32 [n, 3]: logits of words, picture and both."""
@@ -81,8 +81,8 @@ class Guards(Classifier):
 
     def margins(self, features: Features) -> Tensor:
         """float32 [n, 3]: above 0 flags."""
-        found = self.stages(features)
-        return found - torch.tensor(self.cuts, device=found.device)
+        stages = self.stages(features)
+        return stages - torch.tensor(self.cuts, device=stages.device)
 
     def verdicts(self, features: Features) -> dict[str, Tensor]:
         """All three scopes; 0 is the cut of each."""

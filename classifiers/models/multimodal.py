@@ -72,15 +72,15 @@ class Multimodal(Classifier):
         """As `losses_of`, of towers that were built."""
         text = features["text"].detach()
         alike = torch.cdist(text, text) < SAME  # one prompt with several pictures is no negative
-        found = label_losses(self._judge(words, patches), targets)
-        found["alignment"] = alignment_loss(words.pooled, patches.pooled, alike, self.scale)
-        return {**found, "loss": found["loss"] + ALIGNMENT_WEIGHT * found["alignment"]}
+        losses = label_losses(self._judge(words, patches), targets)
+        losses["alignment"] = alignment_loss(words.pooled, patches.pooled, alike, self.scale)
+        return {**losses, "loss": losses["loss"] + ALIGNMENT_WEIGHT * losses["alignment"]}
 
     @torch.no_grad()
     def alignment(self, inputs: Inputs) -> Tensor:
         """float32 [n] in [-1, 1]: the cosine of CLIP's vectors of prompt and picture."""
-        found = self.features(inputs)
-        return (found["text"] * found["image"]).sum(dim=1)
+        features = self.features(inputs)
+        return (features["text"] * features["image"]).sum(dim=1)
 
     @torch.no_grad()
     def attention(self, inputs: Inputs) -> Tensor:

@@ -49,8 +49,8 @@ class VisionLanguage(Perspective):
 
         Raises InputError for names that the model's vocabulary does not tell apart.
         """
-        said = [tuple(self.llava.answered("", answer(category))[0]) for category in taxonomy.categories]
-        if len(set(said)) < len(said):
+        answers = [tuple(self.llava.answered("", answer(category))[0]) for category in taxonomy.categories]
+        if len(set(answers)) < len(answers):
             raise InputError(
                 f"{self.name} has no words that tell all categories of {taxonomy.label} apart "
                 f"({', '.join(category.name for category in taxonomy.categories)}): other names, or a larger language model"
@@ -71,20 +71,20 @@ class VisionLanguage(Perspective):
 
     def verdicts(self, features: Features) -> dict[str, Tensor]:
         """Logits of unsafe and of each category in scope, from the likelihoods of the answers (`Answers`)."""
-        asked = self.categories_of(self.categories)
-        chat = self.llava.chat(question(asked, policies=self.policies))
-        said = [self.llava.answered(chat, answer(category)) for category in (None, *asked)]
-        start = min(place for _, place in said)
-        head, answers = said[0][0][:start], Answers.of([ids[start:] for ids, _ in said])
+        categories = self.categories_of(self.categories)
+        chat = self.llava.chat(question(categories, policies=self.policies))
+        chats = [self.llava.answered(chat, answer(category)) for category in (None, *categories)]
+        start = min(place for _, place in chats)
+        head, answers = chats[0][0][:start], Answers.of([ids[start:] for ids, _ in chats])
         logits: dict[Tokens, Tensor] = {}
         for path in answers.passes:
             out = self.llava.logits(features["pixels"], [[*head, *path]] * len(features["pixels"]))
             for branch in answers.branches:
                 if path[: len(branch)] == branch:
                     logits[branch] = out[:, len(head) + len(branch) - 1]
-        found = answers.log_probabilities(logits)
-        margin = found[:, 1:].logsumexp(dim=1) - found[:, 0]
-        each = found[:, 1:] - torch.log1p(-found[:, 1:].exp().clamp(max=1 - 1e-6))
+        log_probabilities = answers.log_probabilities(logits)
+        margin = log_probabilities[:, 1:].logsumexp(dim=1) - log_probabilities[:, 0]
+        each = log_probabilities[:, 1:] - torch.log1p(-log_probabilities[:, 1:].exp().clamp(max=1 - 1e-6))
         return {"image": torch.cat([margin[:, None], each], dim=1)}
 
     def save(self, folder: Path) -> None:
@@ -114,9 +114,9 @@ class VisionLanguage(Perspective):
         from peft import PeftModel
 
         base = base_folder(config["base"])
-        for what, found in (("base", digest(base)), ("adapter", digest(folder, ADAPTER))):
-            if found != config[f"{what}_digest"]:
-                raise InputError(f"{folder}: the {what} is not the one that was tuned (digest {found}); tune it again")
+        for what, actual in (("base", digest(base)), ("adapter", digest(folder, ADAPTER))):
+            if actual != config[f"{what}_digest"]:
+                raise InputError(f"{folder}: the {what} is not the one that was tuned (digest {actual}); tune it again")
         llava = Llava.from_directory(base)
         llava.model = PeftModel.from_pretrained(llava.model, str(folder)).merge_and_unload()
         name, version = config["taxonomy"]

@@ -42,11 +42,11 @@ class Asking(nn.Module):
         """Of places [n, channels, h, w] and words [n, tokens, width]."""
         keys, values = self.frozen(places, words)
         heads = self.frozen.form.heads
-        asked = split(self.queries.expand(len(keys), -1, -1), heads)
-        found = scaled_dot_product_attention(
-            asked, split(self.key_norm(keys), heads), split(self.value_norm(values), heads)
+        queries = split(self.queries.expand(len(keys), -1, -1), heads)
+        attended = scaled_dot_product_attention(
+            queries, split(self.key_norm(keys), heads), split(self.value_norm(values), heads)
         )
-        read: Tensor = self.out(merged(found))
+        read: Tensor = self.out(merged(attended))
         return read
 
 
@@ -88,11 +88,11 @@ class Wukong(InDiffusion):
     ) -> None:
         super().__init__(encoder, categories, name)
         queries = 1 + len(categories)
-        found = embedded() if attentions is None else attentions
-        self.forms = [frozen.form for frozen in found]
+        layers = embedded() if attentions is None else attentions
+        self.forms = [frozen.form for frozen in layers]
         # Of another denoiser other blocks are read, so it is the instance that knows.
         self.reads = frozenset({WORDS, *GRIDS, *(form.name for form in self.forms)})  # type: ignore[misc]
-        self.blocks = nn.ModuleDict({frozen.form.name: Asking(frozen, queries) for frozen in found})
+        self.blocks = nn.ModuleDict({frozen.form.name: Asking(frozen, queries) for frozen in layers})
         self.summaries = nn.ModuleDict({form.name: Summary(form.channels, queries) for form in self.forms})
         self.channels = channels
         self.layout = CaptureConvolutions(

@@ -41,8 +41,8 @@ class Doubt:
     @torch.no_grad()
     def recognised(self, pixels: Tensor) -> list[bool]:
         """Of float32 [n, 3, height, width] in [0, 1]."""
-        found = self.recognition.nothing(self.clip.image(self.clip.resized(pixels))) <= self.recognition.cut
-        return [bool(each) for each in found]
+        recognised = self.recognition.nothing(self.clip.image(self.clip.resized(pixels))) <= self.recognition.cut
+        return [bool(each) for each in recognised]
 
     def unknown_words(self, prompt: str | None) -> Sequence[str]:
         """Of a pair's prompt that the embedded world does not know; of a picture alone none."""

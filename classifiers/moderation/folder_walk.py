@@ -20,25 +20,25 @@ def files_below(folder: Path) -> list[Entry]:
     """Sorted by the names' bytes. Links to folders are followed, unless to one that is walked anyway or that holds this one."""
     above = {_identity(parent) for parent in folder.resolve().parents}
     seen = {_identity(folder)}
-    found: list[Entry] = []
+    entries: list[Entry] = []
     waiting = [folder]
     while waiting:
         links: list[Path] = []
         for top in waiting:
-            found += _walked(folder, top, seen, links)
+            entries += _walked(folder, top, seen, links)
         waiting = []
         for link in sorted(
             links, key=os.fsencode
         ):  # after all real folders: what is below is judged under its own name
             identity = _identity(link)
             if identity in above or identity in seen:
-                found.append(
+                entries.append(
                     Entry(_name(folder, link), passed="a link to a folder that is walked already, or holds it")
                 )
             else:
                 seen.add(identity)
                 waiting.append(link)
-    return sorted(found, key=lambda entry: os.fsencode(entry.name))
+    return sorted(entries, key=lambda entry: os.fsencode(entry.name))
 
 
 def _walked(folder: Path, top: Path, seen: set[tuple[int, int]], links: list[Path]) -> Iterator[Entry]:
@@ -65,8 +65,8 @@ def _entry(folder: Path, path: Path) -> Entry:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_dev, found.st_ino
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _name(folder: Path, path: Path) -> str:

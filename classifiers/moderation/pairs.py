@@ -44,25 +44,25 @@ def pairs_of(where: str, columns: Columns | None = None) -> PictureSource:
     store: Store
     if where.startswith(OBJECT_SCHEMES) or (path / "run.json").is_file():
         store, _ = existing_run(where)
-        found: Sequence[Found] = list(_of_run(store))
+        pairs: Sequence[Found] = list(_of_run(store))
     elif path.is_dir():
         store = LocalStore(path.resolve(), follow_links=True)
-        found = pictures_with_texts(store, files_below(path.resolve()))
+        pairs = pictures_with_texts(store, files_below(path.resolve()))
     elif path.suffix.lower() in TABLES:
         store = LocalStore(path.resolve().parent, follow_links=True)
-        found = numbered(_of_table(store, path, columns or Columns()))
+        pairs = numbered(_of_table(store, path, columns or Columns()))
     elif path.is_file():
         store = LocalStore(path.resolve().parent, follow_links=True)
-        found = pictures_with_texts(store, [Entry(path.name)])
+        pairs = pictures_with_texts(store, [Entry(path.name)])
     else:
         raise InputError(
             f"{written_name(where)}: no such file or folder; --pairs takes {', '.join(TABLES)}, a folder, a tar or a run"
         )
-    items = tuple(each for each in found if isinstance(each, Item))
+    items = tuple(each for each in pairs if isinstance(each, Item))
     if not any(item.problem is None for item in items):
         why = next((item.problem for item in items), "nothing is there")
         raise InputError(f"{written_name(where)}: no pair that can be read, of {len(items)} ({why})")
-    return PictureSource(store, items, tuple(each for each in found if isinstance(each, PassedOver)))
+    return PictureSource(store, items, tuple(each for each in pairs if isinstance(each, PassedOver)))
 
 
 def _of_table(store: Store, table: Path, columns: Columns) -> Iterator[Found]:
@@ -77,8 +77,8 @@ def _of_table(store: Store, table: Path, columns: Columns) -> Iterator[Found]:
             yield _of_row(store, key, row, prompt, picture)
 
 
-def _column(table: Path, there: list[str], asked: str | None, usual: tuple[str, ...], flag: str) -> str:
-    name = asked or next((name for name in usual if name in there), None)
+def _column(table: Path, there: list[str], column: str | None, usual: tuple[str, ...], flag: str) -> str:
+    name = column or next((name for name in usual if name in there), None)
     if name is None:
         raise InputError(f"{table.name} has {listed(there)}; expected one of {', '.join(usual)}, or name it by {flag}")
     require(table.name, there, name, f"name it by {flag}")
@@ -99,11 +99,11 @@ def _of_row(store: Store, key: str, row: Row, prompt: str, picture: str) -> Foun
         return Item(key, "", problem=f"it lies outside of {written_name(store.url)}: put the table above its pictures")
     if store.size(name) is None:
         return Item(key, name, problem=f"there is no such file below {written_name(store.url)}")
-    found = next(iter(found_in_entries(store, [Entry(name)])), None)
-    if isinstance(found, PassedOver) or found is None:
-        return Item(key, name, problem=found.reason if found else "nothing is there")
-    if found.file == name and found.offset == 0:
-        return with_prompt(replace(found, key=key), text)
+    entry = next(iter(found_in_entries(store, [Entry(name)])), None)
+    if isinstance(entry, PassedOver) or entry is None:
+        return Item(key, name, problem=entry.reason if entry else "nothing is there")
+    if entry.file == name and entry.offset == 0:
+        return with_prompt(replace(entry, key=key), text)
     return Item(key, name, problem="a tar, not a picture: give the tar itself to --pairs")
 
 

@@ -53,8 +53,8 @@ class Question:
 
     def to_json(self) -> bytes:
         """One line, canonical; without doubt as before there was any."""
-        said = asdict(self)
-        return json.dumps({name: value for name, value in said.items() if value != ""}, sort_keys=True).encode()
+        fields = asdict(self)
+        return json.dumps({name: value for name, value in fields.items() if value != ""}, sort_keys=True).encode()
 
     @property
     def name(self) -> str:

@@ -83,17 +83,17 @@ def source_of(images: str) -> PictureSource:
     store: Store
     if images.startswith(OBJECT_SCHEMES) or (path / "run.json").is_file():
         store, _ = existing_run(images)
-        found = list(_of_run(store))
+        pictures = list(_of_run(store))
     elif path.is_dir():
         store = LocalStore(path.resolve(), follow_links=True)
-        found = found_in_entries(store, files_below(path.resolve()))
+        pictures = found_in_entries(store, files_below(path.resolve()))
     elif path.is_file():
         store = LocalStore(path.parent.resolve(), follow_links=True)
-        found = found_in_entries(store, [Entry(path.name)])
+        pictures = found_in_entries(store, [Entry(path.name)])
     else:
         raise InputError(f"{written_name(images)}: there is no such folder or file; give pictures, tar shards or a run")
-    items = tuple(each for each in found if isinstance(each, Item))
-    passed = tuple(each for each in found if isinstance(each, PassedOver))
+    items = tuple(each for each in pictures if isinstance(each, Item))
+    passed = tuple(each for each in pictures if isinstance(each, PassedOver))
     if path.is_file() and items and all(item.problem is not None for item in items):
         raise InputError(f"{written_name(images)}: no picture or tar that can be read ({items[0].problem})")
     if not items:
@@ -114,13 +114,13 @@ def found_in_entries(store: Store, entries: Iterable[Entry]) -> list[Found]:
 
 def numbered(all_of_them: Iterable[Found]) -> list[Found]:
     """The same with keys that differ: of several of one name, which only tars can have, the second is NAME#2."""
-    found: list[Found] = []
+    pictures: list[Found] = []
     times: Counter[str] = Counter()
     for each in all_of_them:
         times[each.key] += 1
         count = times[each.key]
-        found.append(each if count == 1 else replace(each, key=f"{each.key}#{count}"))
-    return found
+        pictures.append(each if count == 1 else replace(each, key=f"{each.key}#{count}"))
+    return pictures
 
 
 def _of_entry(store: Store, entry: Entry) -> Iterator[Found]:
@@ -145,8 +145,8 @@ def _of_tar(store: Store, name: str) -> Iterator[Found]:
     """What is in a tar, by its place: nothing is unpacked."""
     archive = written_name(name)
     with store.open(name) as file:
-        found = list(members(file))
-    for member in found:
+        entries = list(members(file))
+    for member in entries:
         key = f"{archive}/{written_name(member.name)}" if member.name else _unnamed(archive, member)
         item = Item(key, name, member.offset, member.size)
         if member.passed is not None:
@@ -164,17 +164,17 @@ def _unnamed(archive: str, member: Member) -> str:
 
 def _judgeable(store: Store, item: Item, name: str, head: bytes) -> Found:
     """The item with its digest, or why it is none."""
-    found = triage(name, head)
-    if found.kind == PASSED:
-        return PassedOver(item.key, found.reason or "")
-    if found.kind == PICTURE and item.size <= MAX_BYTES:
+    verdict = triage(name, head)
+    if verdict.kind == PASSED:
+        return PassedOver(item.key, verdict.reason or "")
+    if verdict.kind == PICTURE and item.size <= MAX_BYTES:
         return replace(item, sha256=sha256(store.read_range(item.file, item.offset, item.size)).hexdigest())
     reasons = {
-        PROBLEM: found.reason,
+        PROBLEM: verdict.reason,
         TAR: "an archive within an archive; unpack it",
         PICTURE: f"the file has {item.size} bytes, more than {MAX_BYTES}",
     }
-    return replace(item, problem=reasons[found.kind])
+    return replace(item, problem=reasons[verdict.kind])
 
 
 def _of_run(store: Store) -> Iterator[Found]:

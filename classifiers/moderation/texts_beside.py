@@ -22,19 +22,19 @@ Place = tuple[str, int, int]
 
 def pictures_with_texts(store: Store, entries: Sequence[Entry]) -> list[Found]:
     """What there is below `entries`: a picture has the text of its name as prompt, or is unreadable; a lone text is passed over."""
-    found = found_in_entries(store, entries)
+    pictures = found_in_entries(store, entries)
     texts = dict(_texts(store, entries))
-    taken = {name for each in found if isinstance(each, Item) and (name := _name_of(each.key, texts)) is not None}
-    made: list[Found] = []
-    for each in found:
+    taken = {name for each in pictures if isinstance(each, Item) and (name := _name_of(each.key, texts)) is not None}
+    pairs: list[Found] = []
+    for each in pictures:
         if isinstance(each, Item):
             name = _name_of(each.key, texts)
-            made.append(_said_by(store, each, None if name is None else texts[name]))
+            pairs.append(_said_by(store, each, None if name is None else texts[name]))
         elif each.key not in texts:
-            made.append(each)
+            pairs.append(each)
         elif each.key not in taken:
-            made.append(PassedOver(each.key, WITHOUT_PICTURE))
-    return made
+            pairs.append(PassedOver(each.key, WITHOUT_PICTURE))
+    return pairs
 
 
 def with_prompt(item: Item, text: object) -> Item:

@@ -40,22 +40,22 @@ LEARNT_FROM = 1250  # pictures, the first, that visual words are clustered from:
 def vectors_of(model: PerCategory, pictures: LabelledPictures) -> Tensor:
     """float32 of the model's features, [n, width], in the pictures' order."""
     device = model.encoder.mean.device
-    found = []
+    vectors = []
     for _, inputs in pictures.batches(ENCODED):
         assert inputs.pixels is not None
-        found.append(model.features(Inputs(inputs.prompts, inputs.pixels.to(device)))["vectors"])
-    return torch.cat(found)
+        vectors.append(model.features(Inputs(inputs.prompts, inputs.pixels.to(device)))["vectors"])
+    return torch.cat(vectors)
 
 
 @torch.no_grad()
 def patches_of(model: PerCategory, pictures: LabelledPictures) -> Tensor:
     """float32 [n, patches, hidden] of the first pictures."""
     few = LabelledPictures(pictures.store, pictures.rows[:LEARNT_FROM])
-    device, found = model.encoder.mean.device, []
+    device, patches = model.encoder.mean.device, []
     for _, inputs in few.batches(ENCODED):
         assert inputs.pixels is not None
-        found.append(model.encoder.patches(inputs.pixels.to(device))[0])
-    return torch.cat(found)
+        patches.append(model.encoder.patches(inputs.pixels.to(device))[0])
+    return torch.cat(patches)
 
 
 def fit(model: PerCategory, pictures: LabelledPictures, recipe: ProbeRecipe) -> list[float]:
@@ -77,8 +77,8 @@ def fit(model: PerCategory, pictures: LabelledPictures, recipe: ProbeRecipe) -> 
     losses = []
     for _ in range(recipe.epochs):
         total = 0.0
-        for part, found in loop.run(torch.split(torch.randperm(len(vectors), generator=order), recipe.batch)):
-            total += found["loss"] * len(part)
+        for part, loss in loop.run(torch.split(torch.randperm(len(vectors), generator=order), recipe.batch)):
+            total += loss["loss"] * len(part)
         losses.append(total / len(vectors))
         if not total < float("inf"):
             raise InputError(

@@ -28,19 +28,19 @@ def instructions(
 
     Of several categories that a picture touches one is asked about, so that there is one right answer.
     """
-    made = []
+    built = []
     for row, labelled in enumerate(rows):
         others = [name for name in categories if name not in labelled.categories]
         if not labelled.unsafe:
-            made.append(Instruction(row, _some(others, rng, least=1), None))
+            built.append(Instruction(row, _some(others, rng, least=1), None))
             continue
         known = [name for name in labelled.categories if name in categories]
         if known:
             meant = known[int(rng.integers(len(known)))]
-            made.append(Instruction(row, _shuffled([meant, *_some(others, rng, least=0)], rng), meant))
+            built.append(Instruction(row, _shuffled([meant, *_some(others, rng, least=0)], rng), meant))
         if others and known:
-            made.append(Instruction(row, _some(others, rng, least=1), None))
-    return [*made, *_more_of_the_smaller(made, rng)] if balance else made
+            built.append(Instruction(row, _some(others, rng, least=1), None))
+    return [*built, *_more_of_the_smaller(built, rng)] if balance else built
 
 
 def _some(names: Sequence[str], rng: np.random.Generator, *, least: int) -> tuple[str, ...]:
@@ -53,8 +53,8 @@ def _shuffled(names: Sequence[str], rng: np.random.Generator) -> tuple[str, ...]
     return tuple(names[int(place)] for place in rng.permutation(len(names)))
 
 
-def _more_of_the_smaller(made: Sequence[Instruction], rng: np.random.Generator) -> list[Instruction]:
-    unsafe = [each for each in made if each.category is not None]
-    safe = [each for each in made if each.category is None]
+def _more_of_the_smaller(rows: Sequence[Instruction], rng: np.random.Generator) -> list[Instruction]:
+    unsafe = [each for each in rows if each.category is not None]
+    safe = [each for each in rows if each.category is None]
     smaller, missing = (unsafe, len(safe) - len(unsafe)) if len(unsafe) < len(safe) else (safe, len(unsafe) - len(safe))
     return [smaller[int(place)] for place in rng.integers(len(smaller), size=missing)] if smaller else []

@@ -21,12 +21,12 @@ def marks(ids: Sequence[int], listed: Sequence[tuple[str, bool]], tokenizer: Any
 
     Nothing elsewhere. Raises StopIteration for a name that is not there.
     """
-    found, place = torch.full((len(ids),), IGNORED), 0
+    labels, place = torch.full((len(ids),), IGNORED), 0
     for name, shown in listed:
         tokens = tokenizer(name, add_special_tokens=False)["input_ids"]
         place = next(at for at in range(place, len(ids)) if list(ids[at : at + len(tokens)]) == tokens) + len(tokens)
-        found[place - 1] = tokenizer.convert_tokens_to_ids(YES if shown else NO)
-    return found
+        labels[place - 1] = tokenizer.convert_tokens_to_ids(YES if shown else NO)
+    return labels
 
 
 @contextmanager

@@ -107,11 +107,11 @@ class Tuning:
     def _places(self, step: int) -> list[int]:
         """The examples of a step: a new shuffle each epoch, a function of seed and step alone."""
         size, total = self.recipe.batch, len(self.examples)
-        found = []
+        places = []
         for place in range(step * size, (step + 1) * size):
             epoch, at = divmod(place, total)
-            found.append(int(self._order(epoch)[at]))
-        return found
+            places.append(int(self._order(epoch)[at]))
+        return places
 
     def _order(self, epoch: int) -> Any:
         return np.random.default_rng([self.recipe.seed, 2, epoch]).permutation(len(self.examples))
@@ -120,9 +120,9 @@ class Tuning:
         """Cross-entropy of the answers' tokens, LLaVA's own loss, and of the marks if the recipe weighs them."""
         eye, rows, wanted, marked = self.judge.llava, [], [], []
         for each in batch:
-            asked = self.judge.categories_of(each.asked)
+            categories = self.judge.categories_of(each.asked)
             named = None if each.category is None else self.judge.taxonomy[each.category]
-            ids, start = eye.answered(eye.chat(question(asked, policies=self.judge.policies)), answer(named))
+            ids, start = eye.answered(eye.chat(question(categories, policies=self.judge.policies)), answer(named))
             rows.append(ids)
             wanted.append(torch.tensor([IGNORED] * start + ids[start:]))
             marked.append(self._marks(each, ids) if self.recipe.marks else torch.tensor([]))
@@ -141,9 +141,9 @@ class Tuning:
         return marks(ids, listed, self.judge.llava.tokenizer)
 
     def _pixels(self, row: int) -> Tensor:
-        found = self.pictures.inputs([row]).pixels
-        assert found is not None
-        return found.to(self.judge.llava.mean.device)
+        pixels = self.pictures.inputs([row]).pixels
+        assert pixels is not None
+        return pixels.to(self.judge.llava.mean.device)
 
     def store(self, folder: Path, base: str) -> None:
         """The adapter in half precision as peft stores it, and the classifier's config.json."""

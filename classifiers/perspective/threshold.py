@@ -13,8 +13,8 @@ BATCH = 64
 @torch.no_grad()
 def best_threshold(model: Perspective, validation: LabelledPictures) -> float:
     """Of the greatest F1 on these pictures under the whole scope, halfway between two scores; 0.5 where none is unsafe."""
-    found = [model.score(inputs).unsafe["image"] for _, inputs in validation.batches(BATCH)]
-    return best_cut(torch.cat(found).double().numpy(), np.array([row.unsafe for row in validation.rows]))
+    scores = [model.score(inputs).unsafe["image"] for _, inputs in validation.batches(BATCH)]
+    return best_cut(torch.cat(scores).double().numpy(), np.array([row.unsafe for row in validation.rows]))
 
 
 def best_cut(scores: NDArray[np.float64], unsafe: NDArray[np.bool_]) -> float:

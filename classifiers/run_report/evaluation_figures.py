@@ -47,22 +47,22 @@ def shown(row: Row | None) -> str:
 
 def _by_scorer(rows: Sequence[Row], slice_: str, measures: Sequence[str]) -> TableRows:
     """One line a classifier and slice, one column a measure."""
-    found = {(row["scorer"], row[slice_], row["measure"]): row for row in rows}
-    lines_ = sorted({(scorer, name) for scorer, name, _ in found}, key=lambda line: (line[1] not in WHOLE, *line))
+    by_key = {(row["scorer"], row[slice_], row["measure"]): row for row in rows}
+    lines_ = sorted({(scorer, name) for scorer, name, _ in by_key}, key=lambda line: (line[1] not in WHOLE, *line))
     cells = [
         (
             scorer,
             name,
-            *(shown(found.get((scorer, name, measure))) for measure in measures),
-            _roots(found, scorer, name),
+            *(shown(by_key.get((scorer, name, measure))) for measure in measures),
+            _roots(by_key, scorer, name),
         )
         for scorer, name in lines_
     ]
     return TableRows(("classifier", slice_, *measures, "prompts"), tuple(cells))
 
 
-def _roots(found: dict[tuple[str, str, str], Row], scorer: str, name: str) -> int:
-    return max(int(row["roots"]) for (one, other, _), row in found.items() if (one, other) == (scorer, name))
+def _roots(rows: dict[tuple[str, str, str], Row], scorer: str, name: str) -> int:
+    return max(int(row["roots"]) for (one, other, _), row in rows.items() if (one, other) == (scorer, name))
 
 
 def _curves(con: Connection) -> Iterable[str]:
@@ -83,10 +83,10 @@ def _curves(con: Connection) -> Iterable[str]:
 
 
 def _series(rows: Sequence[Row], x: str, y: str) -> dict[str, Points]:
-    found: dict[str, list[tuple[float, float]]] = {}
+    series: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
-        found.setdefault(row["scorer"], []).append((float(row[x]), float(row[y])))
-    return {name: _thinned(points) for name, points in found.items()}
+        series.setdefault(row["scorer"], []).append((float(row[x]), float(row[y])))
+    return {name: _thinned(points) for name, points in series.items()}
 
 
 def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -38,14 +38,14 @@ def facts_of(store: Store, config: RunConfig, command: str) -> RunFacts:
     return RunFacts(Path(store.url).name, root_digest(store), command, replies, judged)
 
 
-def page(runs: Sequence[RunFacts], made: datetime) -> str:
+def page(runs: Sequence[RunFacts], created: datetime) -> str:
     """The HTML of one run, or of two side by side. Whatever comes out of a run is escaped."""
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters |= {"cell": _cell, "is_number": _is_number, "is_interval": _is_interval, "svg": Markup}
     template = environment.from_string(TEMPLATE.read_text())
-    return template.render(runs=runs, sections=SECTIONS, made=made, pivot=_pivot, shade=_shade)
+    return template.render(runs=runs, sections=SECTIONS, made=created, pivot=_pivot, shade=_shade)
 
 
 def _cell(value: Any) -> str:

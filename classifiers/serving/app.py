@@ -101,26 +101,26 @@ class Server:
 
     async def moderations(self, request: Request, policy: KeyPolicy) -> Response:
         """/v1/moderations."""
-        asked = await self._asked(request, of_moderation)
-        return JSONResponse(moderation(await self.verdicts(asked, policy), self.name))
+        requests = await self._asked(request, of_moderation)
+        return JSONResponse(moderation(await self.verdicts(requests, policy), self.name))
 
     async def judge(self, request: Request, policy: KeyPolicy) -> Response:
         """/v1/judge."""
-        asked = await self._asked(request, of_judge)
-        return JSONResponse({"results": [judgement(each) for each in await self.verdicts(asked, policy)]})
+        requests = await self._asked(request, of_judge)
+        return JSONResponse({"results": [judgement(each) for each in await self.verdicts(requests, policy)]})
 
-    async def verdicts(self, asked: Sequence[Asked], policy: KeyPolicy) -> list[ServedVerdict]:
+    async def verdicts(self, requests: Sequence[Asked], policy: KeyPolicy) -> list[ServedVerdict]:
         """Of rows, under a policy."""
-        for row in asked:
+        for row in requests:
             self._check(row)
-        found = [verdict(each, policy) for each in await self.batcher.ask(asked)]
-        self.metrics.judged.labels(policy.name).inc(len(found))
-        for each in found:
+        verdicts = [verdict(each, policy) for each in await self.batcher.ask(requests)]
+        self.metrics.judged.labels(policy.name).inc(len(verdicts))
+        for each in verdicts:
             for name in (name for name, flag in each.flags.items() if flag):
                 self.metrics.flagged.labels(policy.name, name).inc()
         if self.log is not None:
-            self.log.add(asked, found, policy)
-        return found
+            self.log.add(requests, verdicts, policy)
+        return verdicts
 
     async def generations(self, request: Request, _: KeyPolicy) -> Response:
         """/v1/images/generations."""

@@ -113,7 +113,7 @@ def _sentence(told: Mapping[str, Any]) -> str:
 
 
 def _whole(value: object, usual: int, most: int, name: str) -> int:
-    found = usual if value is None else value
-    if type(found) is not int or not 1 <= found <= most:
+    number = usual if value is None else value
+    if type(number) is not int or not 1 <= number <= most:
         raise bad(f"{name} is a whole number from 1 to {most}")
-    return found
+    return number

@@ -21,12 +21,12 @@ def socket_on(host: str, port: int) -> socket.socket:
     """A bound socket. Raises InputError where the address is taken or is none."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        found = socket.socket(family, socket.SOCK_STREAM)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind((host, port))
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
     except OSError as error:
         raise InputError(f"--host {host} --port {port}: {error.strerror or error}; name another") from error
-    return found
+    return listener
 
 
 def configured(settings: ServeSettings) -> "uvicorn.Config":

@@ -34,11 +34,11 @@ def fetch(url: str, allowed: frozenset[str], limits: RequestLimits) -> bytes:
 
 
 def _public(host: str, port: int) -> str:
-    found = {str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
-    inside = [each for each in found if not ipaddress.ip_address(each.partition("%")[0]).is_global]
-    if inside or not found:
+    addresses = {str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    inside = [each for each in addresses if not ipaddress.ip_address(each.partition("%")[0]).is_global]
+    if inside or not addresses:
         raise bad(f"{host} is an address within this network; nothing is fetched there", "url_not_allowed")
-    return min(found)
+    return min(addresses)
 
 
 def _connected(address: str, port: int) -> socket.socket:
@@ -52,9 +52,9 @@ def _read(plain: socket.socket, host: str, path: str, limits: RequestLimits) -> 
     answer = client.getresponse()
     if answer.status != 200:
         raise RequestError(400, "url_failed", f"{host} answered {answer.status}; redirects are not followed")
-    found = bytearray()
+    body = bytearray()
     while piece := answer.read(PIECE):
-        found += piece
-        if len(found) > limits.body:
+        body += piece
+        if len(body) > limits.body:
             raise RequestError(413, "too_large", f"the picture at {host} has more than {limits.body} bytes")
-    return bytes(found)
+    return bytes(body)

@@ -25,16 +25,16 @@ def of_moderation(body: object, limits: RequestLimits, fetch: Fetch) -> list[Ask
     """The public moderation shape: `input` is a text, a list of texts (each judged by itself), or a list of parts (text and
     image_url) that are judged together. Raises RequestError.
     """
-    given = _field(body, "input")
-    if isinstance(given, str):
-        return [Asked(_text(given, limits))]
-    if not isinstance(given, list) or not given:
+    entries = _field(body, "input")
+    if isinstance(entries, str):
+        return [Asked(_text(entries, limits))]
+    if not isinstance(entries, list) or not entries:
         raise bad("input is a text, a list of texts, or a list of {type: text | image_url} parts")
-    if len(given) > limits.inputs:
-        raise bad(f"input has {len(given)} entries; at most {limits.inputs} are judged in one request")
-    if all(isinstance(each, str) for each in given):
-        return [Asked(_text(each, limits)) for each in given]
-    return [_joined([_part(each, limits, fetch) for each in given], limits)]
+    if len(entries) > limits.inputs:
+        raise bad(f"input has {len(entries)} entries; at most {limits.inputs} are judged in one request")
+    if all(isinstance(each, str) for each in entries):
+        return [Asked(_text(each, limits)) for each in entries]
+    return [_joined([_part(each, limits, fetch) for each in entries], limits)]
 
 
 def of_judge(body: object, limits: RequestLimits, fetch: Fetch) -> list[Asked]:

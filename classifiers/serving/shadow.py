@@ -37,37 +37,37 @@ class ShadowRow:
 
     def as_dict(self) -> dict[str, Any]:
         """For a table."""
-        found: dict[str, Any] = {"key": self.key, "root": self.root, "change": self.change}
+        record: dict[str, Any] = {"key": self.key, "root": self.root, "change": self.change}
         for name, side in (("old", self.old), ("new", self.new)):
             worst = None if side is None or not side.scores else max(side.scores, key=lambda each: side.scores[each])
-            found |= {
+            record |= {
                 f"{name}_flagged": None if side is None else side.flagged,
                 f"{name}_unsafe": None if side is None else side.unsafe,
                 f"{name}_category": worst,
             }
-        return found
+        return record
 
 
 def replayed(rows: Iterable[tuple[str, str, Asked]], old: ServedModels, new: ServedModels) -> Iterator[ShadowRow]:
     """Key, root and what was asked → both verdicts, each under its classifier's own threshold."""
     waiting = iter(rows)
     while part := list(islice(waiting, BATCH)):
-        asked = [each for _, _, each in part]
-        for (key, root, _), first, second in zip(part, _verdicts(asked, old), _verdicts(asked, new), strict=True):
+        requests = [each for _, _, each in part]
+        for (key, root, _), first, second in zip(part, _verdicts(requests, old), _verdicts(requests, new), strict=True):
             yield ShadowRow(key, root, first, second)
 
 
-def _verdicts(asked: list[Asked], models: ServedModels) -> list[ServedVerdict | None]:
-    able = [row for row, each in enumerate(asked) if _judged(each, models)]
-    found: list[ServedVerdict | None] = [None] * len(asked)
-    for row, opinions in zip(able, models.judge([asked[row] for row in able]), strict=True):
-        found[row] = verdict(opinions, KeyPolicy())
-    return found
+def _verdicts(requests: list[Asked], models: ServedModels) -> list[ServedVerdict | None]:
+    able = [row for row, each in enumerate(requests) if _judged(each, models)]
+    verdicts: list[ServedVerdict | None] = [None] * len(requests)
+    for row, opinions in zip(able, models.judge([requests[row] for row in able]), strict=True):
+        verdicts[row] = verdict(opinions, KeyPolicy())
+    return verdicts
 
 
-def _judged(asked: Asked, models: ServedModels) -> bool:
+def _judged(request: Asked, models: ServedModels) -> bool:
     try:
-        models.judges_of(asked)
+        models.judges_of(request)
     except RequestError:
         return False
     return True

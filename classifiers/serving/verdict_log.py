@@ -26,9 +26,9 @@ class VerdictLog:
         except OSError as error:
             raise InputError(f"--log {path}: {error.strerror or error}; name a file that can be written to") from error
 
-    def add(self, asked: Sequence[Asked], verdicts: Sequence[ServedVerdict], policy: KeyPolicy) -> None:
+    def add(self, requests: Sequence[Asked], verdicts: Sequence[ServedVerdict], policy: KeyPolicy) -> None:
         """A line a row, and out of this process's memory at once."""
-        for row, verdict in zip(asked, verdicts, strict=True):
+        for row, verdict in zip(requests, verdicts, strict=True):
             picture = None if row.picture is None else base64.b64encode(row.picture).decode()
             line = {"prompt": row.text, "picture": picture, "flagged": verdict.flagged, "unsafe": verdict.unsafe}
             self.file.write(json.dumps({"time": time.time(), "policy": policy.name, **line}) + "\n")

@@ -52,10 +52,10 @@ class ServedModels:
         """All that any of them knows, in order."""
         return tuple(dict.fromkeys(name for model in self.models for name in model.categories))
 
-    def judges_of(self, asked: Asked) -> list[tuple[int, str]]:
+    def judges_of(self, request: Asked) -> list[tuple[int, str]]:
         """Which models judge, by place, and for which scope. Raises RequestError where a side would be passed over."""
         sides = frozenset(
-            side for side, given in (("prompt", asked.text), ("image", asked.picture)) if given is not None
+            side for side, value in (("prompt", request.text), ("image", request.picture)) if value is not None
         )
         together = self._reading(sides)
         if together is not None:
@@ -77,14 +77,14 @@ class ServedModels:
 
     def judge(self, rows: Sequence[Asked]) -> list[list[ScopeOpinion]]:
         """The opinions about each row. Raises InputError for a picture that cannot be read, whichever row it is of."""
-        found: list[list[ScopeOpinion]] = [[] for _ in rows]
+        opinions: list[list[ScopeOpinion]] = [[] for _ in rows]
         wanted = [self.judges_of(row) for row in rows]
         for place, model in enumerate(self.models):
             mine = [(row, scope) for row, judges in enumerate(wanted) for judge, scope in judges if judge == place]
             if mine:
                 for (row, _), opinion in zip(mine, self._ask(model, rows, mine), strict=True):
-                    found[row].append(opinion)
-        return found
+                    opinions[row].append(opinion)
+        return opinions
 
     def _ask(self, model: Classifier, rows: Sequence[Asked], mine: Sequence[tuple[int, str]]) -> list[ScopeOpinion]:
         prompts = [rows[row].text or "" for row, _ in mine] if "prompt" in model.reads else None

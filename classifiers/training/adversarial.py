@@ -55,11 +55,11 @@ class BatchHardening:
         chosen = range(count)
         attacked = TrainingBatch(batch.keys[:count], rows_of(targets, torch.tensor(chosen)), inputs.rows(chosen))
         with at_rest(model):
-            found = self._raised(model, attacked, seed)
-        prompts = (*found.prompts, *prompts[count:])
+            attacked_batch = self._raised(model, attacked, seed)
+        prompts = (*attacked_batch.prompts, *prompts[count:])
         pixels = inputs.pixels
-        if pixels is not None and found.pixels is not None:
-            pixels = torch.cat([found.pixels, pixels[count:]])
+        if pixels is not None and attacked_batch.pixels is not None:
+            pixels = torch.cat([attacked_batch.pixels, pixels[count:]])
         return replace(batch, inputs=replace(inputs, prompts=prompts, pixels=pixels), targets=targets)
 
     def _written(
@@ -70,13 +70,13 @@ class BatchHardening:
         if not self.edits or "prompt" not in model.coverage.reads:
             return prompts, targets
         first, second = (round(count * share) for share in (EXCHANGED, EXCHANGED + REWRITTEN))
-        made, targets = list(prompts), copied(targets)
+        rewritten, targets = list(prompts), copied(targets)
         for row in range(first, second) if self.rewrites else ():
             draw = seed_of(str(seed), f"row {row}")
             other = self.rewrites[draw % len(self.rewrites)].rewrite(prompts[row], draw).text
-            made[row] = other if self.same_meaning(prompts[row], other) else prompts[row]
+            rewritten[row] = other if self.same_meaning(prompts[row], other) else prompts[row]
         rewording = Rewording(_plain_texts(model), self.edits, self.read, self.same_meaning, model.coverage.categories)
-        return rewording(range(second, count), made, targets, seed), targets
+        return rewording(range(second, count), rewritten, targets, seed), targets
 
     def _raised(self, model: Classifier, batch: TrainingBatch, seed: int) -> Inputs:
         """Steps up the loss; words are exchanged at the first of them."""
@@ -141,7 +141,7 @@ def exchanged(
     table, ids = model.embedding_table(), model.encode(prompts)
     allowed = _meaningless(model, same_meaning)
     places = model.editable(ids)
-    made = []
+    rewritten = []
     for row, prompt in enumerate(prompts):
         where = places[row].nonzero().flatten()
         slope = slopes[row, where].to(table.dtype)
@@ -149,8 +149,8 @@ def exchanged(
         gain, token = gains.masked_fill(~allowed, float("-inf")).max(dim=1)
         order = [place for place in gain.argsort(descending=True).tolist() if gain[place] > 0]
         candidates = [(int(where[place]), int(token[place])) for place in order]
-        made.append(_best(model, prompt, ids[row], candidates, edits=edits, same_meaning=same_meaning))
-    return tuple(made)
+        rewritten.append(_best(model, prompt, ids[row], candidates, edits=edits, same_meaning=same_meaning))
+    return tuple(rewritten)
 
 
 def _best(

@@ -80,7 +80,7 @@ def add_variants(
     items = TrainedSamples(store, adding.samples)
     if next(iter(items), None) is None:
         raise InputError(f"{store.url} has no clean sample in the shards of train and val; run jobs/shards.py first")
-    made = {}
+    counts = {}
     for family, attacks in attacks_of(adding.attacks, (target,), adding.aim, adding.epsilon).items():
         variants = Variants(attacks=attacks, targets=(target,), aim=adding.aim)
         plan = attack_plan(store, recipe, family, variants, items=items, seed=config.seed)
@@ -89,11 +89,11 @@ def add_variants(
         opened.carry_out(adding.means.engine, adding.means.workers)
         if pending(opened.round):
             raise HazmatError(f"{opened.round.folder} was not finished; the same command goes on with it")
-        made[opened.round.folder] = sum(receipt.samples for receipt in opened.round.receipts())
-    label_only(store, tuple(made), adding)
+        counts[opened.round.folder] = sum(receipt.samples for receipt in opened.round.receipts())
+    label_only(store, tuple(counts), adding)
     aggregate(store, adding.aggregate)
     make_shards(store, config, recipe.sharding(), adding.means)
-    return made
+    return counts
 
 
 def label_only(store: Store, rounds: Sequence[str], adding: AdversarialDataConfig) -> None:

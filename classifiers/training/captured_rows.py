@@ -37,5 +37,5 @@ def with_captures(store: Store, model: Classifier, rows: Streamed) -> Streamed:
     """
     if not isinstance(model, InDiffusion):
         return rows
-    given = {field.name: getattr(rows, field.name) for field in fields(rows)}
-    return CapturedRows(**given, reader=CaptureReader.of(store), share=model.share)
+    columns = {field.name: getattr(rows, field.name) for field in fields(rows)}
+    return CapturedRows(**columns, reader=CaptureReader.of(store), share=model.share)

@@ -78,9 +78,9 @@ class ClassifierTraining:
         settings, group = self.settings, self.group
         steps = steps_of(len(self.train), settings.batch, group) * settings.epochs
         loop = self._loop(model, steps)
-        found = loop.restore()
-        state = State() if found is None else State(**found[0], best=found[1])
-        if found is None and settings.start is not None and settings.patience:
+        resumed = loop.restore()
+        state = State() if resumed is None else State(**resumed[0], best=resumed[1])
+        if resumed is None and settings.start is not None and settings.patience:
             losses = self.validate(model)  # what it starts from stays where no epoch is better: few rows ruin nothing
             state.best_loss, state.best = losses.get(widest(model.coverage), losses["loss"]), trained_weights(model)
         log = TrainingLog(self.checkpoint.store, self.folder, group, steps, state.log)
@@ -168,7 +168,7 @@ REMEDY = "the weights were thrown away. Train with a lower --learning-rate, or l
 def mean_losses(model: Classifier, parts: Sequence[TrainingBatch], autocast: Callable[[], Any]) -> Mapping[str, Tensor]:
     """The losses of a step's rows; parts (of other shapes) count by their rows."""
     rows = sum(len(part) for part in parts)
-    found: dict[str, Tensor] = {}
+    means: dict[str, Tensor] = {}
     for part in parts:
         with autocast():
             losses = part.losses(model)
@@ -176,8 +176,8 @@ def mean_losses(model: Classifier, parts: Sequence[TrainingBatch], autocast: Cal
             return {name: value.float() for name, value in losses.items()}
         for name, value in losses.items():
             share = value.float() * (len(part) / rows)
-            found[name] = found[name] + share if name in found else share
-    return found
+            means[name] = means[name] + share if name in means else share
+    return means
 
 
 def check_finite(
@@ -187,9 +187,9 @@ def check_finite(
     if bool(torch.isfinite(norm)):
         return
     keys = ", ".join(key for part in parts for key in part.keys[:4])
-    said = ", ".join(f"{name} is {float(value.detach()):.4g}" for name, value in losses.items())
+    message = ", ".join(f"{name} is {float(value.detach()):.4g}" for name, value in losses.items())
     raise HazmatError(
-        f"the gradient is {float(norm)} in epoch {step // steps + 1}, step {step + 1} ({said}; rows {keys}, …); {REMEDY}. "
+        f"the gradient is {float(norm)} in epoch {step // steps + 1}, step {step + 1} ({message}; rows {keys}, …); {REMEDY}. "
         "The checkpoint of before is kept"
     )
 

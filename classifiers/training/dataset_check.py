@@ -82,46 +82,46 @@ def survey(store: Store, split: str, coverage: Coverage) -> Survey:
 
 def survey_all(store: Store, coverage: Coverage) -> tuple[Survey, Survey]:
     """Train and val. Raises InputError where one of them lacks safe or unsafe rows."""
-    found = survey(store, "train", coverage), survey(store, "val", coverage)
-    for each in found:
+    surveys = survey(store, "train", coverage), survey(store, "val", coverage)
+    for each in surveys:
         if not (each.unsafe and each.safe):
             raise InputError(
                 f"{store.url}/shards/{each.split} holds {each.unsafe} unsafe and {each.safe} safe rows ({each.scope} label), "
                 "and both are needed; add samples, or label them with jobs/label.py, then run jobs/shards.py"
             )
-    return found
+    return surveys
 
 
 def test_survey(store: Store, coverage: Coverage) -> tuple[Survey | None, dict[str, str]]:
     """Test, None where nothing can be measured on it; and by split what cannot be measured, and why."""
     advice = f"label it (jobs/label.py {store.url}), then run jobs/shards.py; training goes on without"
     try:
-        found = survey(store, "test", coverage)
+        result = survey(store, "test", coverage)
     except InputError as error:
         return None, {"test": f"nothing is measured on test: {error}"}
-    if not found.rows or not found.usable:
-        what = "there are no test rows" if not found.rows else f"none of {found.rows} test rows has a label"
+    if not result.rows or not result.usable:
+        what = "there are no test rows" if not result.rows else f"none of {result.rows} test rows has a label"
         return None, {"test": f"nothing is measured on test: {what}; {advice}"}
-    return found, {}
+    return result, {}
 
 
 def doubts(surveys: Sequence[Survey]) -> list[str]:
     """What will make the classifier, or the figures about it, useless; a sentence each, said before anything is trained."""
-    found = []
+    messages = []
     for each in surveys:
         few = FEW_TRAIN if each.split == "train" else FEW_JUDGED
         for count, what in ((each.unsafe, "unsafe"), (each.safe, "safe")):
             if count < few:
-                found.append(f"{each.split} has {count} {what} rows ({each.scope} label), fewer than {few}")
+                messages.append(f"{each.split} has {count} {what} rows ({each.scope} label), fewer than {few}")
         if each.left_out * 2 > each.rows:
-            found.append(
+            messages.append(
                 f"{each.left_out} of {each.rows} {each.split} rows have no label that can be learnt: most are `na`"
             )
-    if found:
-        found.append(
+    if messages:
+        messages.append(
             "so little teaches or tells little: add samples, let other labellers vote, or start from a trained one (--start)"
         )
-    return found
+    return messages
 
 
 def _parts(store: Store, split: str, coverage: Coverage) -> Iterator[dict[str, list[Any]]]:

@@ -14,8 +14,8 @@ SIDE = 64
 def surface(draw: np.random.Generator) -> Pixels:
     """One colour; white and black more often than chance has them."""
     colour = draw.choice([0, 255]) * np.ones(3) if draw.random() < 0.2 else draw.integers(0, 256, 3)
-    found: Pixels = np.ones((SIDE, SIDE, 3), np.uint8) * colour.astype(np.uint8)
-    return found
+    pixels: Pixels = np.ones((SIDE, SIDE, 3), np.uint8) * colour.astype(np.uint8)
+    return pixels
 
 
 def white_noise(draw: np.random.Generator) -> Pixels:

@@ -34,14 +34,14 @@ class Rewording:
     def __call__(self, rows: Sequence[int], prompts: Sequence[str], targets: Targets, seed: int) -> tuple[str, ...]:
         """All prompts, those of `rows` (places in `prompts`) others; `targets` of these are overwritten."""
         draw = np.random.default_rng(seed)
-        made = list(prompts)
+        reworded = list(prompts)
         for row in rows:
             another = draw.random() < OF_ANOTHER_ROW
             start = prompts[int(draw.integers(len(prompts)))] if another else prompts[row]
-            made[row] = self._exchanged(start, draw) if not another or draw.random() < 0.5 else start
-            if not self.same_meaning(prompts[row], made[row]):
-                self._judge(targets, row, self.read(made[row]))
-        return tuple(made)
+            reworded[row] = self._exchanged(start, draw) if not another or draw.random() < 0.5 else start
+            if not self.same_meaning(prompts[row], reworded[row]):
+                self._judge(targets, row, self.read(reworded[row]))
+        return tuple(reworded)
 
     def _exchanged(self, prompt: str, draw: np.random.Generator) -> str:
         words = prompt.split()
@@ -49,11 +49,11 @@ class Rewording:
             words[place] = self.words[int(draw.integers(len(self.words)))]
         return " ".join(words)
 
-    def _judge(self, targets: Targets, row: int, asked: PromptMeaning) -> None:
+    def _judge(self, targets: Targets, row: int, meaning: PromptMeaning) -> None:
         """A picture keeps its truth. A pair is unsafe where either is, safe where both are and neither can turn the other."""
         unknown = float("nan")
-        words = unknown if asked.unsafe is None else float(asked.unsafe)
-        named = torch.tensor([float(category in asked.categories) for category in self.categories])
+        words = unknown if meaning.unsafe is None else float(meaning.unsafe)
+        named = torch.tensor([float(category in meaning.categories) for category in self.categories])
         shown = float(targets.unsafe["image"][row]) if "image" in targets.unsafe else unknown
         if "prompt" in targets.unsafe:
             _set(targets, "prompt", row, words, named)
@@ -62,7 +62,7 @@ class Rewording:
                 seen = targets.categories["image"][row] if shown == 1.0 else torch.zeros_like(named)
                 _set(targets, "pair", row, 1.0, torch.maximum(named, seen.to(named)))
             else:
-                settled = words == 0.0 and shown == 0.0 and not asked.open
+                settled = words == 0.0 and shown == 0.0 and not meaning.open
                 _set(targets, "pair", row, 0.0 if settled else unknown, torch.zeros_like(named))
 
 

@@ -59,9 +59,9 @@ def train_on_ray(url: str, settings: Settings, recipe: Recipe, workers: int, *, 
     finally:
         disconnect()
     if (folder / ERROR).is_file():
-        said = json.loads((folder / ERROR).read_text())
+        failure = json.loads((folder / ERROR).read_text())
         (folder / ERROR).unlink()
-        raise (InputError if said["bad_input"] else HazmatError)(said["error"])
+        raise (InputError if failure["bad_input"] else HazmatError)(failure["error"])
     shutil.rmtree(notes, ignore_errors=True)
     metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
     return metrics

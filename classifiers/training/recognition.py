@@ -35,11 +35,11 @@ STEPS, RATE = 400, 1e-2
 def known(stage: Stage, count: int, seed: int) -> Pixels:
     """uint8 [count, 64, 64, 3] of the grammar's prompts."""
     step, prompts = stage.open(), iter(GrammarPrompts(seed, count))
-    found: list[Pixels] = []
+    pictures: list[Pixels] = []
     while part := list(islice(prompts, stage.batch_size)):
         samples = [Sample.from_prompt(prompt, seed).with_(batch_row=row) for row, prompt in enumerate(part)]
-        found += [sample.pixels for sample in step(samples) if sample.pixels is not None]
-    return np.stack(found)
+        pictures += [sample.pixels for sample in step(samples) if sample.pixels is not None]
+    return np.stack(pictures)
 
 
 def disturbed(pictures: Pixels, draw: np.random.Generator) -> Pixels:

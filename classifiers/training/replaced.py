@@ -17,8 +17,8 @@ def refuse_to_replace(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         return
     measured = metrics.get("test") or metrics.get("val") if isinstance(metrics, dict) else None
-    said = f" (measured {json.dumps(measured)})" if measured else ""
+    facts = f" (measured {json.dumps(measured)})" if measured else ""
     raise InputError(
-        f"{folder} holds a classifier of another training{said}; give this one another --name (perspective.py: --out), "
+        f"{folder} holds a classifier of another training{facts}; give this one another --name (perspective.py: --out), "
         "or --replace"
     )

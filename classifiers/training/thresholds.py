@@ -31,15 +31,15 @@ def measures(model: Classifier, rows: BatchSource, scope: str, group: ProcessGro
         unsafe.append(batch.targets.unsafe[scope])
     if not flagged:
         return {"n": 0}
-    said, truth = torch.cat(flagged), torch.cat(unsafe)
+    predicted, truth = torch.cat(flagged), torch.cat(unsafe)
     known = truth.isfinite()
-    said, bad = said[known], truth[known] > 0
+    predicted, bad = predicted[known], truth[known] > 0
     return {
         "n": len(bad),
         "unsafe": int(bad.sum()),
-        "accuracy": _share(said == bad),
-        "recall": _share(said[bad]),
-        "false_positive_rate": _share(said[~bad]),
+        "accuracy": _share(predicted == bad),
+        "recall": _share(predicted[bad]),
+        "false_positive_rate": _share(predicted[~bad]),
     }
 
 

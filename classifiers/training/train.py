@@ -135,10 +135,10 @@ def _begun(store: Store, settings: Settings) -> Classifier:
 def _finished(store: Store, settings: Settings, fingerprint: str) -> dict[str, Any] | None:
     """The metrics of this very training, if it is done."""
     try:
-        found = json.loads(store.read(f"models/{settings.name}/metrics.json") or b"")
+        metrics = json.loads(store.read(f"models/{settings.name}/metrics.json") or b"")
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and found.get("fingerprint") == fingerprint else None
+    return metrics if isinstance(metrics, dict) and metrics.get("fingerprint") == fingerprint else None
 
 
 def _source(store: Store, seen: Survey, model: Classifier, settings: Settings, group: ProcessGroup) -> BatchSource:
@@ -197,13 +197,13 @@ def _warned(texts: list[str]) -> list[str]:
 
 def _flags_nothing(metrics: dict[str, Any]) -> list[str]:
     """A classifier that lets everything by, or flags everything, said of the split that shows it."""
-    found = []
+    names = []
     for split in ("test", "val"):
         rates = [metrics.get(split, {}).get(name) for name in ("recall", "false_positive_rate")]
         for rate, what in ((0, "flags nothing"), (1, "flags everything")):
             if all(each == rate for each in rates):
-                found.append(f"it {what} of {metrics[split]['n']} {split} rows: not a usable classifier")
-    return found
+                names.append(f"it {what} of {metrics[split]['n']} {split} rows: not a usable classifier")
+    return names
 
 
 def _save_model(store: Store, model: Classifier, settings: Settings) -> None:

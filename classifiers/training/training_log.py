@@ -73,8 +73,8 @@ class TrainingLog:
         """After every epoch."""
         self._row(epoch, step, "val", dict(losses))
         if self._leads:
-            said = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
-            self._bar.console.print(f"epoch {epoch + 1}: {said}", highlight=False)
+            text = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
+            self._bar.console.print(f"epoch {epoch + 1}: {text}", highlight=False)
             if time.monotonic() - self._written > WRITTEN_EVERY:
                 self.write()
         self._since = time.monotonic()

@@ -57,8 +57,8 @@ class Bench:
             con.execute(queries.MACROS)
             for name in names:
                 con.execute(f"CREATE VIEW {name} AS FROM read_parquet({quoted(f'{self.rows}/{name}*.parquet')})")
-            found: list[dict[str, Any]] = con.sql(sql).to_arrow_table().to_pylist()
-        return found
+            rows: list[dict[str, Any]] = con.sql(sql).to_arrow_table().to_pylist()
+        return rows
 
     def table(self, name: str, rows: Rows, text: str) -> str:
         """Parquet and Markdown."""
@@ -68,23 +68,23 @@ class Bench:
 
     def vectors(self) -> dict[str, npt.NDArray[np.float32]]:
         """CLIP's unit vectors by key."""
-        found = picture_vectors(self.encoder, tensor_of(self.pictures, self.side))
-        return {picture.key: vector for picture, vector in zip(self.pictures, found, strict=True)}
+        vectors = picture_vectors(self.encoder, tensor_of(self.pictures, self.side))
+        return {picture.key: vector for picture, vector in zip(self.pictures, vectors, strict=True)}
 
 
-def own_set(out: Path, encoder: ClipEncoder, size: Size, found: ExternalPools | None = None) -> list[Picture]:
+def own_set(out: Path, encoder: ClipEncoder, size: Size, pools: ExternalPools | None = None) -> list[Picture]:
     """Built once, from the embedded world or from shards, then read back from the layout of the published set. Raises InputError
     where another one lies there.
     """
-    settings = asdict(size) | ({} if found is None else asdict(found))
-    file, said = out / "set.parquet", json.dumps({**settings, "clip": digest(encoder)})
-    if file.is_file() and (out / "set.json").read_text() != said:
+    settings = asdict(size) | ({} if pools is None else asdict(pools))
+    file, fingerprint = out / "set.parquet", json.dumps({**settings, "clip": digest(encoder)})
+    if file.is_file() and (out / "set.json").read_text() != fingerprint:
         raise InputError(f"{file} was built with other settings or another CLIP; choose another folder, or remove it")
     if not file.is_file():
-        built = of_the_world(encoder, size) if found is None else of_shards(encoder, found, size)
+        built = of_the_world(encoder, size) if pools is None else of_shards(encoder, pools, size)
         write(out / ROWS, "counts", built.counts)
         (out / "keywords.json").write_text(json.dumps({k: list(v) for k, v in built.keywords.items()}, indent=1))
-        (out / "set.json").write_text(said)
+        (out / "set.json").write_text(fingerprint)
         write_set(file, built.pictures)  # last: a killed run builds anew
     return read_set(file)
 
@@ -163,11 +163,11 @@ def external(bench: Bench, scorers: Sequence[Scorer], sets: str) -> dict[str, An
         name, labelled = outside(text)
         if any(row["dataset"] == name for row in rows):
             raise InputError(f"--external {text}: two sets are called {name}; rename the file")
-        found = [Picture(each.name, squeezed(each.pixels, bench.side), name, "", each.unsafe) for each in labelled]
-        for scorer in scorers if found else ():
-            said, _ = judge(scorer, found, bench.side)
+        pictures = [Picture(each.name, squeezed(each.pixels, bench.side), name, "", each.unsafe) for each in labelled]
+        for scorer in scorers if pictures else ():
+            answers, _ = judge(scorer, pictures, bench.side)
             kept = ("key", "classifier", "unsafe", "score", "flagged")
-            rows += [{"dataset": name, **{column: row[column] for column in kept}} for row in said]
+            rows += [{"dataset": name, **{column: row[column] for column in kept}} for row in answers]
     if not rows:
         raise InputError(f"--external {sets}: no pictures in it")
     write(bench.rows, "external", rows)
@@ -221,19 +221,19 @@ def case_study(bench: Bench, scorers: Sequence[Scorer]) -> dict[str, Any]:
     """Figures 6 and 7: in the embedded world only, whose tagger says what was preserved."""
     verdicts = pq.read_table(bench.rows / "verdicts.parquet").to_pylist()
     chosen = originals(verdicts, bench.pictures)
-    made = variations(chosen, by_labeller(TaggerTruth())) if chosen else []
-    rows = judged(made, {scorer.name: scorer for scorer in scorers})
+    variants = variations(chosen, by_labeller(TaggerTruth())) if chosen else []
+    rows = judged(variants, {scorer.name: scorer for scorer in scorers})
     if not rows:
         return {"originals": len(chosen), "variations": 0}
     write(bench.rows, "variations", rows)
-    figures.figure_6(bench.out / FIGURES, made, blur=bench.blur)
+    figures.figure_6(bench.out / FIGURES, variants, blur=bench.blur)
     shares = bench.ask(FIGURE_7, "variations")
     figures.figure_7(bench.out / FIGURES, shares)
     header = ("classifier", "kind", "degree", "correct", "pictures")
     bench.table("figure_7", shares, tables.markdown(header, [[row[name] for name in header] for row in shares]))
-    changed = [each for each in made if each.kind != "original"]
+    changed = [each for each in variants if each.kind != "original"]
     preserved = sum(each.preserved for each in changed)
-    return {"originals": len({each.original for each in made}), "variations": len(changed), "preserved": preserved}
+    return {"originals": len({each.original for each in variants}), "variations": len(changed), "preserved": preserved}
 
 
 def settle() -> None:

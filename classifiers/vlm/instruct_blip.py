@@ -32,28 +32,30 @@ class InstructBlip(VisionLanguageModel):
     @torch.inference_mode()
     def written(self, pixels: Tensor, question: str, new_tokens: int) -> list[str]:
         """What it says, greedily, of pictures float [n, 3, h, w] in [0, 1]."""
-        given = self._given(pixels, question)
-        made = self.model.generate(**given, max_new_tokens=new_tokens, do_sample=False, num_beams=1)
-        return self.texts(made[:, given["input_ids"].shape[1] :])
+        inputs = self._given(pixels, question)
+        generated = self.model.generate(**inputs, max_new_tokens=new_tokens, do_sample=False, num_beams=1)
+        return self.texts(generated[:, inputs["input_ids"].shape[1] :])
 
     def likelihoods(self, pixels: Tensor, question: str, answers: Sequence[str]) -> Tensor:
         """float32 [n, answers]: log P of each answer, word by word, without what follows it."""
         columns = []
         for answer in answers:
-            said = self.tokenizer(answer, add_special_tokens=False)["input_ids"]
-            given = self._given(pixels, question, said[:-1])
-            logs = self.model(**given).logits.float()[:, -len(said) :].log_softmax(dim=-1)
-            places = torch.tensor(said, device=pixels.device).expand(len(pixels), -1)
+            ids = self.tokenizer(answer, add_special_tokens=False)["input_ids"]
+            inputs = self._given(pixels, question, ids[:-1])
+            logs = self.model(**inputs).logits.float()[:, -len(ids) :].log_softmax(dim=-1)
+            places = torch.tensor(ids, device=pixels.device).expand(len(pixels), -1)
             columns.append(logs.gather(2, places[..., None]).sum(dim=(1, 2)))
         return torch.stack(columns, dim=1)
 
-    def _given(self, pixels: Tensor, question: str, said: Sequence[int] = ()) -> dict[str, Tensor]:
+    def _given(self, pixels: Tensor, question: str, answer: Sequence[int] = ()) -> dict[str, Tensor]:
         """The model's inputs: marks for the picture, the question, and the beginning of an answer."""
-        asked = self.processor(text=question)
+        encoded = self.processor(text=question)
         marks = [int(self.model.config.image_token_id)] * int(self.model.config.num_query_tokens)
         places = int(self.model.config.qformer_config.max_position_embeddings)
-        ids = torch.tensor([[*marks, *asked["input_ids"][0], *said]], device=self.mean.device).expand(len(pixels), -1)
-        read = torch.tensor([asked["qformer_input_ids"][0][:places]], device=self.mean.device).expand(len(pixels), -1)
+        ids = torch.tensor([[*marks, *encoded["input_ids"][0], *answer]], device=self.mean.device).expand(
+            len(pixels), -1
+        )
+        read = torch.tensor([encoded["qformer_input_ids"][0][:places]], device=self.mean.device).expand(len(pixels), -1)
         side = int(self.model.config.vision_config.image_size)
         seen = interpolate(pixels, (side, side), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
         return {

@@ -42,14 +42,14 @@ class Llava(VisionLanguageModel):
     def chat(self, question: str) -> str:
         """The question in the model's own form, up to where the answer begins, the picture as as many marks as it takes places."""
         content = [{"type": "text", "text": question}, {"type": "image"}]
-        said = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+        chat = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
         mark = self.processor.image_token
-        return str(said).replace(mark, mark * self.places)
+        return str(chat).replace(mark, mark * self.places)
 
     def ids(self, chat: str, answer: str = "") -> list[int]:
         """Tokens of a chat and the beginning of its answer."""
-        found: list[int] = self.tokenizer(f"{chat} {answer}" if answer else chat)["input_ids"]
-        return found
+        ids: list[int] = self.tokenizer(f"{chat} {answer}" if answer else chat)["input_ids"]
+        return ids
 
     def answered(self, chat: str, answer: str) -> tuple[list[int], int]:
         """Tokens of a chat with its whole answer and the end mark, and where the answer begins."""
@@ -61,8 +61,8 @@ class Llava(VisionLanguageModel):
 
     def logits(self, pixels: Tensor, rows: Sequence[Sequence[int]]) -> Tensor:
         """float32 [n, longest, vocabulary] of float [n, 3, h, w] in [0, 1] and a row of tokens each."""
-        device, made = self.mean.device, [torch.tensor(row) for row in rows]
-        ids = pad_sequence(made, batch_first=True, padding_value=self.padding).to(device)
+        device, sequences = self.mean.device, [torch.tensor(row) for row in rows]
+        ids = pad_sequence(sequences, batch_first=True, padding_value=self.padding).to(device)
         lengths = torch.tensor([len(row) for row in rows], device=device)
         mask = (torch.arange(ids.shape[1], device=device) < lengths[:, None]).long()
         normal = self.normalised(self.resized(pixels))
@@ -73,7 +73,7 @@ class Llava(VisionLanguageModel):
     def written(self, pixels: Tensor, question: str, new_tokens: int) -> list[str]:
         """What it says, greedily, of pictures float [n, 3, h, w] in [0, 1]."""
         ids = torch.tensor([self.ids(self.chat(question))] * len(pixels), device=pixels.device)
-        made = self.model.generate(
+        generated = self.model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             pixel_values=self.normalised(self.resized(pixels)),
@@ -81,7 +81,7 @@ class Llava(VisionLanguageModel):
             do_sample=False,
             pad_token_id=self.tokenizer.eos_token_id,
         )
-        return self.texts(made[:, ids.shape[1] :])
+        return self.texts(generated[:, ids.shape[1] :])
 
     def likelihoods(self, pixels: Tensor, question: str, answers: Sequence[str]) -> Tensor:
         """float32 [n, answers]: log P of each answer, word by word, without what follows it. Answers that differ in their last
@@ -90,9 +90,9 @@ class Llava(VisionLanguageModel):
         chat, passes, columns = self.chat(question), dict[tuple[int, ...], Tensor](), []
         for answer in answers:
             ids, start = self.answered(chat, answer)
-            given = tuple(ids[:-2])
-            if given not in passes:
-                passes[given] = self.logits(pixels, [given] * len(pixels)).log_softmax(dim=-1)
-            said = torch.tensor(ids[start:-1], device=pixels.device).expand(len(pixels), -1)
-            columns.append(passes[given][:, start - 1 :].gather(2, said[..., None]).sum(dim=(1, 2)))
+            prefix = tuple(ids[:-2])
+            if prefix not in passes:
+                passes[prefix] = self.logits(pixels, [prefix] * len(pixels)).log_softmax(dim=-1)
+            continuation = torch.tensor(ids[start:-1], device=pixels.device).expand(len(pixels), -1)
+            columns.append(passes[prefix][:, start - 1 :].gather(2, continuation[..., None]).sum(dim=(1, 2)))
         return torch.stack(columns, dim=1)

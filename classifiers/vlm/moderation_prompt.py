@@ -29,12 +29,12 @@ def answer(category: Category | None) -> str:
 
 def read_answer(text: str, categories: Sequence[Category]) -> Category | None:
     """The category that an answer names, None for safe. Raises ValueError for what is neither, without repeating it."""
-    said = re.sub(r"[^a-z]+", " ", text.lower()).split()
-    if said[:1] == [SAFE]:
+    words = re.sub(r"[^a-z]+", " ", text.lower()).split()
+    if words[:1] == [SAFE]:
         return None
-    if said[:1] == [UNSAFE]:
+    if words[:1] == [UNSAFE]:
         for category in categories:
             name = re.sub(r"[^a-z]+", " ", category.name.lower()).split()
-            if said[1 : 1 + len(name)] == name:
+            if words[1 : 1 + len(name)] == name:
                 return category
     raise ValueError("the answer is neither safe nor unsafe with a category of the taxonomy")

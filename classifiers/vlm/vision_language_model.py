@@ -46,8 +46,8 @@ class VisionLanguageModel(nn.Module):
     @property
     def padding(self) -> int:
         """The token that fills up a row; the end mark where the tokenizer knows none."""
-        found = self.tokenizer.pad_token_id
-        return int(self.tokenizer.eos_token_id if found is None else found)
+        pad_id = self.tokenizer.pad_token_id
+        return int(self.tokenizer.eos_token_id if pad_id is None else pad_id)
 
     def encode(self, prompts: Sequence[str]) -> Tensor:
         """int64 [n, longest]."""

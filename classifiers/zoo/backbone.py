@@ -65,8 +65,8 @@ class ClipEyes(Backbone):
 
     def vectors(self, normalised: Tensor) -> Tensor:
         """As above: CLIP's projected features as they come."""
-        found: Tensor = self.projection(pooled(self.tower, normalised))
-        return found
+        vectors: Tensor = self.projection(pooled(self.tower, normalised))
+        return vectors
 
 
 def pooled(tower: Any, normalised: Tensor) -> Tensor:
@@ -80,8 +80,8 @@ def pooled(tower: Any, normalised: Tensor) -> Tensor:
     attention, seen = last.self_attn, last.layer_norm1(states)
     wanted = attention.q_proj(seen[:, :1]), attention.k_proj(seen), attention.v_proj(seen)
     query, key, value = (each.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for each in wanted)
-    found = scaled_dot_product_attention(query, key, value, scale=attention.scale)
-    row = states[:, :1] + attention.out_proj(found.transpose(1, 2).flatten(2))
+    attended = scaled_dot_product_attention(query, key, value, scale=attention.scale)
+    row = states[:, :1] + attention.out_proj(attended.transpose(1, 2).flatten(2))
     row = row + last.mlp(last.layer_norm2(row))
     vector: Tensor = tower.post_layernorm(row[:, 0])
     return vector

@@ -24,16 +24,16 @@ class Either(nn.Module):
     def logits(self, inputs: Inputs, embeddings: Tensor | None = None) -> Tensor:
         del embeddings
         each = [judge.logits(inputs) for judge in self.judges]
-        margin = torch.stack([found[:, 1] - found[:, 0] for found in each]).amax(dim=0)
+        margin = torch.stack([logits[:, 1] - logits[:, 0] for logits in each]).amax(dim=0)
         return torch.stack([torch.zeros_like(margin), margin], dim=1)
 
     @torch.no_grad()
     def score(self, inputs: Inputs) -> Scores:
         """The larger probability, also of a category that both claim."""
-        found = [(judge.coverage.categories, judge.score(inputs)) for judge in self.judges]
-        unsafe = torch.stack([scores.unsafe["image"] for _, scores in found]).amax(dim=0)
+        results = [(judge.coverage.categories, judge.score(inputs)) for judge in self.judges]
+        unsafe = torch.stack([scores.unsafe["image"] for _, scores in results]).amax(dim=0)
         columns = [
-            torch.stack([s.categories["image"][:, known.index(name)] for known, s in found if name in known]).amax(
+            torch.stack([s.categories["image"][:, known.index(name)] for known, s in results if name in known]).amax(
                 dim=0
             )
             for name in self.coverage.categories

@@ -39,8 +39,8 @@ class ConvolutionalEyes(Backbone):
 
     def vectors(self, normalised: Tensor) -> Tensor:
         """The mean over places."""
-        found: Tensor = self.layers(normalised)
-        return found.mean(dim=(2, 3))
+        vectors: Tensor = self.layers(normalised)
+        return vectors.mean(dim=(2, 3))
 
 
 class NudeNetJudge(PictureJudge):

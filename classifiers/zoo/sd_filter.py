@@ -37,10 +37,10 @@ class SdFilter(PictureJudge):
         self, eyes: Backbone, concepts: Tensor, special: Tensor, limits: Tensor, special_limits: Tensor
     ) -> None:
         super().__init__(eyes)
-        found = [tuple(each.shape) for each in (concepts, special, limits, special_limits)]
+        shapes = [tuple(each.shape) for each in (concepts, special, limits, special_limits)]
         expected = [(CONCEPTS, eyes.width), (SPECIAL, eyes.width), (CONCEPTS,), (SPECIAL,)]
-        if found != expected:
-            raise InputError(f"the safety filter's concepts and thresholds are {found}; expected {expected}")
+        if shapes != expected:
+            raise InputError(f"the safety filter's concepts and thresholds are {shapes}; expected {expected}")
         for name, value in zip(
             ("concepts", "special", "limits", "special_limits"),
             (concepts, special, limits, special_limits),

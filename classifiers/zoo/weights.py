@@ -22,14 +22,14 @@ def state_of(file: Path) -> dict[str, Tensor]:
             "numpy.save('prompts.npy', pickle.load(open('prompts.p', 'rb')))"
         )
     try:
-        found = _read(file)
+        state = _read(file)
     except (ValueError, OSError, RuntimeError) as error:
         raise InputError(f"{file}: damaged ({error})") from error
     except Exception as error:  # torch raises pickle.UnpicklingError for what is more than tensors
         raise InputError(f"{file}: it holds more than tensors, so it is not loaded ({type(error).__name__})") from error
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{file}: expected tensors by name, a state dict")
-    return {str(name): value.float() if value.is_floating_point() else value for name, value in found.items()}
+    return {str(name): value.float() if value.is_floating_point() else value for name, value in state.items()}
 
 
 def _read(file: Path) -> object:
@@ -44,7 +44,7 @@ def _read(file: Path) -> object:
 
 def wanted(state: dict[str, Tensor], shapes: dict[str, tuple[int, ...]], file: Path) -> dict[str, Tensor]:
     """Exactly these tensors. Raises InputError naming what differs."""
-    found = {name: tuple(value.shape) for name, value in state.items()}
-    if found != shapes:
-        raise InputError(f"{file}: it has {found}; expected {shapes}")
+    actual = {name: tuple(value.shape) for name, value in state.items()}
+    if actual != shapes:
+        raise InputError(f"{file}: it has {actual}; expected {shapes}")
     return state

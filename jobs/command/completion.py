@@ -30,10 +30,10 @@ def complete_in_group(names: list[str]) -> None:
 
     The command sees its own words alone, as if it were called by its file.
     """
-    asked = os.environ.get(COMPLETE)
-    if asked is None:
+    request = os.environ.get(COMPLETE)
+    if request is None:
         return
-    zsh = asked == "complete_zsh"
+    zsh = request == "complete_zsh"
     words = (os.environ.get("_TYPER_COMPLETE_ARGS" if zsh else "COMP_WORDS", "")).split()
     place = int(os.environ.get("COMP_CWORD", "1")) if not zsh else 2 if len(words) > 2 else 1
     command = words[1] if len(words) > 1 else ""

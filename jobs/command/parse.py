@@ -48,10 +48,10 @@ def parse(functions: Sequence[Function], name: str | None, arguments: list[str])
     """The configuration that the command line asks for. Prints and exits where it asks for help, or is wrong."""
     own = sys.argv[0] if Path(sys.argv[0]).suffix == ".py" else f"python -m {Path(sys.argv[0]).stem}"
     prog = name or own
-    found: list[Parsed] = []
+    parsed: list[Parsed] = []
     words = [*(name.split() if name else [own]), *arguments]
     helps = bool({"-h", "--help"} & {*arguments}) and COMPLETE not in os.environ
-    app = app_of(functions, lambda function, config: found.append(Parsed(function, config, words)), helps=helps)
+    app = app_of(functions, lambda function, config: parsed.append(Parsed(function, config, words)), helps=helps)
     command = typer.main.get_command(app)
     if COMPLETE in os.environ:
         completion_init()  # typer's shells; it would do so itself if --install-completion were a flag of every command
@@ -61,9 +61,9 @@ def parse(functions: Sequence[Function], name: str | None, arguments: list[str])
         _refuse(prog, _message(error, functions, arguments))
     except InputError as error:
         _refuse(prog, str(error))
-    if not found:  # --help and --version have printed
+    if not parsed:  # --help and --version have printed
         sys.exit(0)
-    return found[0]
+    return parsed[0]
 
 
 def app_of(functions: Sequence[Function], take: Callable[[Function, Command], None], *, helps: bool) -> typer.Typer:
@@ -88,8 +88,8 @@ def app_of(functions: Sequence[Function], take: Callable[[Function, Command], No
 
 def config_class(function: Function) -> type[Command]:
     """The dataclass that a command's function takes."""
-    found: type[Command] = get_type_hints(function)["config"]
-    return found
+    cls: type[Command] = get_type_hints(function)["config"]
+    return cls
 
 
 def _grouped(functions: Sequence[Function]) -> bool:
@@ -129,8 +129,8 @@ def _as_signature(function: Function, take: Callable[[Function, Command], None])
     return called
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(value: bool) -> None:
+    if value:
         print(f"hazmat {version('hazmat')}")
         raise typer.Exit
 

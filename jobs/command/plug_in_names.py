@@ -42,7 +42,7 @@ def listed(kind: str) -> tuple[str, ...]:
         return plug_in_names(kind)
     licences = {node.name: LICENCE.search(ast.get_docstring(node) or "") for node in _recipes()}
     return tuple(
-        name if (found := licences[name]) is None else f"{name} ({found[1]}; --restricted)"
+        name if (licence := licences[name]) is None else f"{name} ({licence[1]}; --restricted)"
         for name in plug_in_names(kind)
     )
 

@@ -25,19 +25,19 @@ def as_asked(config: RunConfig, recipe: Recipe) -> Recipe:
     A setting with a distribution is drawn picture by picture; a variant in words is drawn as its parent was. Raises InputError for
     values out of range, and for settings that the recipe has no generator to give them to, or that it cannot draw with.
     """
-    given, varied = config.generation.given(), config.varied
-    if not given and not varied:
+    settings, varied = config.generation.given(), config.varied
+    if not settings and not varied:
         return recipe
     if not _generators(recipe.stages):
         flags = ", ".join(
-            "--lora" if name == "loras" else f"--{name.replace('_', '-')}" for name in {**given, **varied}
+            "--lora" if name == "loras" else f"--{name.replace('_', '-')}" for name in {**settings, **varied}
         )
         raise InputError(f"{flags}: recipe {recipe.name} has no single diffusion model to give them to; leave them out")
 
     def asked(stage: Stage) -> Stage:
         if isinstance(stage, Mixture):
             return replace(stage, parts=tuple(replace(part, generator=asked(part.generator)) for part in stage.parts))
-        return replace(stage, **given) if isinstance(stage, Drawing) else stage
+        return replace(stage, **settings) if isinstance(stage, Drawing) else stage
 
     stages = tuple(map(asked, recipe.stages))
     if varied:
@@ -58,11 +58,11 @@ def row_check(recipe: Recipe) -> Check | None:
     generators = _generators(recipe.stages)
     seen: set[GenerationSettings] = set()
 
-    def check(asked: str) -> None:
-        kind = kind_of(settings_of(asked))
+    def check(settings: str) -> None:
+        kind = kind_of(settings_of(settings))
         if kind not in seen:
             for generator in generators:
-                generator.check_row(asked)
+                generator.check_row(settings)
             seen.add(kind)
 
     return check if generators else None
@@ -70,11 +70,11 @@ def row_check(recipe: Recipe) -> Check | None:
 
 def _generators(stages: tuple[Stage, ...]) -> list[Drawing]:
     """All diffusion models, those of a mixture too if it is of nothing else: the others would pass settings over in silence."""
-    found = [stage for stage in stages if isinstance(stage, Drawing)]
+    generators = [stage for stage in stages if isinstance(stage, Drawing)]
     for mixture in (stage for stage in stages if isinstance(stage, Mixture)):
         parts = [part.generator for part in mixture.parts if isinstance(part.generator, Drawing)]
-        found += parts if len(parts) == len(mixture.parts) else []
-    return found
+        generators += parts if len(parts) == len(mixture.parts) else []
+    return generators
 
 
 def _before_drawing(stages: tuple[Stage, ...]) -> int:

@@ -47,14 +47,14 @@ def with_guards(config: RunConfig, recipe: Recipe) -> Recipe:
 
 def _placed(guard: str) -> dict[str, Any]:
     """Each by what it reads: prompts alone before the drawing, captures in it, pictures behind it."""
-    found: dict[str, Saved] = {}
+    placed: dict[str, Saved] = {}
     for folder in guard.split(","):
         saved = Saved(folder)
         coverage = saved.load().coverage
         place = "early" if coverage.captures else "image" if "image" in coverage.reads else "text"
-        if place in found:
+        if place in placed:
             raise InputError(
-                f"--guard {guard}: both {found[place].folder} and {folder} are {place} guards; give one each"
+                f"--guard {guard}: both {placed[place].folder} and {folder} are {place} guards; give one each"
             )
-        found[place] = saved
-    return found
+        placed[place] = saved
+    return placed

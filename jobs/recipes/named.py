@@ -22,14 +22,14 @@ Maker = Callable[[RunConfig], Recipe]
 
 def recipes() -> dict[str, Maker]:
     """Every recipe there is, by its function's name: a function of the run's facts alone in another file of this folder."""
-    found: dict[str, Maker] = {}
+    makers: dict[str, Maker] = {}
     for module in iter_modules(jobs.recipes.__path__, f"{jobs.recipes.__name__}."):
         if module.name != __name__:
             for name, value in vars(import_module(module.name)).items():
                 own = isfunction(value) and value.__module__ == module.name and not name.startswith("_")
                 if own and get_annotations(value) == {"config": RunConfig, "return": Recipe}:
-                    found[name] = value
-    return dict(sorted(found.items()))
+                    makers[name] = value
+    return dict(sorted(makers.items()))
 
 
 def chosen(config: RunConfig) -> RunConfig:
@@ -56,12 +56,12 @@ def recipe_of(config: RunConfig) -> Recipe:
         raise InputError(
             f"recipe {config.recipe!r}: this checkout has {', '.join(ours)}; check out the one that made the run"
         )
-    made = own.load(config.recipe_sha256)(config)
-    if not isinstance(made, Recipe):
+    recipe = own.load(config.recipe_sha256)(config)
+    if not isinstance(recipe, Recipe):
         raise InputError(
-            f"--recipe {own.name}: {own.function} returned {type(made).__name__}, not a pipeline.recipe.Recipe"
+            f"--recipe {own.name}: {own.function} returned {type(recipe).__name__}, not a pipeline.recipe.Recipe"
         )
-    return with_guards(config, as_asked(config, made))
+    return with_guards(config, as_asked(config, recipe))
 
 
 def recipe_of_run(store: Store, config: RunConfig) -> Recipe:

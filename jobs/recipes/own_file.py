@@ -25,8 +25,8 @@ class OwnRecipe:
     @classmethod
     def named(cls, recipe: str) -> Self | None:
         """What `FILE.py:FUNCTION` names, its path made whole; None for another form."""
-        found = _NAMED.fullmatch(recipe)
-        return None if found is None else cls(Path(found["file"]).resolve(), found["function"])
+        match = _NAMED.fullmatch(recipe)
+        return None if match is None else cls(Path(match["file"]).resolve(), match["function"])
 
     @property
     def name(self) -> str:
@@ -44,10 +44,10 @@ class OwnRecipe:
 
     def load(self, recorded: str | None) -> Callable[[Any], object]:
         """The function. Raises InputError where the file is not the `recorded` one, cannot be imported, or has no such function."""
-        found = self.digest()
-        if recorded is not None and recorded != found:
+        actual = self.digest()
+        if recorded is not None and recorded != actual:
             raise InputError(
-                f"{self.file} has changed since the run was made (sha256 {recorded[:12]}…, now {found[:12]}…). Put the old one "
+                f"{self.file} has changed since the run was made (sha256 {recorded[:12]}…, now {actual[:12]}…). Put the old one "
                 "back, or give the run's jobs/generate.py command again: it goes on if the plan is still the same, and records the "
                 "file anew"
             )

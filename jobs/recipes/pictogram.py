@@ -92,8 +92,8 @@ def rewrite(config: RunConfig) -> Recipe:
 
 def _draws_without_model(config: RunConfig) -> None:
     """Raise InputError for what this recipe would pass over in silence."""
-    given = {"--model": config.model, "--picture-check": config.picture_check, "--hash-list": config.hash_list}
-    for flag in (flag for flag, value in given.items() if value is not None):
+    flags = {"--model": config.model, "--picture-check": config.picture_check, "--hash-list": config.hash_list}
+    for flag in (flag for flag, value in flags.items() if value is not None):
         raise InputError(
             f"{flag} goes with --recipe diffusion and other recipes that take a model of yours; {config.recipe!r} does not"
         )

@@ -48,8 +48,8 @@ class Roots:
         for prompt in islice(intake.admit(self._prompts()), self.config.count):
             yield Sample.from_prompt(prompt, self.config.seed)
         if self.left_out and not intake.counts["admitted"]:
-            asked = self.config.prompts or f"the recipe {self.config.recipe}"
-            raise InputError(f"no prompt of {asked} is left: {self.left_out_line()}")
+            source = self.config.prompts or f"the recipe {self.config.recipe}"
+            raise InputError(f"no prompt of {source} is left: {self.left_out_line()}")
 
     @property
     def left_out(self) -> dict[str, int]:

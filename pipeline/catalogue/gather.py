@@ -16,8 +16,8 @@ REVOKED_SCHEMA = pa.schema([("key", pa.string()), ("time", pa.string()), ("reaso
 
 def committed(store: Store, kind: str, suffix: str = ".parquet") -> list[str]:
     """Names of all committed files of a kind ("raw", "signatures", …) in all rounds, in order."""
-    found = (committed_files(store, folder, f"{kind}/", suffix) for folder in rounds_with(store, kind))
-    return [name for names in found for name in names]
+    files = (committed_files(store, folder, f"{kind}/", suffix) for folder in rounds_with(store, kind))
+    return [name for names in files for name in names]
 
 
 def derived(store: Store, name: str, schema: pa.Schema) -> str:

@@ -56,12 +56,12 @@ def _all(con: Connection, sql: str, value: str | None) -> list[dict[str, Any]]:
     return [dict(zip(answer.columns, map(plain, row), strict=True)) for row in answer.rows]
 
 
-def print_ancestry(found: dict[str, Any], form: str) -> None:
+def print_ancestry(ancestry: dict[str, Any], form: str) -> None:
     """As one JSON object, or as lines from the prompt down to the shard."""
     if form != "table":
-        print(json.dumps(found, ensure_ascii=False))
+        print(json.dumps(ancestry, ensure_ascii=False))
         return
-    chain = [*reversed(found["ancestors"]), found["sample"]]
+    chain = [*reversed(ancestry["ancestors"]), ancestry["sample"]]
     root = chain[0]
     print(f"prompt    {root['prompt']!r}" + _but(root))
     print(f"          {_said(root, ('source', 'source_id', 'licence', 'language', 'category', 'label'))}")
@@ -75,18 +75,18 @@ def print_ancestry(found: dict[str, Any], form: str) -> None:
             print(f"  made by {_said(row, MADE)}, round {row.get('round')}, unit {row.get('unit')}")
         if row["image_sha256"]:
             print(f"  picture {_said(row, PICTURE)}")
-    sample = found["sample"]
-    for vote in found["votes"]:
+    sample = ancestry["sample"]
+    for vote in ancestry["votes"]:
         print(
             f"vote      {vote['scope']}: {_said(vote, ('label', 'categories', 'score', 'annotator', 'round', 'reason'))}"
         )
-    for label in found["labels"]:
+    for label in ancestry["labels"]:
         print(
             f"label     {label['scope']}: {_said(label, tuple(name for name in label if name not in ('key', 'scope')))}"
         )
-    if not found["votes"]:
+    if not ancestry["votes"]:
         print("votes     none: jobs/label.py makes them")
-    print(f"group     {sample.get('group')}, of {found['group']} samples")
+    print(f"group     {sample.get('group')}, of {ancestry['group']} samples")
     print(f"shard     {_said(sample, PLACE)}" if sample.get("split") else "shard     none: jobs/shards.py makes them")
 
 

@@ -54,16 +54,16 @@ def checked(con: Connection, sql: str) -> str:
     explained = EXPLAIN.match(sql)
     body = sql[explained.end() :] if explained else sql
     try:
-        found = con.extract_statements(body)
+        statements = con.extract_statements(body)
     except duckdb.ParserException:
         if explained and con.extract_statements(sql):
             raise InputError(f"EXPLAIN shows a plan here and runs nothing: no ANALYZE, no options. {ALLOWED}") from None
         raise
-    if not found:
+    if not statements:
         raise InputError(f"the question is empty. {ALLOWED}")
-    if len(found) > 1:
-        raise InputError(f"the question has {len(found)} statements. {ALLOWED}")
-    [statement] = found
+    if len(statements) > 1:
+        raise InputError(f"the question has {len(statements)} statements. {ALLOWED}")
+    [statement] = statements
     kind = statement.type.name
     if kind == "MULTI":
         raise InputError(f"PIVOT needs its values listed here: PIVOT … ON column IN (value, …) USING …. {ALLOWED}")
@@ -82,18 +82,18 @@ def checked(con: Connection, sql: str) -> str:
 
 def _nodes(tree: object) -> set[str]:
     """The kinds of all query nodes in a syntax tree. The parser refuses trees that are deeper than 1000."""
-    found: set[str] = set()
+    types: set[str] = set()
     waiting = [tree]
     while waiting:
         part = waiting.pop()
         if isinstance(part, dict):
             kind = part.get("type")
             if isinstance(kind, str) and kind.endswith("_NODE"):
-                found.add(kind)
+                types.add(kind)
             waiting += part.values()
         elif isinstance(part, list):
             waiting += part
-    return found
+    return types
 
 
 @contextmanager

@@ -10,7 +10,7 @@ LABELS = ("safe", "unsafe", "na")
 
 def split_labels(store: Store) -> dict[str, dict[str, int]]:
     """By split, then label (of the pair, else image, else prompt; `na` also where there is none at all), from keep.parquet."""
-    found = {split: dict.fromkeys(LABELS, 0) for split in SPLITS}
+    counts = {split: dict.fromkeys(LABELS, 0) for split in SPLITS}
     with scratch_database() as con:
         reach(con, store)
         rows = con.execute(f"""
@@ -19,5 +19,5 @@ def split_labels(store: Store) -> dict[str, dict[str, int]]:
         """).fetchall()
     for split, label, count in rows:
         if label is not None:
-            found[split][label] += count
-    return found
+            counts[split][label] += count
+    return counts

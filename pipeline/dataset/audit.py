@@ -78,8 +78,8 @@ def check_units(audit: Audit, folder: str, expected: Expected) -> None:
     """The receipts of a round or of the shards are of its plan, and name files that still hash to what they say."""
     names = list(audit.store.names(f"{folder}/receipts"))
     with ThreadPoolExecutor(READERS) as pool:
-        for found in pool.map(partial(_check_unit, audit.store, folder, expected), names):
-            audit.add(found)
+        for checked in pool.map(partial(_check_unit, audit.store, folder, expected), names):
+            audit.add(checked)
 
 
 def _check_unit(store: Store, folder: str, expected: Expected, name: str) -> Audit:
@@ -129,11 +129,11 @@ def _check_file(audit: Audit, folder: str, entry: FileEntry) -> bytes | None:
         audit.problems.append(f"{name}: the receipt names it, and it is not there")
         return None
     audit.files, audit.bytes = audit.files + 1, audit.bytes + len(data)
-    found = digest(data)
+    actual = digest(data)
     if not entry.name.startswith(NOT_IN_DIGEST):
-        audit.hashes.append(f"{name} {found}")
-    if found != entry.sha256:
-        audit.problems.append(f"{name}: sha256 is {found}, the receipt says {entry.sha256}")
+        audit.hashes.append(f"{name} {actual}")
+    if actual != entry.sha256:
+        audit.problems.append(f"{name}: sha256 is {actual}, the receipt says {entry.sha256}")
         return None
     return data
 

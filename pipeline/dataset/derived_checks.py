@@ -106,7 +106,7 @@ def check_figures(audit: Audit) -> None:
     store = audit.store
     if store.size(MANIFEST) is None:
         return
-    made = read_manifest(store)["made_from"]
+    inputs = read_manifest(store)["made_from"]
     groups, keep = (f"read_parquet({quoted(f'{store.url}/{name}')})" for name in (GROUPS, KEEP))
     questions = {
         "kept": f"SELECT split, count(*) FROM {keep} GROUP BY 1",
@@ -116,7 +116,7 @@ def check_figures(audit: Audit) -> None:
     with scratch_database() as con:
         reach(con, store)
         for name, sql in questions.items():
-            if "revoked" not in made and made.get(name) != dict(con.execute(sql).fetchall()):
+            if "revoked" not in inputs and inputs.get(name) != dict(con.execute(sql).fetchall()):
                 audit.problems.append(
                     f"{MANIFEST}: made_from.{name} is not what {GROUPS} and {KEEP} hold; run jobs/shards.py"
                 )

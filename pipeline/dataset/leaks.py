@@ -101,17 +101,17 @@ def across(edge: Edges, split: Ints) -> list[tuple[int, int]]:
     if not edge.star:
         apart = (split[edge.a] >= 0) & (split[edge.b] >= 0) & (split[edge.a] != split[edge.b])
         return list(zip(edge.a[apart].tolist(), edge.b[apart].tolist(), strict=True))[:SHOWN]
-    found = []
+    problems = []
     first: dict[int, int] = {}  # of each star: a member that is kept
     for hub, member in zip(edge.a.tolist(), edge.b.tolist(), strict=True):
         for one in (hub, member):
             if split[one] >= 0 and split[first.setdefault(hub, one)] != split[one]:
-                found.append((first[hub], one))
-    return found[:SHOWN]
+                problems.append((first[hub], one))
+    return problems[:SHOWN]
 
 
 def _complain(audit: Audit, con: Connection, what: str, sql: str) -> None:
-    found = [str(row[0]) for row in con.execute(f"{sql} ORDER BY 1").fetchall()]
-    audit.problems += [f"{key} {what}" for key in found[:SHOWN]]
-    if len(found) > SHOWN:
-        audit.problems.append(f"… and {len(found) - SHOWN} more {what}")
+    rows = [str(row[0]) for row in con.execute(f"{sql} ORDER BY 1").fetchall()]
+    audit.problems += [f"{key} {what}" for key in rows[:SHOWN]]
+    if len(rows) > SHOWN:
+        audit.problems.append(f"… and {len(rows) - SHOWN} more {what}")

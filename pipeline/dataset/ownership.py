@@ -45,8 +45,8 @@ def check_ledger(audit: Audit) -> Owners:
     audit.root = ledger.root
     audit.owned |= {LEDGER, *ledger.files}
     with ThreadPoolExecutor(READERS) as pool:
-        for name, found in zip(ledger.files, pool.map(lambda name: _digest(store, name), ledger.files), strict=True):
-            _compare(audit, ledger, name, found)
+        for name, actual in zip(ledger.files, pool.map(lambda name: _digest(store, name), ledger.files), strict=True):
+            _compare(audit, ledger, name, actual)
     for place, by in ledger.open.items():
         if any(True for _ in store.names(place.rstrip("/"))) or store.size(place) is not None:
             audit.notes.append(f"{place} is unfinished: {by} was writing it; give that command again")
@@ -61,16 +61,16 @@ def _digest(store: Store, name: str) -> str | None:
         return str(error)
 
 
-def _compare(audit: Audit, ledger: Ledger, name: str, found: str | None) -> None:
-    if found == ledger.files[name]:
+def _compare(audit: Audit, ledger: Ledger, name: str, actual: str | None) -> None:
+    if actual == ledger.files[name]:
         audit.files, audit.bytes = audit.files + 1, audit.bytes + (audit.store.size(name) or 0)
     elif ledger.writer(name) is not None:
         return  # unfinished, which is said once
-    elif found is None:
+    elif actual is None:
         audit.problems.append(f"{name} is not there, and {LEDGER} names it; {mend(name)}")
     else:
         audit.problems.append(
-            f"{name} is not what was written: {LEDGER} says {ledger.files[name]}, it is {found}; {mend(name)}"
+            f"{name} is not what was written: {LEDGER} says {ledger.files[name]}, it is {actual}; {mend(name)}"
         )
 
 
@@ -122,12 +122,12 @@ def _count(audit: Audit, folder: str, units: int, sealed: bool) -> None:
     receipts = sum(1 for _ in audit.store.names(f"{folder}/receipts"))
     if receipts == units:
         return
-    said = f"{folder}: {receipts} of {units} units are committed"
+    counts = f"{folder}: {receipts} of {units} units are committed"
     if sealed or receipts > units:
-        audit.problems.append(f"{said}; the command that made it commits what is missing")
+        audit.problems.append(f"{counts}; the command that made it commits what is missing")
     else:
         undo = f"; jobs/retry.py {audit.store.url} --undo takes it back" if "-retry-" in folder and not receipts else ""
-        audit.notes.append(f"{said}: it is unfinished, and the command that began it goes on{undo}")
+        audit.notes.append(f"{counts}: it is unfinished, and the command that began it goes on{undo}")
 
 
 def _check_sealed(audit: Audit, folder: str, seal: dict[str, str]) -> None:

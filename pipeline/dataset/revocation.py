@@ -58,14 +58,14 @@ def with_descendants(store: Store, keys: Collection[str]) -> set[str]:
             raise InputError(
                 f"{store.url} has no sample {', '.join(sorted(set(unknown) - earlier)[:5])}: nothing was revoked"
             )
-        found = con.execute("""
+        result = con.execute("""
             WITH RECURSIVE tie AS (
                 SELECT parent AS above, key AS below FROM known WHERE parent IS NOT NULL
                 UNION ALL SELECT unnest(parents), key FROM known
             ), gone AS (SELECT key FROM asked UNION SELECT below FROM gone JOIN tie ON tie.above = gone.key)
             SELECT key FROM gone
         """).fetchall()
-    return {str(row[0]) for row in found} | set(keys)
+    return {str(row[0]) for row in result} | set(keys)
 
 
 def ledger(store: Store) -> pa.Table:

@@ -18,9 +18,9 @@ def check_shards(audit: Audit, ledger: Ledger) -> None:
     """All of them; unfinished shards are said to be so."""
     store = audit.store
     for name in (GROUPS, KEEP):
-        found = store.digest(name)
-        if found is not None:
-            audit.hashes.append(f"{name} {found}")
+        actual = store.digest(name)
+        if actual is not None:
+            audit.hashes.append(f"{name} {actual}")
     if ledger.writer(MANIFEST) is not None:
         return
     if store.size(MANIFEST) is None:
@@ -63,6 +63,6 @@ def _check_files(audit: Audit, shards: list[dict[str, object]], receipts: list[R
         if store.size(name) is None:  # said already, by its receipt
             continue
         with store.open(name) as file:
-            found = pq.ParquetFile(file).read(columns=["key", "split", "group"])
-        if not found.equals(keep_rows(store, unit).select(["key", "split", "group"]).replace_schema_metadata(None)):
+            table = pq.ParquetFile(file).read(columns=["key", "split", "group"])
+        if not table.equals(keep_rows(store, unit).select(["key", "split", "group"]).replace_schema_metadata(None)):
             audit.problems.append(f"{name}: does not hold the samples that {KEEP} wants in it")

@@ -96,11 +96,11 @@ def shard_json(row: dict[str, Any]) -> bytes:
     schema from the first samples (`datasets` does) would fail on later ones. All else that is known of the sample is in
     `provenance`, as JSON in a string.
     """
-    said = {name: row[name] for name in (*IN_JSON, *FACTS)}
-    said["test_set"] = row["test_set"] or row["split"]
+    record = {name: row[name] for name in (*IN_JSON, *FACTS)}
+    record["test_set"] = row["test_set"] or row["split"]
     rest = {name: row[name] for name in PROVENANCE if row[name] is not None}
-    said["provenance"] = _JSON.encode(rest)
-    return _JSON.encode(said).encode()
+    record["provenance"] = _JSON.encode(rest)
+    return _JSON.encode(record).encode()
 
 
 def keep_rows(store: Store, unit: int) -> pa.Table:
@@ -189,16 +189,16 @@ def _same_shard(store: Store, receipt: Receipt, now: Round, unit: int) -> bool:
     if not _of_this_layout(store.read_range(f"{FOLDER}/{receipt.files[0].name}", 0, BLOCK)):
         return False
     with store.open(f"{FOLDER}/{receipt.files[1].name}") as file:
-        found: Any = pq.ParquetFile(file).read()
+        table: Any = pq.ParquetFile(file).read()
     there, wanted = (
-        [spelt(row) for row in part.select(["key", *FACTS]).to_pylist()] for part in (found, keep_rows(store, unit))
+        [spelt(row) for row in part.select(["key", *FACTS]).to_pylist()] for part in (table, keep_rows(store, unit))
     )
     if there != wanted:
         return False
     planned: Any = to_table(now.load(unit).samples)
     moved = ("tar", "tar_offset", "tar_size")
     return all(
-        found[name].to_pylist() == planned[name].to_pylist() for name in planned.column_names if name not in moved
+        table[name].to_pylist() == planned[name].to_pylist() for name in planned.column_names if name not in moved
     )
 
 

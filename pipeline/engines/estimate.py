@@ -67,19 +67,19 @@ def calibrate(plan: Plan, engine: str) -> Calibration:
     a_batch = max(1, drawing // math.prod(stage.fan_out for stage in plan.stages))
     items = list(islice(iter(plan.items), 2 * a_batch))
     parts = [items[:a_batch], items[a_batch:] or items[:a_batch]]
-    cold, made = _timed(lambda: _through(opened, parts[0]))
+    cold, samples = _timed(lambda: _through(opened, parts[0]))
     part, seconds = parts[0], cold
     if warm := cold < LONG:
         part = parts[1]
-        seconds, made = _timed(lambda: _through(opened, part))
-    size = sum(len(data) for _, data in plan.pack.files(0, made, ""))
-    return Calibration(seconds, len(made), size, len(part), warm)
+        seconds, samples = _timed(lambda: _through(opened, part))
+    size = sum(len(data) for _, data in plan.pack.files(0, samples, ""))
+    return Calibration(seconds, len(samples), size, len(part), warm)
 
 
 def _timed(work: Callable[[], list[Sample]]) -> tuple[float, list[Sample]]:
     start = time.perf_counter()
-    made = work()
-    return time.perf_counter() - start, made
+    result = work()
+    return time.perf_counter() - start, result
 
 
 def default_workers(engine: str) -> int:
@@ -93,7 +93,7 @@ def default_workers(engine: str) -> int:
 
 def _through(opened: list[OpenStage], samples: list[Sample]) -> list[Sample]:
     for stage in opened:
-        samples = [given for batch in stage.stage.batches(samples) for given in stage.step(batch)]
+        samples = [sample for batch in stage.stage.batches(samples) for sample in stage.step(batch)]
     return samples
 
 

@@ -52,18 +52,18 @@ def regenerate(con: Connection, store: Store, recipe: Recipe, key: str) -> Regen
         attempts = Attempts(LocalStore(Path(scratch)), "again")
         for index, stage in enumerate(recipe.stages):
             run_stage(OpenStage(index, stage), state, attempts)
-    made = {sample.key: sample.image_sha256 for sample in state.samples}
-    sha256 = made.get(key)
+    digests = {sample.key: sample.image_sha256 for sample in state.samples}
+    sha256 = digests.get(key)
     if sha256 is None:
-        raise HazmatError(f"unit {unit} of {folder} gave {len(made)} samples this time, and {key} is not among them")
+        raise HazmatError(f"unit {unit} of {folder} gave {len(digests)} samples this time, and {key} is not among them")
     if sha256 != committed:
         _explain(store, folder, unit)
     return Regenerated(sha256, str(committed))
 
 
 def _refuse_changed(store: Store, folder: str, stages: tuple[Stage, ...]) -> None:
-    found, now = card(store, folder)["stages"], [stage.describe() for stage in stages]
-    if found != now:
+    recorded, now = card(store, folder)["stages"], [stage.describe() for stage in stages]
+    if recorded != now:
         raise InputError(
             f"{store.url}/{folder} was made by other stages, settings or weights than this checkout has: what comes out now would "
             "be another picture. Check out the revision that made it; round.json has the digests of its weights."

@@ -138,16 +138,16 @@ def _run_isolated(stage: Stage, batch: Sequence[Sample]) -> _Outcome:
     return outcome
 
 
-def _accept(batch: Sequence[Sample], given: list[Sample], stage: Stage) -> _Outcome:
+def _accept(batch: Sequence[Sample], returned: list[Sample], stage: Stage) -> _Outcome:
     """Check what a step gave; refuse pictures that are not pictures, count samples of which nothing came."""
     outcome = _Outcome()
-    for sample in given:
+    for sample in returned:
         reason = _invalid(sample, stage)
         if reason is None:
             outcome.given.append(sample)
         else:
             outcome.failed.append((sample, "invalid", "InvalidOutput", reason))
-    sources = {sample.key for sample in given} | {sample.parent for sample in given}
+    sources = {sample.key for sample in returned} | {sample.parent for sample in returned}
     outcome.dropped = sum(sample.key not in sources for sample in batch)
     return outcome
 

@@ -44,12 +44,12 @@ class ReleasedItems:
 
     def _told(self, sample: Sample) -> Sample:
         assert self.texts is not None
-        found = self.texts.get(sample.key)
-        if found is None:
+        text = self.texts.get(sample.key)
+        if text is None:
             raise InputError(
                 f"the prompts at hand have none of the key {sample.key}; give the very prompts of the run with --prompts FILE"
             )
-        return sample.with_(prompt=found.prompt, generation_prompt=found.generation_prompt)
+        return sample.with_(prompt=text.prompt, generation_prompt=text.generation_prompt)
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,10 @@ class ReleasedRecipe:
 
     def receipts(self) -> dict[int, Receipt]:
         """By unit, as published. Raises ControlFileError for a damaged one."""
-        found = (
+        receipts = (
             Receipt.from_json(path.read_bytes(), str(path)) for path in sorted(self.folder.glob("receipts/*.json"))
         )
-        return {receipt.unit: receipt for receipt in found}
+        return {receipt.unit: receipt for receipt in receipts}
 
     def plan(self, recipe: Recipe, roots: Iterable[Sample] | None) -> ReleasedPlan:
         """To be carried out by this checkout's `recipe`; `roots` are the prompts where the release has none.

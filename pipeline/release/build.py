@@ -61,9 +61,9 @@ def build_release(store: Store, run: RunConfig, wanted: ReleaseWanted) -> Releas
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))  # readable to its owner only
     try:
-        made = _filled(store, run, wanted, scratch)
+        release = _filled(store, run, wanted, scratch)
         words = wanted.restricted or not run.restricted
-        said = {"tier": made.tier, "rows": dict(made.counts), "words": words, "digest": made.digest}
+        said = {"tier": release.tier, "rows": dict(release.counts), "words": words, "digest": release.digest}
         append(store, "publish", said, by="jobs/publish.py")  # before anybody can see it
         if not run.restricted:
             mask = os.umask(0)
@@ -73,7 +73,7 @@ def build_release(store: Store, run: RunConfig, wanted: ReleaseWanted) -> Releas
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
-    return made
+    return release
 
 
 def _filled(store: Store, run: RunConfig, wanted: ReleaseWanted, scratch: Path) -> Release:

@@ -21,8 +21,8 @@ def write_checksums(folder: Path) -> str:
 
 def files_of(folder: Path) -> list[Path]:
     """The files that are listed, sorted; not the list itself, nor what a hub's client keeps beside them."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(p for p in found if p.relative_to(folder).parts[0] not in (NAME, ".cache", ".git", ".gitattributes"))
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(p for p in files if p.relative_to(folder).parts[0] not in (NAME, ".cache", ".git", ".gitattributes"))
 
 
 def digest_of(path: Path) -> str:
@@ -37,13 +37,13 @@ def read_checksums(folder: Path) -> dict[str, str]:
         text = (folder / NAME).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{folder}: there is no readable {NAME}; give a folder that jobs/publish.py made") from error
-    found: dict[str, str] = {}
+    checksums: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         match = _LINE.fullmatch(line)
         if match is None or not inside(match[2]):
             raise InputError(f"{folder}/{NAME}:{number}: expected a sha256, two spaces and a name within the folder")
-        found[match[2]] = match[1]
-    return found
+        checksums[match[2]] = match[1]
+    return checksums
 
 
 def check_checksums(folder: Path) -> str:

@@ -35,9 +35,9 @@ class HubUpload:
                 api.update_repo_settings(self.repo, repo_type="dataset", gated="manual")
             done = api.upload_folder(repo_id=self.repo, repo_type="dataset", folder_path=self.folder)
         except Exception as error:  # the hub client raises a dozen kinds
-            said = str(error).strip().splitlines() or [""]
+            text = str(error).strip().splitlines() or [""]
             raise HazmatError(
-                f"--push {self.repo}: {type(error).__name__}: {said[0][:300]}. {self.folder} is whole; the same command tries again"
+                f"--push {self.repo}: {type(error).__name__}: {text[0][:300]}. {self.folder} is whole; the same command tries again"
             ) from error
         return str(done)
 

@@ -49,11 +49,11 @@ def generator_licence(name: str) -> str:
     if card is None or not card.is_file():
         return UNKNOWN
     front = card.read_text(encoding="utf-8", errors="replace")[:20_000].split("\n---", 1)[0]
-    found = re.search(r"^license: *[\"']?([\w.+-]+)", front, re.MULTILINE)
-    return found[1] if found else UNKNOWN
+    match = re.search(r"^license: *[\"']?([\w.+-]+)", front, re.MULTILINE)
+    return match[1] if match else UNKNOWN
 
 
 def hub_licence(parts: list[LicensedPart]) -> str:
     """The one licence of prompts and generators as hubs spell it, `other` where they differ or one is not known."""
-    found = {part.licence.lower() for part in parts if part.what != "labeller"}
-    return found.pop() if len(found) == 1 and UNKNOWN.lower() not in found else "other"
+    licences = {part.licence.lower() for part in parts if part.what != "labeller"}
+    return licences.pop() if len(licences) == 1 and UNKNOWN.lower() not in licences else "other"

@@ -46,9 +46,9 @@ class RemadeProof:
             self.examples.append(text)
 
 
-def prove(release: Path, released: ReleasedRecipe, made: Round, hashed: Hashed) -> RemadeProof:
+def prove(release: Path, released: ReleasedRecipe, round_: Round, hashed: Hashed) -> RemadeProof:
     """Every published row against the round `made`. Raises InputError where the rows are not there."""
-    rows = dict(_made(made))
+    rows = dict(_made(round_))
     strict, proof, published = _strict_units(released), RemadeProof(), 0
     for row in _published(release):
         published += 1
@@ -57,7 +57,7 @@ def prove(release: Path, released: ReleasedRecipe, made: Round, hashed: Hashed) 
             proof.missing += 1
             proof.fault(f"{row['key']} was not made")
             continue
-        _compare(proof, row, again, made, hashed if row["unit"] not in strict else None)
+        _compare(proof, row, again, round_, hashed if row["unit"] not in strict else None)
     if not published:
         raise InputError(f"--from {release}: there are no rows below data/; fetch the release again")
     proof.beside = len(rows)
@@ -65,7 +65,7 @@ def prove(release: Path, released: ReleasedRecipe, made: Round, hashed: Hashed) 
 
 
 def _compare(
-    proof: RemadeProof, row: Mapping[str, Any], again: Mapping[str, Any], made: Round, hashed: Hashed | None
+    proof: RemadeProof, row: Mapping[str, Any], again: Mapping[str, Any], round_: Round, hashed: Hashed | None
 ) -> None:
     """One picture; `hashed` where its bytes may differ."""
     key = row["key"]
@@ -80,7 +80,7 @@ def _compare(
         proof.different += 1
         proof.fault(f"{key}: sha256 {again['image_sha256'][:12]}… now, {str(row['image_sha256'])[:12]}… in the release")
     else:
-        data = made.store.read_range(again["tar"], again["tar_offset"], again["tar_size"])
+        data = round_.store.read_range(again["tar"], again["tar_offset"], again["tar_size"])
         bits = _distance(hashed(data, again["format"]), str(row["phash"]))
         proof.alike, proof.different = proof.alike + (bits <= BITS), proof.different + (bits > BITS)
         if bits > BITS:
@@ -107,9 +107,9 @@ def _strict_units(released: ReleasedRecipe) -> set[int]:
     return {unit for unit, one in released.receipts().items() if one.level == "L1" and one.environment == here}
 
 
-def _made(made: Round) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name in committed_files(made.store, made.folder, "raw/", ".parquet"):
-        with made.store.open(name) as file:
+def _made(round_: Round) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in committed_files(round_.store, round_.folder, "raw/", ".parquet"):
+        with round_.store.open(name) as file:
             for row in pq.read_table(file, columns=list(_MADE)).to_pylist():
                 yield row["key"], row
 

@@ -31,8 +31,8 @@ class ReleaseRows:
 
     def counts(self) -> dict[str, int]:
         """Rows by split, in the order train, validation, test; none that is empty."""
-        found = dict(self.con.execute("SELECT split, count(*) FROM published GROUP BY split").fetchall())
-        return {split: int(found[split]) for split in SPLITS if split in found}
+        counts = dict(self.con.execute("SELECT split, count(*) FROM published GROUP BY split").fetchall())
+        return {split: int(counts[split]) for split in SPLITS if split in counts}
 
     def picture_bytes(self, split: str) -> int:
         """Bytes of a split's picture files."""
@@ -58,14 +58,16 @@ class ReleaseRows:
     def pictures(self, batch: pa.Table) -> list[bytes]:
         """The picture files of a batch. Raises HazmatError for one that is not what was committed."""
         places = list(zip(*(batch[name].to_pylist() for name in PLACE), strict=True))
-        found = self.store.read_ranges(places)
-        for key, wanted, data in zip(batch["key"].to_pylist(), batch["image_sha256"].to_pylist(), found, strict=True):
+        pictures = self.store.read_ranges(places)
+        for key, wanted, data in zip(
+            batch["key"].to_pylist(), batch["image_sha256"].to_pylist(), pictures, strict=True
+        ):
             if sha256(data).hexdigest() != wanted:
                 raise HazmatError(
                     f"{self.store.url}: the picture of {key} is not what was committed; jobs/verify.py says what is wrong, and "
                     "nothing was published"
                 )
-        return found
+        return pictures
 
     def asked(self, sql: str) -> list[tuple[object, ...]]:
         """The rows of a question over `published` and the run's views."""

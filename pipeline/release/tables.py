@@ -74,8 +74,8 @@ def _with_hashes(rows: ReleaseRows, batch: pa.Table, hashed: Hashed) -> pa.Table
     if all(known):
         return batch
     files, formats = rows.pictures(batch), batch["format"].to_pylist()
-    found = [one or hashed(file, form) for one, file, form in zip(known, files, formats, strict=True)]
-    return batch.set_column(batch.column_names.index("phash"), "phash", pa.array(found, pa.string()))
+    hashes = [one or hashed(file, form) for one, file, form in zip(known, files, formats, strict=True)]
+    return batch.set_column(batch.column_names.index("phash"), "phash", pa.array(hashes, pa.string()))
 
 
 def _with_embeddings(rows: ReleaseRows, batch: pa.Table, embedded: Embedded) -> pa.Table:

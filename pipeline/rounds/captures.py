@@ -119,7 +119,7 @@ class CaptureReader:
         """
         rows = [at_step(row, step_of(share, self.steps[key])) for key, row in zip(keys, self.read(keys), strict=True)]
         shapes = {name: {row[name].shape if name in row else None for row in rows} for row in rows for name in row}
-        unlike = sorted(name for name, found in shapes.items() if len(found) > 1)
+        unlike = sorted(name for name, sizes in shapes.items() if len(sizes) > 1)
         if unlike or not all(rows):
             what = (
                 f"the captures {unlike} differ in form" if unlike else f"nothing was kept at {share:.0%} of the steps"

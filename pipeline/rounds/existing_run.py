@@ -46,13 +46,13 @@ def with_taxonomy(store: Store, config: RunConfig) -> RunConfig:
     """The facts of a run that is begun or gone on with, with the taxonomy that it has already. Raises InputError for another."""
     if store.size("run.json") is None:
         return config
-    found = taxonomy_of(store)
-    if config.taxonomy is not None and config.policy != found:
+    taxonomy = taxonomy_of(store)
+    if config.taxonomy is not None and config.policy != taxonomy:
         raise InputError(
-            f"--taxonomy: {store.url} is judged by {found.label}, and this is {config.policy.label} or another text of it; "
+            f"--taxonomy: {store.url} is judged by {taxonomy.label}, and this is {config.policy.label} or another text of it; "
             f"jobs/label.py {store.url} --taxonomy FILE changes it"
         )
-    return config if found == UNSAFEBENCH else replace(config, taxonomy=found.to_json())
+    return config if taxonomy == UNSAFEBENCH else replace(config, taxonomy=taxonomy.to_json())
 
 
 def adopt(store: Store, taxonomy: Taxonomy, environment: Mapping[str, str]) -> None:

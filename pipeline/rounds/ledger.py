@@ -77,12 +77,12 @@ def recorded(store: Store, *places: str, by: str) -> Iterator[list[str]]:
     _close(store, written, _found(store, written), places)
 
 
-def _close(store: Store, written: Sequence[str], found: Mapping[str, str], places: Sequence[str] = ()) -> None:
+def _close(store: Store, written: Sequence[str], digests: Mapping[str, str], places: Sequence[str] = ()) -> None:
     """Enter `found` as all that there is of `written`. Read anew: another command may have written meanwhile."""
     ledger = read_ledger(store) or Ledger()
     files = {name: sha for name, sha in ledger.files.items() if not any(_is_of(name, place) for place in written)}
     still = {place: by for place, by in ledger.open.items() if place not in (*written, *places)}
-    write_ledger(store, Ledger({**files, **found}, still))
+    write_ledger(store, Ledger({**files, **digests}, still))
 
 
 def _found(store: Store, places: Iterable[str]) -> dict[str, str]:

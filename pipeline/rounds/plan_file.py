@@ -42,30 +42,30 @@ def plan_digest(path: Path) -> str:
         return file_digest(file, "sha256").hexdigest()
 
 
-def put_back(store: Store, name: str, made: Path) -> None:
+def put_back(store: Store, name: str, replanned: Path) -> None:
     """Write a plan that was lost under its name, without what was revoked since."""
     if store.size(REVOKED) is None:
-        store.write_file(name, made)
+        store.write_file(name, replanned)
         return
     with store.open(REVOKED) as file:
         revoked = pq.read_table(file, columns=["key"])["key"].combine_chunks()
-    plan = pq.ParquetFile(made)
+    plan = pq.ParquetFile(replanned)
     parts = (plan.read_row_group(unit) for unit in range(plan.num_row_groups))
     left = (part.filter(pc.invert(pc.is_in(part["key"], value_set=revoked))) for part in parts)
     write_table(store, name, SAMPLE_SCHEMA, left)
 
 
-def check_plan(store: Store, folder: str, card: Mapping[str, Any], made: Path | None = None) -> None:
+def check_plan(store: Store, folder: str, card: Mapping[str, Any], replanned: Path | None = None) -> None:
     """Whether the round's plan is the one that its `round.json` names.
 
     A card of before names no digest: then by how many items and units it holds, and by their keys, where the plan was `made` again.
     Raises TornPlanError if it cannot be read, ControlFileError if it is of other items.
     """
     where = f"{store.url}/{folder}/plan.parquet"
-    found = store.digest(f"{folder}/plan.parquet")
-    if found is None:
+    actual = store.digest(f"{folder}/plan.parquet")
+    if actual is None:
         raise TornPlanError(f"{where} is not there; {_mend(where)}")
-    if found == card.get("plan_sha256"):
+    if actual == card.get("plan_sha256"):
         return
     try:
         with store.open(f"{folder}/plan.parquet") as file:
@@ -74,7 +74,7 @@ def check_plan(store: Store, folder: str, card: Mapping[str, Any], made: Path | 
             same = "plan_sha256" not in card and (plan.num_row_groups, len(keys)) == (card["units"], card["items"])
     except (pa.ArrowException, OSError, ValueError) as error:
         raise TornPlanError(f"{where} is torn ({str(error).splitlines()[0][:120]}); {_mend(where)}") from error
-    if not same or (made is not None and not keys.equals(pq.read_table(made, columns=["key"]))):
+    if not same or (replanned is not None and not keys.equals(pq.read_table(replanned, columns=["key"]))):
         raise ControlFileError(
             f"{where} is damaged, or the plan of another round: its items are others; {_mend(where)}"
         )

@@ -177,26 +177,26 @@ def _plan_of(store: Store, receipt: str) -> str | None:
     return None
 
 
-def _mend_plan(store: Store, folder: str, known: Mapping[str, Any], made: Path) -> None:
+def _mend_plan(store: Store, folder: str, known: Mapping[str, Any], replanned: Path) -> None:
     """Put a lost or torn plan back from `made`, which is of the same items; refuse one of other items."""
     name = f"{folder}/plan.parquet"
     if store.size(name) is None:
-        put_back(store, name, made)
+        put_back(store, name, replanned)
         return
     if "plan_sha256" not in known and store.size(REVOKED) is not None:
         return  # a round of before; a revocation may have made its plan shorter
     try:
-        check_plan(store, folder, known, made)
+        check_plan(store, folder, known, replanned)
     except TornPlanError:
-        put_back(store, name, made)
+        put_back(store, name, replanned)
 
 
-def _refuse_another(found: Mapping[str, Any], wanted: Mapping[str, Any], where: str) -> None:
-    if found.get("fingerprint") == wanted["fingerprint"]:
+def _refuse_another(recorded: Mapping[str, Any], wanted: Mapping[str, Any], where: str) -> None:
+    if recorded.get("fingerprint") == wanted["fingerprint"]:
         return
     names = {"items_digest": "the prompts", "stages": "the stages, their settings or their weights"}
     form = ("fingerprint", "plan_sha256")
-    changed = [names.get(key, key) for key in wanted if key not in form and found.get(key) != wanted[key]]
+    changed = [names.get(key, key) for key in wanted if key not in form and recorded.get(key) != wanted[key]]
     raise AnotherPlanError(
         f"{where} was made by another plan; what differs: {', '.join(changed) or 'its form'}. "
         "Give the command that made it, or another --out."

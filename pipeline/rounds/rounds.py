@@ -53,7 +53,7 @@ def committed_files(store: Store, folder: str, start: str, end: str) -> Iterator
 
 def next_round(store: Store, name: str) -> str:
     """`rounds/NNN-name`: the folder that bears this name already, or the next number."""
-    found = sorted({folder.split("/")[1] for folder in store.names("rounds") if folder.count("/") >= 2})
-    same = [folder for folder in found if folder[4:] == name]
-    number = int(found[-1][:3]) + 1 if found else 0
+    numbers = sorted({folder.split("/")[1] for folder in store.names("rounds") if folder.count("/") >= 2})
+    same = [folder for folder in numbers if folder[4:] == name]
+    number = int(numbers[-1][:3]) + 1 if numbers else 0
     return f"rounds/{same[0]}" if same else f"rounds/{number:03d}-{name}"

@@ -27,11 +27,11 @@ def read_seal(store: Store, folder: str) -> dict[str, str] | None:
 def seal_round(store: Store, folder: str, written: Collection[str] = ()) -> None:
     """Seal what the round holds. What was sealed already keeps its digest, but for the names in `written`."""
     known = read_seal(store, folder) or {}
-    found = {}
+    digests = {}
     for name in _sealed_names(store, folder):
         sha = None if name in written else known.get(name)
-        found[name] = sha or store.digest(f"{folder}/{name}")
-    files = {name: sha for name, sha in found.items() if sha is not None}
+        digests[name] = sha or store.digest(f"{folder}/{name}")
+    files = {name: sha for name, sha in digests.items() if sha is not None}
     if files != known:
         store.write(f"{folder}/{NAME}", control_json({"files": files}))
 

@@ -53,8 +53,8 @@ def make_keep_list(con: Connection, store: Store, rules: KeepRules) -> dict[str,
     mark_held_out(con, rules.splits)
     edges = all_edges(con, rules.groups)
     old = con.execute(f"SELECT {_codes('was_split')} AS code FROM facts ORDER BY id").fetchnumpy()["code"]
-    found = components(size, edges, np.asarray(old, dtype=np.int8))
-    table = pa.table({"id": np.arange(size), "number": found.group, "bridge": found.bridge})
+    groups = components(size, edges, np.asarray(old, dtype=np.int8))
+    table = pa.table({"id": np.arange(size), "number": groups.group, "bridge": groups.bridge})
     con.register("component", table)
     label_columns(con, store)
     assign(con, rules.splits)
@@ -71,7 +71,7 @@ def make_keep_list(con: Connection, store: Store, rules: KeepRules) -> dict[str,
     _place(con, store, rules)
     _write_groups(con, store)
     _write_keep(con, store, rules)
-    return _figures(con, largest(found, edges), sum(edge.skipped for edge in edges))
+    return _figures(con, largest(groups, edges), sum(edge.skipped for edge in edges))
 
 
 def _codes(column: str) -> str:

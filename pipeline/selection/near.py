@@ -111,7 +111,7 @@ def _collect(
     chunk: int = CHUNK,
 ) -> Pairs:
     """Compare what shares a bucket in any band. `head`, a word of each code, rules out most pairs without fetching the rest."""
-    found: dict[str, list[npt.NDArray[Any]]] = {"code": [], "distance": []}
+    columns: dict[str, list[npt.NDArray[Any]]] = {"code": [], "distance": []}
     skipped = 0
     for band in bands if rows else ():
         order = np.argsort(band, kind="stable")
@@ -127,12 +127,12 @@ def _collect(
             a, b = order[first], order[second]
             far = distance(a, b)
             near = far <= limit
-            found["code"].append(np.minimum(a, b)[near] * rows + np.maximum(a, b)[near])
-            found["distance"].append(far[near])
-    if not found["code"]:
+            columns["code"].append(np.minimum(a, b)[near] * rows + np.maximum(a, b)[near])
+            columns["distance"].append(far[near])
+    if not columns["code"]:
         return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32), skipped)
-    code, index = np.unique(np.concatenate(found["code"]), return_index=True)
-    return Pairs(code // rows, code % rows, np.concatenate(found["distance"])[index], skipped)
+    code, index = np.unique(np.concatenate(columns["code"]), return_index=True)
+    return Pairs(code // rows, code % rows, np.concatenate(columns["distance"])[index], skipped)
 
 
 def _ends(ordered: npt.NDArray[Any]) -> tuple[Ints, int]:

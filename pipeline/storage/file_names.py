@@ -25,8 +25,8 @@ def original_name(written: str) -> str:
     """The name that `written_name` was given, as `os.fsdecode` gives it: what `open` takes."""
 
     def byte(match: re.Match[str]) -> str:
-        found = match.group()
-        return "\\" if found == "\\\\" else bytes([int(found[2:], 16)]).decode("latin-1")
+        escape = match.group()
+        return "\\" if escape == "\\\\" else bytes([int(escape[2:], 16)]).decode("latin-1")
 
     raw = b"".join(
         os.fsencode(part) if not _ESCAPED.fullmatch(part) else _ESCAPED.sub(byte, part).encode("latin-1")

@@ -170,8 +170,8 @@ def _opened(data: bytes | Image.Image, kind: str | None) -> Iterator[Image.Image
 def _unidentified(data: bytes, kind: str | None) -> str:
     if not data:
         return "the file is empty"
-    found = format_of(data[:PREFIX])
-    if kind is None and found == HEIF and HEIF not in _readable():
+    format_ = format_of(data[:PREFIX])
+    if kind is None and format_ == HEIF and HEIF not in _readable():
         return "the file is a HEIC/HEIF picture, which need the package pillow-heif: pip install pillow-heif"
     wanted = SETTINGS[kind]["format"] if kind else f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
     return f"the file is no {wanted} picture, or its beginning is damaged"

@@ -65,15 +65,15 @@ def _by_profile(picture: Image.Image, profile: bytes | None) -> Image.Image:
     """In sRGB. A profile that is damaged, or of another kind of picture, is passed over, as viewers do."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else ImageCms.createProfile("LAB")
-        found = ImageCms.profileToProfile(picture, source, _srgb(), outputMode="RGB")
+        converted = ImageCms.profileToProfile(picture, source, _srgb(), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError):
         if picture.mode != "LAB":
             return picture
         if profile is None:
             raise
         return _by_profile(picture, None)
-    assert found is not None
-    return found
+    assert converted is not None
+    return converted
 
 
 @cache

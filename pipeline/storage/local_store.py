@@ -100,16 +100,16 @@ class LocalStore(Store):
     def read_ranges(self, ranges: Sequence[Extent]) -> list[bytes]:
         """Each file is opened once, and read front to back."""
         order = sorted(range(len(ranges)), key=lambda place: ranges[place])
-        found = [b""] * len(ranges)
+        parts = [b""] * len(ranges)
         for name, places in groupby(order, key=lambda place: ranges[place][0]):
             with self.open(name) as file:
                 for place in places:
                     _, offset, size = ranges[place]
                     file.seek(offset)
-                    found[place] = file.read(size)
-                    if len(found[place]) != size:
+                    parts[place] = file.read(size)
+                    if len(parts[place]) != size:
                         raise StoreError(f"{self.path(name)} ends before byte {offset + size}: it was cut short")
-        return found
+        return parts
 
     def open(self, name: str) -> BinaryIO:
         """The open file."""
@@ -128,8 +128,8 @@ class LocalStore(Store):
     def names(self, prefix: str) -> Iterator[str]:
         """Files below a folder; temporary ones are left out."""
         folder = self.path(prefix)
-        found = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-        return iter(sorted(path.relative_to(self.root).as_posix() for path in found))
+        files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        return iter(sorted(path.relative_to(self.root).as_posix() for path in files))
 
     def delete(self, name: str) -> None:
         """Unlink."""

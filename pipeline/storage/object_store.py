@@ -98,10 +98,10 @@ class ObjectStore(Store):
     def names(self, prefix: str) -> Iterator[str]:
         """One LIST for every thousand objects."""
         try:
-            found = [str(entry["path"]) for page in obstore.list(_client(self.address), prefix) for entry in page]
+            names = [str(entry["path"]) for page in obstore.list(_client(self.address), prefix) for entry in page]
         except (BaseError, OSError) as error:
             raise StoreError(_advice(self.address, prefix, error)) from error
-        return iter(sorted(found))
+        return iter(sorted(names))
 
     def delete(self, name: str) -> None:
         """One DELETE; it does not mind a name that is not there."""

@@ -42,10 +42,10 @@ class Member:
 
 def members(file: BinaryIO) -> Iterator[Member]:
     """In the order of the archive; links have the place of what they point to. Never raises for what the archive says."""
-    found = list(_walk(file))
-    places = {member.name: member for member in found if member.link is None and member.passed is None}
-    links = {member.name: member for member in found if member.link is not None}
-    for member in found:
+    entries = list(_walk(file))
+    places = {member.name: member for member in entries if member.link is None and member.passed is None}
+    links = {member.name: member for member in entries if member.link is not None}
+    for member in entries:
         yield member if member.link is None else _followed(member, links, places)
 
 
@@ -119,17 +119,19 @@ def _header(block: bytes) -> tarfile.TarInfo | None:
     return header if header.size >= 0 else None
 
 
-def _member(file: BinaryIO, header: tarfile.TarInfo, start: int, end: int, said: _Pending) -> tuple[Member, int]:
+def _member(file: BinaryIO, header: tarfile.TarInfo, start: int, end: int, pending: _Pending) -> tuple[Member, int]:
     """The member, and where the next header is."""
-    name = (said.name or said.records.get("GNU.sparse.name") or said.records.get("path") or header.name).rstrip("\0")
+    name = (
+        pending.name or pending.records.get("GNU.sparse.name") or pending.records.get("path") or header.name
+    ).rstrip("\0")
     if header.type in LINKS:
-        link = (said.link or said.records.get("linkpath") or header.linkname).rstrip("\0")
+        link = (pending.link or pending.records.get("linkpath") or header.linkname).rstrip("\0")
         base = "" if header.type == tarfile.LNKTYPE else posixpath.dirname(name)
         hard = header.type == tarfile.LNKTYPE
         return Member(name, start, link=posixpath.normpath(posixpath.join(base, link)), hard=hard), start
     if header.type in WITHOUT_DATA:
         return Member(name, start, passed=WITHOUT_DATA[header.type]), start
-    text = said.records.get("size", f"{header.size}")
+    text = pending.records.get("size", f"{header.size}")
     size = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
     if header.type == tarfile.GNUTYPE_SPARSE:
         size, start = header.size, _after_sparse_map(file, start - BLOCK, end)
@@ -139,7 +141,7 @@ def _member(file: BinaryIO, header: tarfile.TarInfo, start: int, end: int, said:
             f"it should have {text[:20]} bytes, and the archive has {left} left: cut short, or its header is damaged"
         )
         return Member(name, start, problem=problem), start
-    sparse = header.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse") for key in said.records)
+    sparse = header.type == tarfile.GNUTYPE_SPARSE or any(key.startswith("GNU.sparse") for key in pending.records)
     if sparse:
         return Member(name, start, size, problem=SPARSE), start + _padded(size)
     return Member(posixpath.normpath(name), start, size), start + _padded(size)
@@ -172,7 +174,7 @@ def _extended(header: tarfile.TarInfo, data: bytes, pending: _Pending, shared: d
 
 def _records(data: bytes) -> dict[str, str] | None:
     """Of "LENGTH KEY=VALUE\\n" after one another (POSIX 1003.1-2001, pax); None where they are not."""
-    found: dict[str, str] = {}
+    records: dict[str, str] = {}
     while data.strip(b"\0"):
         length, space, _ = data.partition(b" ")
         size = int(length) if space and length.isdigit() and len(length) < 8 else 0
@@ -180,9 +182,9 @@ def _records(data: bytes) -> dict[str, str] | None:
         key, equals, value = record[:-1].partition(b"=")
         if not equals or record[-1:] != b"\n" or size > len(data):
             return None
-        found[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
+        records[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
         data = data[size:]
-    return found
+    return records
 
 
 def _padded(size: int) -> int:

@@ -68,8 +68,8 @@ def model_file(name: str) -> Path:
 @lru_cache
 def weights_digest(model: Path) -> str:
     """blake2b over a file, or over the names and bytes of every file that loading a directory reads, sorted (~1 GB/s)."""
-    found = [model] if model.is_file() else sorted(model.rglob("*"))
-    files = [path for path in found if path.is_file() and path.suffix in READ]
+    paths = [model] if model.is_file() else sorted(model.rglob("*"))
+    files = [path for path in paths if path.is_file() and path.suffix in READ]
     return remembered(files, lambda: _hashed((path.relative_to(model).as_posix(), path) for path in files))
 
 
@@ -83,8 +83,8 @@ def base_folder(base: str) -> Path:
 
 def digest(folder: Path, names: tuple[str, ...] | None = None) -> str:
     """blake2b over some files' bytes; without `names` over the weights and settings of a model's directory (~1 GB/s)."""
-    found = [folder / name for name in names] if names else sorted(folder.glob("*"))
-    files = [path for path in found if path.suffix in (".json", ".safetensors", ".model", ".jinja") and path.is_file()]
+    paths = [folder / name for name in names] if names else sorted(folder.glob("*"))
+    files = [path for path in paths if path.suffix in (".json", ".safetensors", ".model", ".jinja") and path.is_file()]
     return remembered(files, lambda: _hashed((path.name, path) for path in files))
 
 

@@ -59,8 +59,8 @@ class Checkpoint:
 
     def restore_threads(self) -> None:
         """Compute with as many threads as before: the last bits of a sum depend on them. Call it before anything is computed."""
-        if found := self.read():
-            torch.set_num_threads(found[0]["threads"])
+        if state := self.read():
+            torch.set_num_threads(state[0]["threads"])
 
     def remove(self) -> None:
         """It is no longer needed; nor is one that was pickled, as they were before."""

@@ -113,10 +113,10 @@ class TrainingLoop(Generic[Rows]):
 
         Raises InputError for a checkpoint of another model.
         """
-        found = None if self.checkpoint is None else self.checkpoint.read()
-        if found is None:
+        state = None if self.checkpoint is None else self.checkpoint.read()
+        if state is None:
             return None
-        facts, tensors = found
+        facts, tensors = state
         checkpoint.load_weights(self.module, part_of(tensors, "weights"))
         checkpoint.load_optimizer(self.optimizer, facts["groups"], part_of(tensors, "optimizer"))
         if self.average is not None:

@@ -86,8 +86,8 @@ def _observed(counts: Ints, weights: Floats) -> Floats:
 
 
 def _shares(counts: Ints, weights: Floats) -> Floats:
-    said = weights @ counts
-    return np.asarray(said / np.maximum(said.sum(axis=1, keepdims=True), 1))
+    shares = weights @ counts
+    return np.asarray(shares / np.maximum(shares.sum(axis=1, keepdims=True), 1))
 
 
 def _beyond(observed: Floats, chance: Floats) -> Floats:
@@ -99,12 +99,12 @@ def measures(counts: Ints) -> dict[str, float]:
     patterns, often = np.unique(counts, axis=0, return_counts=True)
     rng = np.random.default_rng(SEED)
     draws = rng.multinomial(often.sum(), often / often.sum(), size=DRAWS).astype(np.float64)
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for name, measure in MEASURES.items():
-        found[name] = float(measure(patterns, often[None].astype(np.float64))[0])
+        values[name] = float(measure(patterns, often[None].astype(np.float64))[0])
         low, high = np.quantile(measure(patterns, draws), [0.025, 0.975])
-        found |= {f"{name}_low": float(low), f"{name}_high": float(high)}
-    return found
+        values |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+    return values
 
 
 def agreement_table(votes: pa.Table, sources: pa.Table, categories: Sequence[str]) -> pa.Table:

@@ -109,8 +109,10 @@ def expect(ballots: Ballots, confusion: Floats, prevalence: Floats) -> Floats:
     code = ballots.annotator * ballots.classes + ballots.answer
     logits = np.empty((ballots.items, ballots.classes))
     for true in range(ballots.classes):
-        said = np.log(confusion[:, true, :]).ravel()
-        logits[:, true] = np.log(prevalence[true]) + np.bincount(ballots.item, said[code], minlength=ballots.items)
+        log_likelihoods = np.log(confusion[:, true, :]).ravel()
+        logits[:, true] = np.log(prevalence[true]) + np.bincount(
+            ballots.item, log_likelihoods[code], minlength=ballots.items
+        )
     logits -= logits.max(axis=1, keepdims=True)
     weights = np.exp(logits)
     weights /= weights.sum(axis=1, keepdims=True)

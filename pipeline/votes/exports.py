@@ -46,14 +46,14 @@ def _of_json_min(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(tasks.values())
 
 
-def _value(name: str, said: Any) -> Any:
+def _value(name: str, value: Any) -> Any:
     """An answer as JSON has it: a single choice or text stands alone, several are an object, anything else a list of objects."""
-    if isinstance(said, list) and len(said) == 1 and isinstance(said[0], dict):
-        said = said[0]
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+        value = value[0]
     kind = {"severity": "rating", "reason": "text"}.get(name, "choices")
-    if isinstance(said, dict):
-        return said
-    return {kind: said if kind == "rating" or isinstance(said, list) else [said]}
+    if isinstance(value, dict):
+        return value
+    return {kind: value if kind == "rating" or isinstance(value, list) else [value]}
 
 
 def _kind(value: Any) -> str:

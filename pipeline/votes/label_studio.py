@@ -92,13 +92,13 @@ def votes_from(text: str, exchange: Exchange) -> Imported:
     return imported
 
 
-def _objects(found: Any, what: str) -> list[dict[str, Any]]:
+def _objects(data: Any, what: str) -> list[dict[str, Any]]:
     """A list of JSON objects; null is an empty one. Raises InputError for anything else."""
-    if found is None:
+    if data is None:
         return []
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise InputError(f"{what}: expected a list of objects, and it is {str(found)[:60]!r}")
-    return found
+    if not isinstance(data, list) or not all(isinstance(one, dict) for one in data):
+        raise InputError(f"{what}: expected a list of objects, and it is {str(data)[:60]!r}")
+    return data
 
 
 def _by_protocol(votes: Sequence[Vote], where: str, items: Counter[str]) -> list[Vote]:
@@ -131,14 +131,14 @@ def _state(cast: Sequence[Vote]) -> str:
 
 
 def _vote(key: str, scope: str, annotation: dict[str, Any], exchange: Exchange, where: str) -> Vote:
-    said = _answers(annotation, where)
-    label, reason = next(iter(said["label"]), None), " ".join(said["reason"]) or None
+    answers = _answers(annotation, where)
+    label, reason = next(iter(answers["label"]), None), " ".join(answers["reason"]) or None
     withdrawn = _withdrawn(annotation, where)
     if withdrawn:
         label, reason = "skip", reason or withdrawn
     if label not in (*CHOICES, "skip"):
         raise InputError(f"{where}: an annotation's label is {label!r}; expected one of {', '.join(CHOICES)}")
-    categories = tuple(said["category"]) if label == "unsafe" else ()
+    categories = tuple(answers["category"]) if label == "unsafe" else ()
     unknown = set(categories) - set(exchange.categories)
     if unknown:
         raise InputError(f"{where}: {', '.join(sorted(unknown))} is no category of {exchange.policy}")
@@ -148,7 +148,7 @@ def _vote(key: str, scope: str, annotation: dict[str, Any], exchange: Exchange, 
             f"{where}: an annotation says unsafe and no category; choose one of {', '.join(exchange.categories)}"
         )
     seconds = _number(annotation.get("lead_time"), f"{where}: lead_time")
-    severity = _number(said["severity"], f"{where}: severity")
+    severity = _number(answers["severity"], f"{where}: severity")
     return Vote(
         key=key,
         scope=scope,
@@ -179,18 +179,18 @@ def _withdrawn(annotation: dict[str, Any], where: str) -> str | None:
 
 def _answers(annotation: dict[str, Any], where: str) -> dict[str, Any]:
     """The parts of an annotation's result: choices and texts as lists of str, the severity as it is."""
-    said: dict[str, Any] = {"label": [], "category": [], "reason": [], "severity": None}
+    answers: dict[str, Any] = {"label": [], "category": [], "reason": [], "severity": None}
     for part in _objects(annotation.get("result"), f"{where}: an annotation's result"):
         name, value = part.get("from_name"), part.get("value")
         if name == "severity" and isinstance(value, dict):
-            said[name] = value.get("rating")
-        elif isinstance(name, str) and name in said:
+            answers[name] = value.get("rating")
+        elif isinstance(name, str) and name in answers:
             texts = value.get("text" if name == "reason" else "choices") if isinstance(value, dict) else None
             texts = [texts] if isinstance(texts, str) else texts
             if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
                 raise InputError(f"{where}: an annotation's {name} is {str(value)[:60]!r}, expected choices or text")
-            said[name] = texts
-    return said
+            answers[name] = texts
+    return answers
 
 
 def _number(value: Any, what: str) -> float | None:

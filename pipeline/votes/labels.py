@@ -128,8 +128,8 @@ def _scope_labels(votes: pa.Table, method: str, policy: Policy, scope: str) -> p
 
 def _shares(ballots: Ballots) -> Floats:
     """[items, 3] shares of the votes that say safe, unsafe, na; 0 throughout without a vote."""
-    said = (ballots.answer == SAFE, ballots.answer >= UNSAFE, ballots.answer == NA)
-    counts = np.column_stack([ballots.per_item(np.asarray(mask)) for mask in said]).astype(np.float64)
+    masks = (ballots.answer == SAFE, ballots.answer >= UNSAFE, ballots.answer == NA)
+    counts = np.column_stack([ballots.per_item(np.asarray(mask)) for mask in masks]).astype(np.float64)
     shares: Floats = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return shares
 
@@ -170,8 +170,8 @@ def _predominant(posterior: Floats, label: npt.NDArray[np.int64], categories: Se
 
 
 def _categories(ballots: Ballots, label: npt.NDArray[np.int64], categories: Sequence[str]) -> pa.Array:
-    named, asked = category_counts(ballots)
-    chosen = (2 * named >= np.maximum(asked, 1)) & (label == 1)[:, None]
+    named, possible = category_counts(ballots)
+    chosen = (2 * named >= np.maximum(possible, 1)) & (label == 1)[:, None]
     rows = [[categories[int(column)] for column in np.flatnonzero(row)] if row.any() else [] for row in chosen]
     return pa.array(rows, pa.list_(pa.string()))
 

@@ -18,8 +18,8 @@ def majority(ballots: Ballots) -> Floats:
     voters = np.maximum(ballots.per_item(full), 1)
     na = ballots.per_item(full & (ballots.answer == NA)) / voters
     overall = ballots.per_item(full & (ballots.answer >= UNSAFE)) / voters
-    named, asked = category_counts(ballots)
-    by_category = named / np.maximum(asked, 1)
+    named, possible = category_counts(ballots)
+    by_category = named / np.maximum(possible, 1)
     unsafe = np.maximum(overall, by_category.max(axis=1, initial=0.0))
     shares = np.zeros((ballots.items, ballots.classes))
     shares[:, NA] = np.minimum(na, 1 - unsafe)
@@ -37,9 +37,9 @@ def majority(ballots: Ballots) -> Floats:
 def category_counts(ballots: Ballots) -> tuple[Floats, Floats]:
     """[items, C] how many counted votes name the category, and how many could have: those of judges who cover it."""
     shape = (ballots.items, len(ballots.categories))
-    named, asked = np.zeros(shape), np.zeros(shape)
+    named, possible = np.zeros(shape), np.zeros(shape)
     for column in range(shape[1]):
         could = ballots.covers[ballots.annotator, column]
         named[:, column] = ballots.per_item(could & ballots.named[:, column])
-        asked[:, column] = ballots.per_item(could)
-    return named, asked
+        possible[:, column] = ballots.per_item(could)
+    return named, possible

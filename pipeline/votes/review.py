@@ -30,5 +30,5 @@ def for_review(labels: pa.Table, count: int) -> pa.Table:
     """key, scope, doubt, gold, why of the `count` items to look at first; escalated ones are for nobody's queue."""
     with duckdb.connect() as con:
         con.register("labels", labels)
-        found: pa.Table = con.sql(QUERY, params={"count": count, "every": GOLD_EVERY}).to_arrow_table()
-    return found
+        table: pa.Table = con.sql(QUERY, params={"count": count, "every": GOLD_EVERY}).to_arrow_table()
+    return table

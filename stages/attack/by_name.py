@@ -34,9 +34,9 @@ def attacks_of(
         raise InputError(f"--attacks {names}: expected names, each once, out of {', '.join(classes)}")
     if aim not in AIMS:
         raise InputError(f"--aim {aim}: expected one of {', '.join(AIMS)}")
-    made = [_attack(name, classes[name], targets, aim, epsilon) for name in wanted]
+    attacks = [_attack(name, classes[name], targets, aim, epsilon) for name in wanted]
     families = (TEXT, IMAGE, JOINT)
-    return {family: found for family in families if (found := tuple(a for a in made if a.family == family))}
+    return {family: members for family in families if (members := tuple(a for a in attacks if a.family == family))}
 
 
 def _attack(

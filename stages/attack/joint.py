@@ -71,17 +71,17 @@ class Joint(AttackStage):
 
     def attack(self, target: Differentiable, inputs: Inputs, labels: Tensor, keys: Sequence[str]) -> Attacked:
         """The contract's `Attack`: on the decision, and on every stage at once where that is not enough and there are several."""
-        made = self.attack_all((target,), inputs, labels, keys)
-        left = [row for row, record in enumerate(made.records) if not record.achieved]
+        attacked = self.attack_all((target,), inputs, labels, keys)
+        left = [row for row, record in enumerate(attacked.records) if not record.achieved]
         if not left or not isinstance(target, Staged):
-            return made
+            return attacked
         with at_rest(target):
             staged = self._rows(
                 (target,), target.stage_margins, inputs.rows(left), labels[left], [keys[row] for row in left]
             )
             with torch.no_grad():
                 flagged = (cascade_margins((target,), staged.inputs)[:, 0] > 0).tolist()
-        rows, records = [made.inputs.rows([row]) for row in range(len(keys))], list(made.records)
+        rows, records = [attacked.inputs.rows([row]) for row in range(len(keys))], list(attacked.records)
         for place, row in enumerate(left):
             achieved = flagged[place] != (int(labels[row]) == 1)
             queries = (records[row].queries or 0) + (staged.records[place].queries or 0)
@@ -108,11 +108,11 @@ class Joint(AttackStage):
     ) -> Attacked:
         if inputs.pixels is None:
             raise InputError("joint attacks change pictures too, and these rows have none")
-        made = [
+        attacked = [
             self._row(targets, margins, inputs.rows([row]), int(labels[row]), seed_of(key, self.name))
             for row, key in enumerate(keys)
         ]
-        return Attacked(_joined(inputs, [row for row, _ in made]), tuple(record for _, record in made))
+        return Attacked(_joined(inputs, [row for row, _ in attacked]), tuple(record for _, record in attacked))
 
     def _row(
         self, targets: Sequence[Differentiable], margins: Margins, row: Inputs, label: int, seed: int
@@ -124,7 +124,7 @@ class Joint(AttackStage):
             tries.alternate(row, seed_of(str(seed), f"restart {restart}") if restart else seed, restart)
             if tries.passed:
                 break
-        row, edits, asked = tries.best, tries.edits, tries.queries
+        row, edits, queries = tries.best, tries.edits, tries.queries
         assert row.pixels is not None
         record = AttackRecord(
             name=self.name,
@@ -140,7 +140,7 @@ class Joint(AttackStage):
             distance=float((row.pixels - clean).abs().max()),
             edit_budget=self.edit_budget,
             edits=edits,
-            queries=asked,
+            queries=queries,
             success="bypassed_and_preserved",
             achieved=tries.passed,
             truncated=any(target.overruns(row.prompts[0]) for target in tries.reading),
@@ -163,18 +163,18 @@ class Joint(AttackStage):
                     label = int((cascade_margins(loaded, row) > 0).any())
                 if not self.wanted(bool(label)) or gate.refusal(sample.prompt) is not None:
                     continue
-                made = self.attack_all(loaded, row, torch.tensor([label]), [sample.key])
-                text = made.inputs.prompts[0]
+                attacked = self.attack_all(loaded, row, torch.tensor([label]), [sample.key])
+                text = attacked.inputs.prompts[0]
                 if gate.refusal(text) is None:
-                    yield self._child(sample, text, made)
+                    yield self._child(sample, text, attacked)
 
         return step
 
-    def _child(self, sample: Sample, text: str, made: Attacked) -> Sample:
+    def _child(self, sample: Sample, text: str, attacked: Attacked) -> Sample:
         """The judged prompt and the picture change; what the generator saw stays, since nothing is drawn anew."""
-        assert made.inputs.pixels is not None
-        levels = (made.inputs.pixels[0] * LEVELS).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-        return self.variant(sample, prompt=text, pixels=np.ascontiguousarray(levels), attack=made.records[0])
+        assert attacked.inputs.pixels is not None
+        levels = (attacked.inputs.pixels[0] * LEVELS).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        return self.variant(sample, prompt=text, pixels=np.ascontiguousarray(levels), attack=attacked.records[0])
 
 
 def cascade_margins(targets: Sequence[Differentiable], inputs: Inputs, embeddings: Tensor | None = None) -> Tensor:

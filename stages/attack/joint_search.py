@@ -46,10 +46,10 @@ class Tries:
             if self.passed:
                 return
             if self.reading and self.attack.edit_budget:
-                found = self._words(row, touched, seed_of(str(seed), f"round {number}"))
-                row, touched = replace(row, prompts=(found.text,)), found.touched
-                self.queries += found.queries
-                self._keep(row, found.edits)
+                edited = self._words(row, touched, seed_of(str(seed), f"round {number}"))
+                row, touched = replace(row, prompts=(edited.text,)), edited.touched
+                self.queries += edited.queries
+                self._keep(row, edited.edits)
             if self.seeing and not self.passed and not self._settled(row):
                 row = self._pixels(row, seed)
                 self._keep(row, 0 if touched is None else int(touched.sum()))
@@ -116,10 +116,10 @@ def _aim(reading: Differentiable, margins: Margins, row: Inputs, label: int) -> 
     def slope(text: str, ids: Tensor) -> Tensor:
         with torch.enable_grad():
             at = reading.embedding_table()[ids].clone().requires_grad_(True)
-            (found,) = torch.autograd.grad(value(replace(row, prompts=(text,)), at).sum(), at)
-        return found[0]
+            (gradient,) = torch.autograd.grad(value(replace(row, prompts=(text,)), at).sum(), at)
+        return gradient[0]
 
     with torch.no_grad():
         stages = margins(row, None).shape[1]
     enough = float(stages) if label == 1 else 1e-6
-    return Aim(tiled(row, torch.no_grad()(value)), slope, lambda found: found >= enough)
+    return Aim(tiled(row, torch.no_grad()(value)), slope, lambda reached: reached >= enough)

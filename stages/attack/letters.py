@@ -13,14 +13,14 @@ WORD = re.compile(r"[^\W\d_]{4,}")  # words worth changing: articles and preposi
 
 def letters(text: str) -> list[str]:
     """The text cut into base characters with their combining marks, joined emoji whole; joined again it is the text."""
-    found: list[str] = []
+    characters: list[str] = []
     for char in text:
-        belongs = unicodedata.combining(char) or char in JOINERS or (found and found[-1].endswith(JOINERS[0]))
-        if found and belongs:
-            found[-1] += char
+        belongs = unicodedata.combining(char) or char in JOINERS or (characters and characters[-1].endswith(JOINERS[0]))
+        if characters and belongs:
+            characters[-1] += char
         else:
-            found.append(char)
-    return found
+            characters.append(char)
+    return characters
 
 
 def substitute(text: str, budget: int, draw: Draw, change: Callable[[str], list[str]]) -> tuple[str, int]:

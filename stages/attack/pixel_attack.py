@@ -54,9 +54,9 @@ class PixelAttack(AttackStage):
             raise InputError(f"{self.name} changes pictures, and {target.name} reads {sorted(target.coverage.reads)}")
         with at_rest(target):
             victim = Victim(margins_of(target, inputs), pixels, labels, tile=self.tile, as_stored=self.as_stored)
-            found = self._moved(target, inputs, labels, keys, victim)
+            perturbed = self._moved(target, inputs, labels, keys, victim)
             rows = victim.all_rows()
-            stored = victim.stored(found, rows) if self.as_stored else found
+            stored = victim.stored(perturbed, rows) if self.as_stored else perturbed
             fooled = victim.fooled(victim.margin(stored, rows), rows).tolist()
         distance = (stored - pixels).abs().flatten(1).amax(1).tolist() if len(pixels) else []
         shared = self._record(target)
@@ -86,10 +86,10 @@ class PixelAttack(AttackStage):
             return self.perturb(victim, self.seeds(keys))
         rows, kept = inputs.rows(left), [keys[row] for row in left]
         part = Victim(margins_of(target, rows), pixels[left], labels[left], tile=self.tile, as_stored=self.as_stored)
-        found = pixels.clone()
-        found[left] = self.perturb(part, self.seeds(kept))
+        perturbed = pixels.clone()
+        perturbed[left] = self.perturb(part, self.seeds(kept))
         victim.queries[left] += part.queries
-        return found
+        return perturbed
 
     def _record(self, target: Differentiable) -> AttackRecord:
         return AttackRecord(
@@ -125,9 +125,9 @@ class PixelAttack(AttackStage):
         chosen = [row for row in range(len(batch)) if self.wanted(bool(flagged[row]))]
         if not chosen:
             return
-        made = self.attack(target, inputs.rows(chosen), flagged[chosen], [batch[row].key for row in chosen])
-        levels = (_pixels(made.inputs) * LEVELS).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        for row, pixels, record in zip(chosen, levels, made.records, strict=True):
+        attacked = self.attack(target, inputs.rows(chosen), flagged[chosen], [batch[row].key for row in chosen])
+        levels = (_pixels(attacked.inputs) * LEVELS).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        for row, pixels, record in zip(chosen, levels, attacked.records, strict=True):
             yield self.variant(batch[row], pixels=np.ascontiguousarray(pixels), attack=record)
 
 

@@ -75,20 +75,20 @@ class TextAttack(AttackStage):
 
     def _variant(self, sample: Sample, index: int, gate: Gate, target: Differentiable | None) -> Iterator[Sample]:
         seed = seed_of(sample.key, f"{self.name} {index}")
-        made, record = self._made(sample, seed, target)
-        if made is None or made.text == sample.prompt or gate.refusal(made.text) is not None:
+        rewritten, record = self._made(sample, seed, target)
+        if rewritten is None or rewritten.text == sample.prompt or gate.refusal(rewritten.text) is not None:
             return
-        drawn = made.text if sample.follows_prompt else sample.generation_prompt
+        drawn = rewritten.text if sample.follows_prompt else sample.generation_prompt
         gone = dict.fromkeys(("pixels", "scene", "width", "height", "seed", *READING))
-        yield self.variant(sample, index, prompt=made.text, generation_prompt=drawn, attack=record, **gone)
+        yield self.variant(sample, index, prompt=rewritten.text, generation_prompt=drawn, attack=record, **gone)
 
     def _made(
         self, sample: Sample, seed: int, target: Differentiable | None
     ) -> tuple[Rewritten | None, AttackRecord | None]:
         """The variant, if this prompt is one to attack, and its record."""
         if target is None:
-            made = self.rewrite(sample.prompt, seed)
-            return made, self.record(made, seed)
+            rewritten = self.rewrite(sample.prompt, seed)
+            return rewritten, self.record(rewritten, seed)
         inputs = as_row(sample)
         flagged = bool(margin(target, inputs)[0] > 0)
         if not self.wanted(flagged):
@@ -103,28 +103,28 @@ class TextAttack(AttackStage):
         with at_rest(target):
             for row, key in enumerate(keys):
                 seed = seed_of(key, f"{self.name} 0")
-                made, record = self.against(target, inputs.rows([row]), int(labels[row]), seed)
-                prompts.append(made.text)
+                rewritten, record = self.against(target, inputs.rows([row]), int(labels[row]), seed)
+                prompts.append(rewritten.text)
                 records.append(record)
         return Attacked(replace(inputs, prompts=tuple(prompts)), tuple(records))
 
     def against(self, target: Differentiable, row: Inputs, label: int, seed: int) -> tuple[Rewritten, AttackRecord]:
         """One row: try seeds until the target decides against `label`, and the truth is still that."""
-        made = Rewritten(row.prompts[0], 0)
-        achieved, asked = fools(margin(target, row)[0], label), 1
+        rewritten = Rewritten(row.prompts[0], 0)
+        achieved, queries = fools(margin(target, row)[0], label), 1
         tries = (
             self.tries if "prompt" in target.coverage.reads else 1
         )  # a model that reads no words says nothing of these
-        while not achieved and asked <= tries:
-            made = self.rewrite(row.prompts[0], seed_of(str(seed), f"try {asked}"))
-            kept = self.keeps_truth is None or self.keeps_truth(made.text)
-            achieved = fools(margin(target, replace(row, prompts=(made.text,)))[0], label) and kept
-            asked += 1
-        return made, self.record(replace(made, queries=asked), seed, target, label, achieved)
+        while not achieved and queries <= tries:
+            rewritten = self.rewrite(row.prompts[0], seed_of(str(seed), f"try {queries}"))
+            kept = self.keeps_truth is None or self.keeps_truth(rewritten.text)
+            achieved = fools(margin(target, replace(row, prompts=(rewritten.text,)))[0], label) and kept
+            queries += 1
+        return rewritten, self.record(replace(rewritten, queries=queries), seed, target, label, achieved)
 
     def record(
         self,
-        made: Rewritten,
+        rewritten: Rewritten,
         seed: int,
         target: Differentiable | None = None,
         label: int = 1,
@@ -141,11 +141,11 @@ class TextAttack(AttackStage):
             adaptive=target is not None,
             target=None if self.target is None else self.target.digest(),
             edit_budget=self.edit_budget,
-            edits=made.edits,
-            queries=made.queries,
+            edits=rewritten.edits,
+            queries=rewritten.queries,
             success="bypassed_and_unsafe_picture",
             achieved=achieved,
-            truncated=None if target is None else target.overruns(made.text),
+            truncated=None if target is None else target.overruns(rewritten.text),
             seed=seed,
             parameters=self.parameters(),
         )

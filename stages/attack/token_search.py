@@ -134,9 +134,9 @@ class _Hunt:
         """With their values; the best of all is kept."""
         values = self.aim.values([state.text for state in states]).tolist()
         self.queries += len(states)
-        found = [_SearchState(s.text, s.ids, s.touched, value) for s, value in zip(states, values, strict=True)]
-        self.best = max(self.best, *found, key=lambda state: state.value)
-        return found
+        scored_states = [_SearchState(s.text, s.ids, s.touched, value) for s, value in zip(states, values, strict=True)]
+        self.best = max(self.best, *scored_states, key=lambda state: state.value)
+        return scored_states
 
     def climb(self, start: _SearchState) -> None:
         """One try, from `start`, whose value is known."""
@@ -158,8 +158,8 @@ class _Hunt:
         slope = self.aim.slope(state.text, state.ids)
         self.queries += 1
         put_in = count // 3 if self.limits.insert else 0
-        found = list(islice(self._fit(self._insertions(state, slope, put_in), seen), put_in))
-        return found + list(islice(self._fit(self._exchanges(state, slope, count), seen), count - len(found)))
+        insertions = list(islice(self._fit(self._insertions(state, slope, put_in), seen), put_in))
+        return insertions + list(islice(self._fit(self._exchanges(state, slope, count), seen), count - len(insertions)))
 
     def scattered(self, start: _SearchState, draw: torch.Generator) -> _SearchState:
         """`start` with some random exchanges, scored; as it is where none is fit."""

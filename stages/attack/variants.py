@@ -56,19 +56,23 @@ class Variants(Stage):
             if self.keep:
                 yield from batch
             clean = [sample for sample in batch if sample.clean]
-            found = {sample.key: flagged(targets, sample) for sample in clean} if targets else {}
-            wanted = [s for s in clean if not targets or self.aim == "both" or found[s.key] == (self.aim == "evade")]
+            flagged_of = {sample.key: flagged(targets, sample) for sample in clean} if targets else {}
+            wanted = [
+                s for s in clean if not targets or self.aim == "both" or flagged_of[s.key] == (self.aim == "evade")
+            ]
             for attack in steps if wanted else ():
                 for child in attack(wanted):
-                    yield _told(child, targets, found, aimed_at) if targets else child
+                    yield _told(child, targets, flagged_of, aimed_at) if targets else child
 
         return step
 
 
-def _told(child: Sample, targets: Sequence[Differentiable], found: Mapping[str, bool], aimed_at: str | None) -> Sample:
+def _told(
+    child: Sample, targets: Sequence[Differentiable], flagged_of: Mapping[str, bool], aimed_at: str | None
+) -> Sample:
     """The child with whom it was aimed at in its record."""
     reads = frozenset().union(*(target.coverage.reads for target in targets))
     evading = {frozenset({"prompt"}): "evade_text", frozenset({"image"}): "evade_image"}.get(reads, "evade_joint")
     assert child.attack is not None
-    goal = evading if found[child.parent or ""] else "false_flag"
+    goal = evading if flagged_of[child.parent or ""] else "false_flag"
     return child.with_(attack=replace(child.attack, goal=goal, target=aimed_at))

@@ -65,15 +65,15 @@ class Victim:
 
     def gradient(self, pixels: Tensor, rows: Tensor, kind: str = "margin") -> tuple[Tensor, Tensor, Tensor]:
         """Gradient [m, 3, h, w] of the loss, the loss [m] and the lead [m]."""
-        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
         for part, chosen, size in self._tiles(pixels, rows):
             with torch.enable_grad():
                 at = part.detach().requires_grad_(True)
                 margins = self._ask(at, chosen)
                 loss = self._loss(margins, chosen, kind)
                 (slope,) = torch.autograd.grad(loss.sum(), at)
-            found.append((slope[:size], loss[:size].detach(), self._lead(margins, chosen)[:size].detach()))
-        slope, loss, lead = (torch.cat(column) for column in zip(*found, strict=True))
+            parts.append((slope[:size], loss[:size].detach(), self._lead(margins, chosen)[:size].detach()))
+        slope, loss, lead = (torch.cat(column) for column in zip(*parts, strict=True))
         total = torch.linalg.vector_norm(
             slope.flatten(1), ord=1, dim=1
         )  # one pass over the pixels tells of both zeros and NaN

@@ -64,13 +64,13 @@ def _taken(value: Any, index: "Tensor", batch: int) -> Any:
     return value[index.to(value.device)] if whole else value
 
 
-def _filled(made: Any, index: "Tensor", batch: int) -> Any:
+def _filled(output: Any, index: "Tensor", batch: int) -> Any:
     """A tuple's tensors with zeros in the rows that were not computed. Raises TypeError for what is no tuple."""
-    if not isinstance(made, tuple):
-        raise TypeError(f"expected the tuple that return_dict=False gives, not {type(made).__name__}")
-    found = []
-    for value in made:
+    if not isinstance(output, tuple):
+        raise TypeError(f"expected the tuple that return_dict=False gives, not {type(output).__name__}")
+    values = []
+    for value in output:
         whole = value.new_zeros((batch, *value.shape[1:]))
         whole[index.to(value.device)] = value
-        found.append(whole)
-    return tuple(found)
+        values.append(whole)
+    return tuple(values)

@@ -85,14 +85,14 @@ class Call:
             pictures[row.sample.batch_row] = drawn[0]
         return pictures
 
-    def _call(self, rows: Sequence[Row], size: tuple[int, int], **asked: Any) -> Pictures | None:
+    def _call(self, rows: Sequence[Row], size: tuple[int, int], **extra: Any) -> Pictures | None:
         import torch
 
         weights, settings = self.ready.weights, rows[0].settings
         kind = weights.kind
         if settings.negative_prompt is not None:
             negative = [row.settings.negative_prompt for row in rows]
-            asked["negative_prompt"] = negative[0] if isinstance(asked["prompt"], str) else negative
+            extra["negative_prompt"] = negative[0] if isinstance(extra["prompt"], str) else negative
         named = arguments(settings, kind)
         if len({row.settings.guidance_scale for row in rows}) > 1:
             each = [float(arguments(row.settings, kind)[kind.guidance or ""]) for row in rows]
@@ -100,7 +100,7 @@ class Call:
         with torch.inference_mode():
             drawn = self.ready.pipeline(
                 output_type="np",
-                **asked,
+                **extra,
                 **named,
                 **self.inputs(weights, [row.sample for row in rows], size),
                 **kind.fixed_arguments(),
@@ -114,10 +114,10 @@ class Call:
 
 def buckets(rows: Sequence[Row], weights: Weights) -> list[list[Row]]:
     """Rows that may be drawn in one call, in the order of their first."""
-    found: dict[Any, list[Row]] = {}
+    rows_of: dict[Any, list[Row]] = {}
     for row in rows:
-        found.setdefault(bucket_of(row.settings, weights.kind), []).append(row)
-    return list(found.values())
+        rows_of.setdefault(bucket_of(row.settings, weights.kind), []).append(row)
+    return list(rows_of.values())
 
 
 def _on_white(pictures: Pictures) -> Pictures:

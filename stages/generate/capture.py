@@ -120,11 +120,11 @@ class Block(StepCapture):
     def _own(self, seen: tuple[Any, Any], moment: DenoisingStep, which: int) -> "Tensor":
         """The rows of the prompt's own half; rows that are no longer computed are zero."""
         alive, rows = self._watch.alive, len(moment.latents)
-        found: Tensor = seen[which][-(rows if alive is None else len(alive)) :]
+        own: Tensor = seen[which][-(rows if alive is None else len(alive)) :]
         if alive is None:
-            return found
-        whole = found.new_zeros((rows, *found.shape[1:]))
-        whole[alive] = found
+            return own
+        whole = own.new_zeros((rows, *own.shape[1:]))
+        whole[alive] = own
         return whole
 
 
@@ -177,8 +177,8 @@ class Early:
 
     def captures(self) -> list[StepCapture]:
         """Fresh ones, to be attached."""
-        found: list[StepCapture] = []
+        captures: list[StepCapture] = []
         for step in self.steps:
-            found += [StepCapture("latent", step), Noise("noise", step)]
-            found += [Block(path, step, self.grid) for path in self.blocks]
-        return found + [Words(path, min(self.steps)) for path in self.blocks[:1]]
+            captures += [StepCapture("latent", step), Noise("noise", step)]
+            captures += [Block(path, step, self.grid) for path in self.blocks]
+        return captures + [Words(path, min(self.steps)) for path in self.blocks[:1]]

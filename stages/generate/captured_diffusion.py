@@ -54,9 +54,9 @@ class CapturedDiffusion(Diffusion):
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             for alike in self.in_one_call(batch):
-                made = list(draw(alike))
+                drawn = list(draw(alike))
                 kept = [(capture, capture.take().numpy()) for capture in captures]
-                for sample in made:
+                for sample in drawn:
                     caught = (
                         CapturedArray(one.name, one.step, one.timestep, array[sample.batch_row]) for one, array in kept
                     )

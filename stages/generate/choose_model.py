@@ -39,8 +39,8 @@ class ChooseModel(Stage):
                     strata[sample.source, sample.category, sample.label].append(sample)
             chosen = {key: model for stratum in strata.values() for key, model in self._shared_out(stratum)}
             for sample in batch:
-                asked = settings_of(sample.asked_settings).over(GenerationSettings(model=chosen.get(sample.key)))
-                yield sample.with_(asked_settings=asked.to_json())
+                settings = settings_of(sample.asked_settings).over(GenerationSettings(model=chosen.get(sample.key)))
+                yield sample.with_(asked_settings=settings.to_json())
 
         return step
 

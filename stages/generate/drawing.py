@@ -84,7 +84,7 @@ class Drawing(Stage):
             )
         return weights
 
-    def settings(self, asked: str | None = None) -> GenerationSettings:
+    def settings(self, text: str | None = None) -> GenerationSettings:
         """What a row that asks for this (`Sample.asked_settings`) is drawn with."""
         own = GenerationSettings(
             steps=self.steps,
@@ -96,21 +96,21 @@ class Drawing(Stage):
             loras=self._adapters(),
             dtype=self.dtype,
         )
-        return own if asked is None else settings_of(asked).over(own)
+        return own if text is None else settings_of(text).over(own)
 
-    def check_row(self, asked: str | None) -> None:
+    def check_row(self, text: str | None) -> None:
         """Raise InputError, which begins with the setting's name, for a row's own settings that cannot be drawn with."""
-        if asked is None:
+        if text is None:
             return
-        own = settings_of(asked).given()
+        own = settings_of(text).given()
         for name in self.fixed & own.keys():
             raise InputError(f"{name} {own[name]}: {self.name} takes none of a row's own; set it for all")
-        self.as_of(self.settings(asked)).weights()
+        self.as_of(self.settings(text)).weights()
 
     def as_of(self, settings: GenerationSettings) -> "Drawing":
         """This stage with a row's settings as its own."""
-        given = {name: value for name, value in settings.given().items() if name != "loras"}
-        return replace(self, **given, lora=None, loras=settings.loras)
+        values = {name: value for name, value in settings.given().items() if name != "loras"}
+        return replace(self, **values, lora=None, loras=settings.loras)
 
     def _adapters(self) -> tuple[str, ...]:
         """All LoRAs."""
@@ -125,14 +125,14 @@ class Drawing(Stage):
         if all(sample.asked_settings is None for sample in samples):
             yield from super().batches(samples)
             return
-        kind, found = self.weights().kind, dict[Any, list[Sample]]()
+        kind, buckets = self.weights().kind, dict[Any, list[Sample]]()
         for sample in samples:
             try:
                 key = bucket_of(self.settings(sample.asked_settings), kind)
             except InputError:
                 key = None  # the step says what is wrong with them
-            found.setdefault(key, []).append(sample)
-        for alike in found.values():
+            buckets.setdefault(key, []).append(sample)
+        for alike in buckets.values():
             for first in range(0, len(alike), self.batch_size):
                 part = alike[first : first + self.batch_size]
                 yield placed(part, planned_rows(len(part), self.batch_size))
@@ -146,12 +146,12 @@ class Drawing(Stage):
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             self._refuse(batch, fit)
             rows = [Row(sample, self.settings(sample.asked_settings), self.name) for sample in batch]
-            made = {
+            drawn = {
                 sample.key: sample
                 for bucket in buckets(rows, weights)
                 for sample in self._draw(self._loaded(ready, bucket[0]), bucket)
             }
-            return (made[sample.key] for sample in batch)
+            return (drawn[sample.key] for sample in batch)
 
         return step
 
@@ -196,11 +196,11 @@ class Drawing(Stage):
             while len(ready) >= LOADED_AT_ONCE:
                 del ready[next(iter(ready))]
             ready[key] = wanted._ready(wanted.weights())
-        found = ready[key] = ready.pop(key)
+        pipeline = ready[key] = ready.pop(key)
         schedule = row.settings.scheduler
-        if schedule is not None and schedule not in found.schedules:
-            found.schedules[schedule] = scheduler_of(schedule, found.schedules[self.scheduler])
-        return found
+        if schedule is not None and schedule not in pipeline.schedules:
+            pipeline.schedules[schedule] = scheduler_of(schedule, pipeline.schedules[self.scheduler])
+        return pipeline
 
     def _draw(self, ready: Ready, bucket: Sequence[Row]) -> Iterator[Sample]:
         """The rows of one bucket with their pictures."""

@@ -93,12 +93,12 @@ def _precisions(disk: dict[str, int]) -> str:
 
 
 def _licences(path: Path) -> str:
-    found = sorted({file.relative_to(path).as_posix() for pattern in LICENCES for file in path.glob(pattern)})
+    files = sorted({file.relative_to(path).as_posix() for pattern in LICENCES for file in path.glob(pattern)})
     card = path / "README.md"
     lines = card.read_text(errors="replace").splitlines()[:40] if card.is_file() else []
-    said = [line.strip() for line in lines if line.startswith("license")]
+    names = [line.strip() for line in lines if line.startswith("license")]
     return (
-        ", ".join([*found, *said])
+        ", ".join([*files, *names])
         or "no licence file, and no README.md that names one: ask where the weights come from"
     )
 

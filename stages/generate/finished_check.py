@@ -87,11 +87,11 @@ def find_check(name: str) -> Check:
     """The operator's function. Raises InputError."""
     module, _, function = name.partition(":")
     try:
-        found = getattr(importlib.import_module(module), function)
+        check = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(
             f"the check of finished pictures {name!r}: expected MODULE:FUNCTION that can be imported ({error})"
         ) from error
-    if not callable(found):
+    if not callable(check):
         raise InputError(f"the check of finished pictures {name!r} is no function")
-    return found  # type: ignore[no-any-return]  # what an operator wrote has no type that we could know
+    return check  # type: ignore[no-any-return]  # what an operator wrote has no type that we could know

@@ -54,8 +54,8 @@ class GuardedDiffusion(Diffusion):
     @property
     def filters(self) -> dict[str, Target]:
         """Those that there are."""
-        given = {"text": self.text, "early": self.early, "image": self.image}
-        return {name: target for name, target in given.items() if target is not None}
+        filters = {"text": self.text, "early": self.early, "image": self.image}
+        return {name: target for name, target in filters.items() if target is not None}
 
     def prepare(self, pipeline: Any) -> Any:
         """Load the filters and put them around."""
@@ -73,9 +73,9 @@ class GuardedDiffusion(Diffusion):
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             for alike in self.in_one_call(batch):
-                made = list(draw(alike))
+                drawn = list(draw(alike))
                 assert recorded.answer is not None
-                yield from (sample for sample in made if recorded.answer.refusals[sample.batch_row] is None)
+                yield from (sample for sample in drawn if recorded.answer.refusals[sample.batch_row] is None)
 
         return step
 

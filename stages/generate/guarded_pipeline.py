@@ -70,8 +70,8 @@ class _Call:
         names = scorer.coverage.categories
         for row, unsafe in enumerate(scores.unsafe[scope].tolist()):
             if self.refusals[row] is None and unsafe > scorer.threshold:
-                found = dict(zip(names, scores.categories[scope][row].tolist(), strict=True))
-                self.refusals[row] = Refusal(where, step, unsafe, found)
+                categories = dict(zip(names, scores.categories[scope][row].tolist(), strict=True))
+                self.refusals[row] = Refusal(where, step, unsafe, categories)
         if self.compact:
             import torch
 
@@ -178,22 +178,22 @@ class GuardedPipeline:
         """What the early scorer reads, by the names that it reads it under. Raises InputError for what cannot be had here."""
         denoiser = denoiser_of(self.pipeline)
         paths = {block_name(path): path for path in cross_attentions(denoiser)}
-        found: list[StepCapture] = []
+        captures: list[StepCapture] = []
         for name in sorted(early.coverage.reads - {"prompt"}):
             if name == "latent":
-                found.append(StepCapture(name, step))
+                captures.append(StepCapture(name, step))
             elif name == "noise":
-                found.append(Noise(name, step))
+                captures.append(Noise(name, step))
             elif name == WORDS and paths:
-                found.append(Words(next(iter(paths.values())), step))
+                captures.append(Words(next(iter(paths.values())), step))
             elif name in paths:
-                found.append(Block(paths[name], step, GRID))
+                captures.append(Block(paths[name], step, GRID))
             else:
                 raise InputError(
                     f"{early.name} reads {name!r}, which {type(denoiser).__name__} does not have; it has latent, noise, "
                     f"{', '.join(paths) or 'and no attention to words'}"
                 )
-        return found
+        return captures
 
     def _judge(self, call: _Call, images: Any) -> None:
         import torch

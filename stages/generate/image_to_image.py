@@ -81,5 +81,5 @@ def _unfit(sample: Sample, size: Size) -> str | None:
     pixels, wanted = sample.pixels, (size[1], size[0], 3)
     if pixels is not None and pixels.dtype == np.uint8 and pixels.shape == wanted:
         return None
-    found = "missing" if pixels is None else f"{pixels.dtype} {pixels.shape}"
-    return f"the picture to start from is {found}, expected uint8 {wanted}"
+    description = "missing" if pixels is None else f"{pixels.dtype} {pixels.shape}"
+    return f"the picture to start from is {description}, expected uint8 {wanted}"

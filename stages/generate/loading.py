@@ -67,13 +67,13 @@ def _check_swap(file: Path, directory: PipelineDirectory) -> None:
     own: Shapes = {}
     for part in weight_files(directory.path / "unet"):
         own |= tensor_shapes(part)
-    given = tensor_shapes(file)
-    if given == own:
+    shapes = tensor_shapes(file)
+    if shapes == own:
         return
-    different = sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name))
+    different = sorted(name for name in own.keys() | shapes.keys() if own.get(name) != shapes.get(name))
     raise InputError(
         f"unet {file}: {len(different)} of its tensors do not fit {directory.path}, such as {different[0]}: "
-        f"{given.get(different[0])} instead of {own.get(different[0])}; a UNet goes with the model that it was made from"
+        f"{shapes.get(different[0])} instead of {own.get(different[0])}; a UNet goes with the model that it was made from"
     )
 
 

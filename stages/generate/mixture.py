@@ -40,13 +40,13 @@ def part_of(key: str, parts: Parts) -> int:
 
 def part_for(sample: Sample, parts: Parts) -> int:
     """Which part draws the sample: the one that it asks for (`ChooseModel`), else by its key."""
-    asked = settings_of(sample.asked_settings).model
-    if asked is None:
+    model = settings_of(sample.asked_settings).model
+    if model is None:
         return part_of(sample.key, parts)
     for index, part in enumerate(parts):
-        if getattr(part.generator, "model", None) == asked:
+        if getattr(part.generator, "model", None) == model:
             return index
-    raise InputError(f"model {asked}: no part of this mixture draws with it")
+    raise InputError(f"model {model}: no part of this mixture draws with it")
 
 
 def _check(parts: Parts) -> None:
@@ -118,8 +118,8 @@ class Mixture(Stage):
             drawn: dict[str, list[Sample]] = {}
             for index, draw in enumerate(steps):
                 mine = [sample for sample in batch if part_for(sample, self.parts) == index]
-                for made in draw(mine) if mine else ():
-                    drawn.setdefault(made.key, []).append(made)
-            return (made for sample in batch for made in drawn.get(sample.key, ()))
+                for child in draw(mine) if mine else ():
+                    drawn.setdefault(child.key, []).append(child)
+            return (child for sample in batch for child in drawn.get(sample.key, ()))
 
         return step

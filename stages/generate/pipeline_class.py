@@ -38,10 +38,10 @@ class PipelineClass:
         reason = refusal(name)
         if reason is not None:
             raise InputError(f"a {name} {reason}")
-        found = _diffusers(name)
-        accepts = {key: each.default for key, each in inspect.signature(found.__call__).parameters.items()}
-        made_of = frozenset(inspect.signature(found.__init__).parameters) - {"self"}
-        packs = any(hasattr(found, method) for method in ("_pack_latents", "_patchify_latents"))
+        class_ = _diffusers(name)
+        accepts = {key: each.default for key, each in inspect.signature(class_.__call__).parameters.items()}
+        made_of = frozenset(inspect.signature(class_.__init__).parameters) - {"self"}
+        packs = any(hasattr(class_, method) for method in ("_pack_latents", "_patchify_latents"))
         return cls(name, accepts, made_of, packs, settings.FAMILIES.get(name, settings.UNMEASURED))
 
     @property
@@ -89,18 +89,18 @@ def refusal(name: str) -> str | None:
     """Why pictures cannot be drawn with this class, None where they can."""
     import diffusers
 
-    found = _diffusers(name)
-    if found is None:
+    cls = _diffusers(name)
+    if cls is None:
         return f"is no pipeline of diffusers {diffusers.__version__}"
-    if type(found).__name__ == "DummyObject":
-        return f"needs packages that are not installed: {', '.join(found._backends)}"
-    accepts = dict(inspect.signature(found.__call__).parameters)
+    if type(cls).__name__ == "DummyObject":
+        return f"needs packages that are not installed: {', '.join(cls._backends)}"
+    accepts = dict(inspect.signature(cls.__call__).parameters)
     accepts.pop("self")
-    parts = inspect.signature(found.__init__).parameters
+    parts = inspect.signature(cls.__init__).parameters
     if "prompt" not in accepts:
         return "takes no prompt"
-    for given, reason in ((FILMS, "draws films, not pictures"), (SOUND, "makes sound, not pictures")):
-        if any(one in accepts for one in given):
+    for inputs, reason in ((FILMS, "draws films, not pictures"), (SOUND, "makes sound, not pictures")):
+        if any(one in accepts for one in inputs):
             return reason
     control = [one for one in CONTROL if one in accepts or one in parts]
     if control:
@@ -119,8 +119,8 @@ def refusal(name: str) -> str | None:
 def _diffusers(name: str) -> Any:
     import diffusers
 
-    found = getattr(diffusers, name, None) if name.endswith("Pipeline") else None
-    return found if inspect.isclass(found) and callable(found) else None
+    cls = getattr(diffusers, name, None) if name.endswith("Pipeline") else None
+    return cls if inspect.isclass(cls) and callable(cls) else None
 
 
 def _is_named(parameter: inspect.Parameter) -> bool:
@@ -133,5 +133,5 @@ def _draws_from_text(name: str, accepts: dict[str, inspect.Parameter]) -> bool:
 
     if name in settings.FROM_TEXT or name in {one.__name__ for one in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()}:
         return True
-    given = [accepts[one] for one in PICTURES_GIVEN if one in accepts]
-    return all("None" in str(one.annotation) or "Optional" in str(one.annotation) for one in given)
+    inputs = [accepts[one] for one in PICTURES_GIVEN if one in accepts]
+    return all("None" in str(one.annotation) or "Optional" in str(one.annotation) for one in inputs)

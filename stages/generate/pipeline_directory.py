@@ -93,9 +93,11 @@ class PipelineDirectory:
         side = int(self.kind.accepts.get("output_resolution") or cells * self.shrinks)
         return side, side
 
-    def size(self, asked: int | Size | None) -> Size:
+    def size(self, requested: int | Size | None) -> Size:
         """(width, height) in pixels of a picture drawn with `asked`. Raises InputError if the model cannot draw it."""
-        size = self.own_size if asked is None else (asked, asked) if isinstance(asked, int) else asked
+        size = (
+            self.own_size if requested is None else (requested, requested) if isinstance(requested, int) else requested
+        )
         multiple = self.multiple
         if any(side < multiple or side % multiple for side in size):
             named = size[0] if size[0] == size[1] else f"{size[0]}x{size[1]}"
@@ -173,12 +175,12 @@ def read_json(path: Path, missing: str = "") -> dict[str, Any]:
     if not path.is_file():
         raise InputError(missing or f"{path} is missing; fetch the model again")
     try:
-        found = json.loads(path.read_text())
+        data = json.loads(path.read_text())
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); fetch the model again") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: expected a JSON object, and it is {str(found)[:60]!r}; fetch the model again")
-    return found
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected a JSON object, and it is {str(data)[:60]!r}; fetch the model again")
+    return data
 
 
 def tensor_shapes(file: Path) -> Shapes:

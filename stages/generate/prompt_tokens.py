@@ -36,15 +36,15 @@ class TextEncoder:
 
 def text_encoders(pipeline: Any, call: Mapping[str, Any]) -> tuple[TextEncoder, ...]:
     """The encoders of a diffusers text-to-image pipeline that is called with `call`."""
-    found = []
+    encoders = []
     for part in PARTS:
         encoder = getattr(pipeline, part, None)
         tokenizer = getattr(pipeline, part.replace("text_encoder", "tokenizer"), getattr(pipeline, "processor", None))
         if tokenizer is not None and hasattr(tokenizer, "image_processor"):  # a processor of pictures and text
             tokenizer = tokenizer.tokenizer
         if encoder is not None and tokenizer is not None:
-            found.append(TextEncoder(part, tokenizer, _limit(pipeline, encoder, tokenizer, call)))
-    return tuple(found)
+            encoders.append(TextEncoder(part, tokenizer, _limit(pipeline, encoder, tokenizer, call)))
+    return tuple(encoders)
 
 
 def _limit(pipeline: Any, encoder: Any, tokenizer: Any, call: Mapping[str, Any]) -> int:
@@ -52,9 +52,9 @@ def _limit(pipeline: Any, encoder: Any, tokenizer: Any, call: Mapping[str, Any])
     positions = getattr(encoder.config, "max_position_embeddings", tokenizer.model_max_length)
     if "CLIP" not in type(encoder).__name__:
         parameter = inspect.signature(type(pipeline).__call__).parameters.get("max_sequence_length")
-        asked = call.get("max_sequence_length", None if parameter is None else parameter.default)
+        limit = call.get("max_sequence_length", None if parameter is None else parameter.default)
         own = getattr(pipeline, "tokenizer_max_length", tokenizer.model_max_length)
-        return int(asked or own or tokenizer.model_max_length)
+        return int(limit or own or tokenizer.model_max_length)
     return int(min(tokenizer.model_max_length, positions))
 
 

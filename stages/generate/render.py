@@ -35,19 +35,19 @@ class Render(Stage):
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             for sample in batch:
                 seed = sample.drawing_seed(self.name)
-                asked = read(sample.generation_prompt)
-                if not 0 < len(asked.concepts) <= MAX_PICTOGRAMS:
-                    reason = f"the prompt names {len(asked.concepts)} pictograms of the world; a scene holds 1 to {MAX_PICTOGRAMS}"
+                parsed = read(sample.generation_prompt)
+                if not 0 < len(parsed.concepts) <= MAX_PICTOGRAMS:
+                    reason = f"the prompt names {len(parsed.concepts)} pictograms of the world; a scene holds 1 to {MAX_PICTOGRAMS}"
                     raise BadSamplesError({sample.key: reason})
                 scene = compose(
                     np.random.default_rng(seed),
-                    asked.concepts,
-                    colour=asked.colour,
-                    second_colour=asked.second_colour,
-                    ground=asked.ground,
-                    style=asked.style,
-                    stacked=asked.stacked,
-                    clutter=asked.clutter,
+                    parsed.concepts,
+                    colour=parsed.colour,
+                    second_colour=parsed.second_colour,
+                    ground=parsed.ground,
+                    style=parsed.style,
+                    stacked=parsed.stacked,
+                    clutter=parsed.clutter,
                 )
                 yield sample.with_(
                     pixels=draw(scene, pictures),

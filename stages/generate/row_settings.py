@@ -37,10 +37,10 @@ def arguments(settings: GenerationSettings, kind: PipelineClass) -> dict[str, An
         kind.guidance or "": usual.guidance_scale if guidance is None else guidance,
         "true_cfg_scale": settings.true_cfg_scale,
     }
-    given = {name: value for name, value in named.items() if value is not None and name in kind.accepts}
+    values = {name: value for name, value in named.items() if value is not None and name in kind.accepts}
     # Ideogram's guidance is a list with a value a step unless one number is given.
     one = "guidance_schedule" in kind.accepts and settings.guidance_scale is not None
-    return given | ({"guidance_schedule": None} if one else {})
+    return values | ({"guidance_schedule": None} if one else {})
 
 
 def used(settings: GenerationSettings, kind: PipelineClass) -> dict[str, Any]:
@@ -90,9 +90,9 @@ class GuidanceByRow(float):
         """All of `rows` are above 1."""
         import torch
 
-        made = cls(max(rows))
-        made.rows = torch.tensor(rows, dtype=torch.float32)
-        return made
+        guidance = cls(max(rows))
+        guidance.rows = torch.tensor(rows, dtype=torch.float32)
+        return guidance
 
     def __mul__(self, other: Any) -> Any:
         import torch

@@ -46,13 +46,13 @@ class StepHook:
 
         @wraps(step)
         def stepped(noise: Any, timestep: Any, latents: Any, *args: Any, **named: Any) -> Any:
-            made = step(noise, timestep, latents, *args, **named)
+            output = step(noise, timestep, latents, *args, **named)
             self.done += 1
-            after = made[0] if isinstance(made, tuple) else made.prev_sample
+            after = output[0] if isinstance(output, tuple) else output.prev_sample
             moment = DenoisingStep(self.done, self.steps, float(timestep), noise, after)
             for listener in self.listeners:
                 listener(moment)
-            return made
+            return output
 
         scheduler.set_timesteps, scheduler.step = set_timesteps, stepped
         setattr(scheduler, _WATCH, self)
@@ -65,8 +65,8 @@ class StepHook:
             raise InputError(
                 f"{type(pipeline).__name__} has no scheduler and denoiser; expected a pipeline of diffusers"
             )
-        found = vars(scheduler).get(_WATCH)
-        return found if isinstance(found, StepHook) else cls(scheduler)
+        hook = vars(scheduler).get(_WATCH)
+        return hook if isinstance(hook, StepHook) else cls(scheduler)
 
     def close(self) -> None:
         """Leave the scheduler as it was."""

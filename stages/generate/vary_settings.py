@@ -37,8 +37,8 @@ class VarySettings(Stage):
     @property
     def distributions(self) -> dict[str, Distribution]:
         """Those that there are."""
-        given = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "batch_size"}
-        return {name: one for name, one in given.items() if one is not None}
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "batch_size"}
+        return {name: one for name, one in values.items() if one is not None}
 
     def ends(self) -> list[GenerationSettings]:
         """Settings that stand for all that may be drawn: what can be drawn with these can be with any."""
@@ -53,7 +53,7 @@ class VarySettings(Stage):
                     name: one.at(seed_of(sample.key, f"setting {name}") / 2**63)
                     for name, one in self.distributions.items()
                 }
-                asked = settings_of(sample.asked_settings).over(GenerationSettings(**drawn))
-                yield sample.with_(asked_settings=asked.to_json())
+                settings = settings_of(sample.asked_settings).over(GenerationSettings(**drawn))
+                yield sample.with_(asked_settings=settings.to_json())
 
         return step

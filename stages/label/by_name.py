@@ -31,24 +31,24 @@ def labellers_of(text: str, taxonomy: Taxonomy = UNSAFEBENCH) -> tuple[Labeller,
     parts = [part.replace("\\,", ",").lstrip() for part in re.split(r"(?<!\\),", text) if part.strip()]
     if not parts:
         raise InputError(f"--labellers is empty; there are {', '.join(classes)}")
-    asked: list[tuple[str, dict[str, str]]] = []
+    parsed: list[tuple[str, dict[str, str]]] = []
     for part in parts:
         key, equals, value = part.partition("=")
-        if key.strip() in classes or not equals or not asked:
-            asked.append((key.strip(), {"model": value.strip()} if value.strip() else {}))
+        if key.strip() in classes or not equals or not parsed:
+            parsed.append((key.strip(), {"model": value.strip()} if value.strip() else {}))
         else:
-            asked[-1][1][key.strip()] = value
-    return tuple(_labeller(name, given, taxonomy) for name, given in asked)
+            parsed[-1][1][key.strip()] = value
+    return tuple(_labeller(name, values, taxonomy) for name, values in parsed)
 
 
-def _labeller(name: str, given: dict[str, str], taxonomy: Taxonomy) -> Labeller:
+def _labeller(name: str, values: dict[str, str], taxonomy: Taxonomy) -> Labeller:
     classes = labeller_classes()
     if name not in classes:
         raise InputError(f"--labellers {name}: no such labeller; there are {', '.join(classes)}")
     known = {field.name for field in fields(classes[name])}
-    if "model" in given and "model" not in known:
-        raise InputError(f"--labellers {name}={given['model']}: {name} takes no model")
-    settings = {"taxonomy": taxonomy, **field_values(classes[name], name, given)}
+    if "model" in values and "model" not in known:
+        raise InputError(f"--labellers {name}={values['model']}: {name} takes no model")
+    settings = {"taxonomy": taxonomy, **field_values(classes[name], name, values)}
     if "allowed_hosts" in known:
         settings["allowed_hosts"] = tuple(host for host in os.environ.get(ALLOWED_HOSTS, "").split(",") if host)
     build: Callable[..., Labeller] = classes[name]

@@ -16,21 +16,21 @@ BETWEEN = "|"  # the values of a field that takes several
 BY_ENVIRONMENT = "allowed_hosts"  # who may be sent pictures is said by the machine's owner, not by a command
 
 
-def field_values(kind: type[Labeller], name: str, given: Mapping[str, str]) -> dict[str, object]:
+def field_values(kind: type[Labeller], name: str, texts: Mapping[str, str]) -> dict[str, object]:
     """Typed by the labeller's dataclass. Raises InputError that names the field and what it takes."""
     takes = {field.name for field in fields(kind)} - {BY_ENVIRONMENT}
     hints = get_type_hints(kind)
-    found: dict[str, object] = {}
-    for key, text in given.items():
+    values: dict[str, object] = {}
+    for key, text in texts.items():
         if key not in takes:
             near = get_close_matches(key, takes, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise InputError(f"--labellers {name}: it has no field {key!r}, only {', '.join(sorted(takes))}{hint}")
         try:
-            found[key] = _typed(hints[key], key, text)
+            values[key] = _typed(hints[key], key, text)
         except ValueError as error:
             raise InputError(f"--labellers {name}: {key} takes {error}, got {text!r}") from None
-    return found
+    return values
 
 
 def _typed(annotation: Any, key: str, text: str) -> object:

@@ -34,13 +34,13 @@ class ImageSafety(Labeller):
 
         def judge(batch: Sequence[Sample]) -> list[list[Opinion]]:
             rows = planned_rows(batch, [prepared(picture_of(sample)) for sample in batch], self.batch_size)
-            found = session.run(None, {"image": rows})[0]
-            return [[self._opinion(found[sample.batch_row])] for sample in batch]
+            scores = session.run(None, {"image": rows})[0]
+            return [[self._opinion(scores[sample.batch_row])] for sample in batch]
 
         return judge
 
-    def _opinion(self, found: Floats) -> Opinion:
-        scores = {name: float(np.clip(found[column], 0, 1)) for column, name in enumerate(COLUMNS)}
+    def _opinion(self, row: Floats) -> Opinion:
+        scores = {name: float(np.clip(row[column], 0, 1)) for column, name in enumerate(COLUMNS)}
         return rated("image", scores, self.threshold)
 
     def covers(self) -> tuple[str, ...]:

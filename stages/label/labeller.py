@@ -186,5 +186,5 @@ def rated(scope: str, scores: Mapping[str, float], threshold: float) -> Opinion:
         if not 0.0 <= score <= 1.0:
             raise ValueError(f"the score of {category} is {score}, expected a number in [0, 1]")
     best = max(scores.values())
-    found = sorted((c for c in scores if scores[c] >= threshold), key=lambda c: -scores[c])
-    return Opinion(scope, "unsafe" if found else "safe", tuple(found), score=best)
+    flagged = sorted((c for c in scores if scores[c] >= threshold), key=lambda c: -scores[c])
+    return Opinion(scope, "unsafe" if flagged else "safe", tuple(flagged), score=best)

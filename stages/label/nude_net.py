@@ -34,8 +34,8 @@ class NudeNet(Labeller):
 
         return judge
 
-    def _opinion(self, found: Sequence[dict[str, object]]) -> Opinion:
-        scores = [float(str(part["score"])) for part in found if str(part["class"]) in INTIMATE]
+    def _opinion(self, detections: Sequence[dict[str, object]]) -> Opinion:
+        scores = [float(str(part["score"])) for part in detections if str(part["class"]) in INTIMATE]
         return rated("image", {"sexual": min(1.0, max(scores, default=0.0))}, self.threshold)
 
     def covers(self) -> tuple[str, ...]:

@@ -22,6 +22,6 @@ class PictogramWording:
         A purpose without an object is open: what the picture shows may turn it.
         """
         request = understood(prompt)
-        found = truth.of_prompt(request)
-        unsafe = True if found.unsafe else None if request.unknown else False
-        return PromptMeaning(unsafe, found.categories, request.purpose is not None and not request.concepts)
+        meaning = truth.of_prompt(request)
+        unsafe = True if meaning.unsafe else None if request.unknown else False
+        return PromptMeaning(unsafe, meaning.categories, request.purpose is not None and not request.concepts)

@@ -33,5 +33,5 @@ def _words() -> dict[str, str]:
     described = [word for table in tables for words in table.values() for word in words]
     phrases = [*language.ABOVE, *language.HELD_OUT_ABOVE, *(phrase for p in PURPOSES for phrase in p.phrases)]
     other = [*language.CLUTTER_WORDS, *language.DOUBLING_WORDS, *language.FUNCTION_WORDS]
-    said = [*nouns, *plurals, *described, *other, *(word for phrase in phrases for word in phrase.split())]
-    return {fold(word): word for word in said}
+    vocabulary = [*nouns, *plurals, *described, *other, *(word for phrase in phrases for word in phrase.split())]
+    return {fold(word): word for word in vocabulary}

@@ -42,8 +42,8 @@ class PromptPolicy(Labeller):
             if refusal is not None:
                 return Opinion("prompt", "escalate", reason=f"the gate refuses it: {refusal}")
             read = readings(prompt)
-            found = tuple(name for name, pattern in patterns.items() if pattern.search(read))
-            return Opinion("prompt", "unsafe" if found else "safe", found, score=float(bool(found)))
+            categories = tuple(name for name, pattern in patterns.items() if pattern.search(read))
+            return Opinion("prompt", "unsafe" if categories else "safe", categories, score=float(bool(categories)))
 
         return judge
 

@@ -29,11 +29,11 @@ class PromptTruth(Labeller):
 
     def _opinion(self, prompt: str) -> Opinion:
         request = understood(prompt)
-        found = truth.of_prompt(request)
+        verdict = truth.of_prompt(request)
         return (
             skip_unread("prompt", len(request.unknown))
-            if request.unknown and not found.unsafe
-            else says("prompt", found)
+            if request.unknown and not verdict.unsafe
+            else says("prompt", verdict)
         )
 
     def covers(self) -> tuple[str, ...]:
@@ -52,9 +52,9 @@ def concepts_digest() -> str:
     return blake2b(vocabulary.CONCEPTS.read_bytes(), digest_size=16).hexdigest()
 
 
-def says(scope: str, found: Truth) -> Opinion:
+def says(scope: str, verdict: Truth) -> Opinion:
     """A truth as an opinion."""
-    return Opinion(scope, "unsafe" if found.unsafe else "safe", found.categories, score=float(found.unsafe))
+    return Opinion(scope, "unsafe" if verdict.unsafe else "safe", verdict.categories, score=float(verdict.unsafe))
 
 
 def skip_unread(scope: str, unknown: int) -> Opinion:

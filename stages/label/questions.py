@@ -52,11 +52,11 @@ JSON_ANSWER = (
 
 def read_answer(text: str, scope: str, taxonomy: Taxonomy) -> Opinion:
     """A JSON answer as an opinion. Raises ValueError for anything else; the answer itself is not repeated in the message."""
-    found = re.search(r"\{.*\}", text, re.DOTALL)
-    if found is None:
+    match = re.search(r"\{.*\}", text, re.DOTALL)
+    if match is None:
         raise ValueError("the answer holds no JSON object")
     try:
-        answer = json.loads(found[0])
+        answer = json.loads(match[0])
     except ValueError:
         raise ValueError("the answer is not JSON") from None
     rating = str(answer.get("rating", "")).lower()

@@ -42,15 +42,15 @@ class TextEmbedding(Labeller):
         folder = minilm()
         model = AutoModel.from_pretrained(folder, local_files_only=True).eval().to(device())
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        said = statements(self.compare, self.taxonomy)
+        policy = statements(self.compare, self.taxonomy)
         with torch.inference_mode():
-            known = np.stack([_embedded(model, tokenizer, text) for text in said.texts])
+            known = np.stack([_embedded(model, tokenizer, text) for text in policy.texts])
 
         def judge(batch: Sequence[Sample]) -> list[list[Opinion]]:
             with torch.inference_mode():
                 cosines = [known @ _embedded(model, tokenizer, sample.prompt) for sample in batch]
             shares = (softmax(self.sharpness * row) for row in cosines)
-            return [[rated("prompt", said.scores(share), self.threshold)] for share in shares]
+            return [[rated("prompt", policy.scores(share), self.threshold)] for share in shares]
 
         return judge
 

@@ -41,9 +41,9 @@ class ZeroShot(Labeller):
         directory = model_directory(self.model)
         model = AutoModel.from_pretrained(directory, local_files_only=True, dtype=torch.float32).eval().to(device())
         processor = AutoProcessor.from_pretrained(directory, local_files_only=True)
-        said = statements(self._compare(), self.taxonomy)
+        policy = statements(self._compare(), self.taxonomy)
         with torch.inference_mode():
-            texts = torch.cat([_text_features(model, processor, text) for text in said.texts])
+            texts = torch.cat([_text_features(model, processor, text) for text in policy.texts])
         scale = model.logit_scale.exp().item()
         bias = getattr(model, "logit_bias", None)
 
@@ -54,10 +54,10 @@ class ZeroShot(Labeller):
                 cosines = _unit(model.get_image_features(pixel_values=rows)) @ texts.T
             logits: Floats = (cosines * scale).float().cpu().numpy()
             if bias is None:
-                scores = [said.scores(row) for row in softmax(logits)]
+                scores = [policy.scores(row) for row in softmax(logits)]
             else:
                 each = 1 / (1 + np.exp(-(logits + bias.item())))
-                scores = [_best(said.classes, row) for row in each]
+                scores = [_best(policy.classes, row) for row in each]
             return [[rated("image", scores[sample.batch_row], self.threshold)] for sample in batch]
 
         return judge

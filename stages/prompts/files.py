@@ -89,9 +89,9 @@ def prompt_of(
     if wrong is not None:
         return LeftOut("undecodable", f"{where}: {wrong}")
     fields = {
-        field: said
+        field: cell
         for field, names in CARRIED.items()
-        if (said := next(filter(None, (as_text(row.get(name)) for name in names if name != column)), None))
+        if (cell := next(filter(None, (as_text(row.get(name)) for name in names if name != column)), None))
     }
     try:
         settings = settings_in(row, column, seeds)
@@ -105,8 +105,8 @@ def prompt_of(
 def settings_in(row: Mapping[str, Any], prompt: str, seeds: str | None) -> str | None:
     """What the row sets of its generator, as JSON; None where it sets nothing. Raises InputError that names the setting."""
     cells = {name: as_text(row.get(name)) for name in COLUMNS if name not in (prompt, seeds)}
-    given = {name: text for name, text in cells.items() if text}
-    return read_settings(given).to_json() if given else None
+    values = {name: text for name, text in cells.items() if text}
+    return read_settings(values).to_json() if values else None
 
 
 def as_prompt(cell: Any) -> str:

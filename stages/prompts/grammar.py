@@ -17,13 +17,13 @@ class GrammarPrompts:
     count: int = COUNT
 
     def __iter__(self) -> Iterator[Prompt]:
-        for made in prompts(self.seed, self.count):
+        for item in prompts(self.seed, self.count):
             yield Prompt(
-                text=made.prompt,
-                drawn_text=made.generation_prompt,
+                text=item.prompt,
+                drawn_text=item.generation_prompt,
                 language="en",
-                source=f"grammar/{made.kind}",
+                source=f"grammar/{item.kind}",
                 licence="Apache-2.0",
-                category=made.category,
-                label=made.label,
+                category=item.category,
+                label=item.label,
             )

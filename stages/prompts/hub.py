@@ -117,9 +117,9 @@ def _licence(dataset: Any, name: str) -> str | None:
     card = Path(name) / "README.md"
     try:
         if Path(name).is_dir():
-            said = DatasetCard.load(card).data.license if card.is_file() else None
+            licence = DatasetCard.load(card).data.license if card.is_file() else None
         else:
-            said = DatasetCard.load(name).data.license
+            licence = DatasetCard.load(name).data.license
     except (OSError, ValueError):
         return None  # no card: the licence is unknown, which is what None says
-    return ", ".join(said) if isinstance(said, list) else said
+    return ", ".join(licence) if isinstance(licence, list) else licence

@@ -43,15 +43,15 @@ def _bases(text: str) -> list[str]:
     """
     if text.isascii():
         return [_settle(text.lower())]
-    found: list[str] = []
+    bases: list[str] = []
     # The long s is an s to who knows it and an f to who doesn't.
     for meant in dict.fromkeys((text, text.replace("ſ", "f"))):
         apart = unicodedata.normalize("NFKD", meant.translate(BEFORE_NFKD))
         bare = unicodedata.normalize("NFC", apart.translate(invisible()))
         for seen in (bare.translate(digits()), bare):
-            found.append(_settle(seen.casefold().translate(skeleton()).casefold()))
-            found.append(_settle(seen.translate(skeleton()).casefold()))
-    return list(dict.fromkeys(found))
+            bases.append(_settle(seen.casefold().translate(skeleton()).casefold()))
+            bases.append(_settle(seen.translate(skeleton()).casefold()))
+    return list(dict.fromkeys(bases))
 
 
 def fold(term: str) -> str:
@@ -74,14 +74,14 @@ def readings(text: str) -> str:
     if "&" in text and ";" in text:
         text = html.unescape(text)
     bases = _bases(text)
-    found = list(bases)
+    forms = list(bases)
     for base in bases:
         # The two looks without `_MEASURE` spare most texts the substitution.
         if _SIGN.search(base) and _SIGN_FOR_LETTER.search(base) and _SIGN_FOR_LETTER.search(_MEASURE.sub("", base)):
-            found += _leet(base)
+            forms += _leet(base)
     if not text[1:].islower() and _CAMEL.search(text):
-        found += _bases(_CAMEL.sub(r"\1 ", text))
-    return found[0] if len(found) == 1 else GAP.join(found)
+        forms += _bases(_CAMEL.sub(r"\1 ", text))
+    return forms[0] if len(forms) == 1 else GAP.join(forms)
 
 
 SHINGLE = 5  # characters; usual for short texts (Broder 1997; Leskovec et al., Mining of Massive Datasets, 3.2)
@@ -112,7 +112,7 @@ def plain(text: str) -> str:
     else:
         folded = _spelt(text)
         words = folded.translate(_separators())
-    return next((found for form in (words, folded, text) if (found := " ".join(form.split()))), "")
+    return next((joined for form in (words, folded, text) if (joined := " ".join(form.split()))), "")
 
 
 def _spelt(text: str) -> str:

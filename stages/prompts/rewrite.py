@@ -58,8 +58,8 @@ class Rewrite(Stage):
         model = LanguageModel.load(ModelFiles.find(self.model))
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
-            asked = {sample.key: self._asked(model, sample) for sample in batch}
-            lengths = {key: model.length(text) for key, text in asked.items()}
+            requests = {sample.key: self._asked(model, sample) for sample in batch}
+            lengths = {key: model.length(text) for key, text in requests.items()}
             bad = {
                 key: f"the prompt makes {length} tokens; at most {self.prompt_tokens} are read"
                 for key, length in lengths.items()
@@ -67,7 +67,7 @@ class Rewrite(Stage):
             }
             if bad:
                 raise BadSamplesError(bad)
-            written = [self._write(model, batch, asked, index) for index in range(self.variants)]
+            written = [self._write(model, batch, requests, index) for index in range(self.variants)]
             for sample in batch:
                 for index, texts in enumerate(written):
                     text = tidy(texts[sample.batch_row])
@@ -81,13 +81,13 @@ class Rewrite(Stage):
             self.instruction.replace("{prompt}", sample.prompt), self.completion.replace("{prompt}", sample.prompt)
         )
 
-    def _write(self, model: LanguageModel, batch: Sequence[Sample], asked: dict[str, str], index: int) -> list[str]:
+    def _write(self, model: LanguageModel, batch: Sequence[Sample], requests: dict[str, str], index: int) -> list[str]:
         """One text a row of the planned shape; rows without a sample repeat the first and are not used."""
         rows = [batch[0]] * self.batch_size
         for sample in batch:
             rows[sample.batch_row] = sample
         return model.write(
-            [asked[sample.key] for sample in rows],
+            [requests[sample.key] for sample in rows],
             [seed_of(sample.key, f"{self.name} {index}") for sample in rows],
             (self.prompt_tokens, self.new_tokens),
             (self.temperature, self.top_p),

@@ -96,14 +96,14 @@ def broken(
     name: str, number: int, first: LeftOut, further: Iterator[tuple[int, Row | LeftOut]], advice: str = ""
 ) -> InputError:
     """The error for a file with broken rows: the first ones by line, and how to go on."""
-    found = [(number, first)]
+    faults = [(number, first)]
     for line, row in islice(further, LOOKED_AT):
         if isinstance(row, LeftOut) and row.reason == first.reason:
-            found.append((line, row))
-            if len(found) > SHOWN:
+            faults.append((line, row))
+            if len(faults) > SHOWN:
                 break
-    places = "; ".join(f"line {line}: {row.where}" for line, row in found[:SHOWN])
-    more = "; and more" if len(found) > SHOWN else ""
+    places = "; ".join(f"line {line}: {row.where}" for line, row in faults[:SHOWN])
+    more = "; and more" if len(faults) > SHOWN else ""
     return InputError(f"{name} has broken rows ({places}{more}). Mend them{advice}")
 
 

@@ -26,8 +26,8 @@ class Concepts(Stage):
                     scene = Scene.from_json(sample.scene)
                     concepts, style = scene.concepts, scene.style
                 else:
-                    asked = read(sample.generation_prompt)
-                    concepts, style = asked.concepts, asked.style or "normal"
+                    request = read(sample.generation_prompt)
+                    concepts, style = request.concepts, request.style or "normal"
                 yield sample.signed(concepts=sorted(set(concepts)), style=style if concepts else None)
 
         return step

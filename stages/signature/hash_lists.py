@@ -45,7 +45,7 @@ def read_hash_list(path: Path) -> HashList:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the list of hashes {path} cannot be read ({error})") from error
     entries = {".json": _json, ".csv": _csv}.get(path.suffix.lower(), _lines)
-    found: dict[str, list[str]] = {kind: [] for kind in DIGITS}
+    digests: dict[str, list[str]] = {kind: [] for kind in DIGITS}
     left_out = 0
     for where, kind, value in entries(path, text):
         if kind is None:
@@ -53,12 +53,12 @@ def read_hash_list(path: Path) -> HashList:
             continue
         if len(value) != DIGITS[kind] or not _hexadecimal(value):
             raise InputError(f"{path}, {where}: expected {DIGITS[kind]} hex digits of {_NAMES[kind]}")
-        found[kind].append(value.lower())
-    if not any(found.values()):
+        digests[kind].append(value.lower())
+    if not any(digests.values()):
         raise InputError(f"the list of hashes {path} holds none, so it would check nothing")
-    phash = np.array([int(value, 16) for value in found["phash"]], dtype=np.uint64)
-    codes = np.frombuffer(bytes.fromhex("".join(found["pdq"])), dtype=np.uint8).reshape(-1, 32)
-    return HashList(phash, PdqIndex(codes), frozenset(found["md5"]), left_out)
+    phash = np.array([int(value, 16) for value in digests["phash"]], dtype=np.uint64)
+    codes = np.frombuffer(bytes.fromhex("".join(digests["pdq"])), dtype=np.uint8).reshape(-1, 32)
+    return HashList(phash, PdqIndex(codes), frozenset(digests["md5"]), left_out)
 
 
 _NAMES = {"phash": "a 64-bit pHash", "pdq": "a PDQ hash", "md5": "an MD5"}

@@ -39,7 +39,7 @@ class PdqIndex:
         return np.unique(rows[near])
 
     def _candidates(self, own: Words) -> npt.NDArray[np.int64]:
-        found = []
+        candidates = []
         for band, (order, starts) in enumerate(self._bands):
             probes = int(_band(own[None], band)[0]) ^ _NEIGHBOURS
             first, sizes = starts[probes], starts[probes + 1] - starts[probes]
@@ -47,20 +47,20 @@ class PdqIndex:
             first, sizes = first[full], sizes[full]
             ends = np.cumsum(sizes)
             places = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(first - (ends - sizes), sizes)
-            found.append(order[places])
-        return np.concatenate(found).astype(np.int64)
+            candidates.append(order[places])
+        return np.concatenate(candidates).astype(np.int64)
 
     @cached_property
     def _bands(self) -> list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]]:
         """Of each band: the rows sorted by its value, and where each value begins."""
-        found = []
+        bands = []
         for band in range(BANDS):
             values = _band(self.words, band)
             order = np.argsort(values, kind="stable").astype(np.int32)
             starts = np.zeros(2**WIDTH + 1, dtype=np.int64)
             np.cumsum(np.bincount(values, minlength=2**WIDTH), out=starts[1:])
-            found.append((order, starts))
-        return found
+            bands.append((order, starts))
+        return bands
 
 
 def _words(codes: Codes) -> Words:

@@ -48,8 +48,8 @@ def caption(
 
     `held_out` takes the phrasing that training never uses.
     """
-    said = say(asked(scene, rng, drop), lambda n: int(rng.integers(n)), held_out=held_out)
-    return misspell(said, rng, typos) if typos else said
+    sentence = say(asked(scene, rng, drop), lambda n: int(rng.integers(n)), held_out=held_out)
+    return misspell(sentence, rng, typos) if typos else sentence
 
 
 def asked(scene: Scene, rng: np.random.Generator, drop: float = 0.2) -> Request:
@@ -71,16 +71,16 @@ def asked(scene: Scene, rng: np.random.Generator, drop: float = 0.2) -> Request:
 
 def misspell(text: str, rng: np.random.Generator, share: float) -> str:
     """Swap, drop, double or replace one letter in a `share` of the words of four letters and more."""
-    said = text.split(" ")
-    for i in np.flatnonzero(rng.random(len(said)) < share):
-        word = said[i]
+    words = text.split(" ")
+    for i in np.flatnonzero(rng.random(len(words)) < share):
+        word = words[i]
         if len(word) >= 4:
             at = int(rng.integers(1, len(word) - 1))
             letter = string.ascii_lowercase[int(rng.integers(26))]
-            said[i] = (
+            words[i] = (
                 word[: at - 1] + word[at] + word[at - 1] + word[at + 1 :],
                 word[:at] + word[at + 1 :],
                 word[:at] + word[at] + word[at:],
                 word[:at] + letter + word[at + 1 :],
             )[int(rng.integers(4))]
-    return " ".join(said)
+    return " ".join(words)

@@ -38,17 +38,17 @@ def pack(package: str, cache: Path) -> Path:
 def pictures_in(archive: Path, folder: str) -> dict[str, Image.Image]:
     """Concept name -> its 64x64 RGBA picture, read from the archive's members by exact name."""
     wanted = {f"package/{folder}/{c.codepoint}.png": c.name for c in VOCABULARY}
-    found: dict[str, Image.Image] = {}
+    pictures: dict[str, Image.Image] = {}
     with tarfile.open(archive, "r:gz") as tar:
         for member in tar:
             name = wanted.get(member.name)
             handle = tar.extractfile(member) if name is not None and member.isfile() else None
             if name is not None and handle is not None:
-                found[name] = open_sprites(io.BytesIO(handle.read()))
-    missing = sorted(set(wanted.values()) - found.keys())
+                pictures[name] = open_sprites(io.BytesIO(handle.read()))
+    missing = sorted(set(wanted.values()) - pictures.keys())
     if missing:
         raise ValueError(f"{archive.name}: no pictures in {folder} for {missing}; mend assets/world/concepts.tsv")
-    return found
+    return pictures
 
 
 def sheet_of(pictures: dict[str, Image.Image]) -> Image.Image:

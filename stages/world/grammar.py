@@ -135,16 +135,18 @@ def make(seed: int, index: int, *, held_out: bool = False) -> tuple[GrammarPromp
     slot = CYCLE[place]
     pick = Digits(_number(seed, slot, turn))
     surroundings = _surroundings(pick)
-    asked = Request(concepts=(slot.cell.object,)) if slot.cell else _WAYS[slot.stream.split()[0]](slot.category, pick)
-    drawn = words = replace(surroundings, concepts=asked.concepts, purpose=asked.purpose, stacked=asked.stacked)
+    request = Request(concepts=(slot.cell.object,)) if slot.cell else _WAYS[slot.stream.split()[0]](slot.category, pick)
+    drawn = words = replace(surroundings, concepts=request.concepts, purpose=request.purpose, stacked=request.stacked)
     if slot.cell is not None:
         words = replace(drawn, concepts=(), purpose=slot.cell.purpose)
     prompt = say(words, pick, held_out=held_out)
     room = pick.room
     generation_prompt = prompt if slot.cell is None else say(drawn, pick, held_out=held_out)
-    found = truth.of_pair(words, drawn.concepts)
-    category = (slot.category if slot.category in found.categories else found.categories[0]) if found.unsafe else SAFE
-    label = "unsafe" if found.unsafe else "safe"
+    meaning = truth.of_pair(words, drawn.concepts)
+    category = (
+        (slot.category if slot.category in meaning.categories else meaning.categories[0]) if meaning.unsafe else SAFE
+    )
+    label = "unsafe" if meaning.unsafe else "safe"
     return GrammarPrompt(index, prompt, generation_prompt, category, label, slot.kind, drawn.concepts), room
 
 

@@ -11,7 +11,7 @@ def known_words() -> dict[str, list[str]]:
     tables = {"colour": language.COLOUR_WORDS, "ground": language.GROUND_WORDS, "style": language.STYLE_WORDS}
     return {
         **{f"{concept.name} ({concept.category})": list(concept.words) for concept in safe_last},
-        **{f"{kind} {name}": list(said) for kind, table in tables.items() for name, said in table.items()},
+        **{f"{kind} {name}": list(words) for kind, table in tables.items() for name, words in table.items()},
         "two of a kind": sorted(language.DOUBLING_WORDS),
         "clutter": sorted(language.CLUTTER_WORDS),
         "one above the other": sorted({*language.ABOVE, *language.HELD_OUT_ABOVE}),

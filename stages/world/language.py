@@ -177,8 +177,8 @@ def say(request: Request, pick: Pick, *, held_out: bool = False) -> str:
     parts["o"] = f"{parts.pop('b')} {parts['o']}".strip()
     present = frozenset(key for key, part in parts.items() if part)
     order = _one_of(ways_to_order(HELD_OUT_ORDERS if held_out else ORDERS, present), pick)
-    said = [parts[key] for key in order]
-    return ", ".join(said) if len(said) > 1 and pick(2) else " ".join(said)
+    phrases = [parts[key] for key in order]
+    return ", ".join(phrases) if len(phrases) > 1 and pick(2) else " ".join(phrases)
 
 
 def _one_of(options: tuple[T, ...], pick: Pick) -> T:

@@ -63,19 +63,19 @@ def read(prompt: str) -> Reading:
     tokens = [t for t in (word.strip(PUNCTUATION) for word in prompt.casefold().replace(",", " ").split()) if t]
     purposes, tokens = _take(tokens, _PURPOSE)
     stacked, tokens = _take(tokens, _STACKED)
-    said = _Said()
+    parsed = _Said()
     for token in tokens:
-        said.hear(token)
+        parsed.hear(token)
     return Reading(
-        concepts=tuple(said.concepts),
-        colour=said.colours[0] if said.colours else None,
-        second_colour=said.colours[1] if len(said.colours) > 1 else None,
-        ground=said.grounds[0] if said.grounds else None,
-        style=said.styles[0] if said.styles else None,
-        clutter=said.clutter,
+        concepts=tuple(parsed.concepts),
+        colour=parsed.colours[0] if parsed.colours else None,
+        second_colour=parsed.colours[1] if len(parsed.colours) > 1 else None,
+        ground=parsed.grounds[0] if parsed.grounds else None,
+        style=parsed.styles[0] if parsed.styles else None,
+        clutter=parsed.clutter,
         stacked=bool(stacked),
         purpose=purposes[0] if purposes else None,
-        unknown=(*said.unknown, *purposes[1:]),
+        unknown=(*parsed.unknown, *purposes[1:]),
     )
 
 
@@ -111,7 +111,7 @@ class _Said:
 
 def _take(tokens: list[str], phrases: Phrases) -> tuple[list[str], list[str]]:
     """Meanings of the phrases that occur, and the tokens without them."""
-    found: list[str] = []
+    matched: list[str] = []
     rest: list[str] = []
     at = 0
     while at < len(tokens):
@@ -122,6 +122,6 @@ def _take(tokens: list[str], phrases: Phrases) -> tuple[list[str], list[str]]:
             at += 1
         else:
             phrase, meaning = match
-            found.append(meaning)
+            matched.append(meaning)
             at += len(phrase)
-    return found, rest
+    return matched, rest

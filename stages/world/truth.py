@@ -34,21 +34,21 @@ def of_prompt(request: Request) -> Truth:
 def of_pair(request: Request, concepts: Sequence[str]) -> Truth:
     """Unsafe if the prompt or the picture is, or if words that name no object bring a purpose to an object shown."""
     confounded = _joined(request.purpose, concepts) if not request.concepts else []
-    found = [*_shown(request.concepts), *_joined(request.purpose, request.concepts), *_shown(concepts), *confounded]
-    return _truth(found, "neither words, picture nor both together are unsafe")
+    findings = [*_shown(request.concepts), *_joined(request.purpose, request.concepts), *_shown(concepts), *confounded]
+    return _truth(findings, "neither words, picture nor both together are unsafe")
 
 
 _Finding = tuple[str, str]  # category, reason
 
 
 def _shown(concepts: Sequence[str]) -> list[_Finding]:
-    found: list[_Finding] = []
+    findings: list[_Finding] = []
     for name in dict.fromkeys(concepts):
         concept = BY_NAME[name]
         if concept.kind == "unsafe":
-            found.append((concept.category, name))
-        found += [(concept.category, f"{name} beside {p}") for p in concept.partners if p in concepts]
-    return found
+            findings.append((concept.category, name))
+        findings += [(concept.category, f"{name} beside {p}") for p in concept.partners if p in concepts]
+    return findings
 
 
 def _joined(purpose: str | None, concepts: Iterable[str]) -> list[_Finding]:
@@ -58,7 +58,7 @@ def _joined(purpose: str | None, concepts: Iterable[str]) -> list[_Finding]:
     return [(meant.category, f"{name} to {purpose}") for name in dict.fromkeys(concepts) if name in meant.turns]
 
 
-def _truth(found: list[_Finding], otherwise: str) -> Truth:
-    touched = {category for category, _ in found}
-    reasons = "; ".join(dict.fromkeys(reason for _, reason in found))
-    return Truth(bool(found), tuple(c for c in UNSAFE_CATEGORIES if c in touched), reasons or otherwise)
+def _truth(findings: list[_Finding], otherwise: str) -> Truth:
+    touched = {category for category, _ in findings}
+    reasons = "; ".join(dict.fromkeys(reason for _, reason in findings))
+    return Truth(bool(findings), tuple(c for c in UNSAFE_CATEGORIES if c in touched), reasons or otherwise)

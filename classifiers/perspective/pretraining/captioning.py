@@ -105,8 +105,8 @@ class Captioning:
         return f"{BEGIN}{IMAGE * self.tokens} {question} {ANSWER}"
 
     def _ids(self, text: str) -> list[int]:
-        found: list[int] = self.words(text, add_special_tokens=False)["input_ids"]
-        return found
+        ids: list[int] = self.words(text, add_special_tokens=False)["input_ids"]
+        return ids
 
     @torch.no_grad()
     def measure(self, module: LlavaForConditionalGeneration) -> dict[str, float]:
@@ -125,11 +125,11 @@ class Captioning:
     def _right(self, module: LlavaForConditionalGeneration, form: Form, pixels: Tensor) -> float:
         taught = [form(scene, np.random.default_rng([18, row])) for row, scene in enumerate(self.fixed)]
         ids, labels = (rows.to(module.device) for rows in self.rows(taught))
-        said = module(input_ids=ids, pixel_values=pixels, attention_mask=ids != self.words.pad_token_id).logits.argmax(
-            -1
-        )
+        predicted = module(
+            input_ids=ids, pixel_values=pixels, attention_mask=ids != self.words.pad_token_id
+        ).logits.argmax(-1)
         judged = torch.isin(labels[:, 1:], torch.tensor(self.words.convert_tokens_to_ids([YES, NO, SAFE, UNSAFE])))
-        return float((said[:, :-1] == labels[:, 1:])[judged].float().mean())
+        return float((predicted[:, :-1] == labels[:, 1:])[judged].float().mean())
 
 
 def _nouns(concept: str) -> set[str]:

@@ -34,10 +34,10 @@ categories; the model knows no hazardous content.
 def write_card(out: Path, trainings: dict[str, Path]) -> None:
     """Store README.md; `trainings` are work folders by the name that the table gives them."""
     rows = []
-    for said, work in trainings.items():
+    for purpose, work in trainings.items():
         done, seen = progress_of(work, "llava-captions"), curve(work, "llava-captions")
         assert done is not None, work
         figures = {key: value for row in seen[-2:] for key, value in row.items() if key not in vars(done)}
         last = ", ".join(f"{key} {value:.4g}" for key, value in figures.items() if key != "fraction")
-        rows.append(f"| {said} | {done.step} | {done.samples} | {done.seconds / 60:.1f} | {last} |")
+        rows.append(f"| {purpose} | {done.step} | {done.samples} | {done.seconds / 60:.1f} | {last} |")
     (out / "README.md").write_text(CARD.format(rows="\n".join(rows)), encoding="utf-8")

@@ -41,9 +41,9 @@ def pretrain(order: Order) -> None:
     processor(order.clip, words).save_pretrained(order.out)
     model.half().save_pretrained(order.out)
     declare_float32(order.out)
-    said = "lists, then captions and taxonomies of things"
-    said = said if order.warm is None else f"{said}, from {order.warm.name}"
-    write_card(order.out, {said: order.work})
+    purpose = "lists, then captions and taxonomies of things"
+    purpose = purpose if order.warm is None else f"{purpose}, from {order.warm.name}"
+    write_card(order.out, {purpose: order.work})
 
 
 def warmed(folder: Path, clip: Path) -> dict[str, torch.Tensor]:

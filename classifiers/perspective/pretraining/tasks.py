@@ -52,8 +52,8 @@ def lesson(scene: Scene, rng: np.random.Generator, fraction: float) -> Instructi
 
 def description(scene: Scene, rng: np.random.Generator) -> InstructionPair:
     """A caption."""
-    asked = DESCRIBE[int(rng.integers(len(DESCRIBE)))]
-    return InstructionPair(asked, caption(scene, rng, typos=0.0, drop=DROPPED))
+    question = DESCRIBE[int(rng.integers(len(DESCRIBE)))]
+    return InstructionPair(question, caption(scene, rng, typos=0.0, drop=DROPPED))
 
 
 def ticks(scene: Scene, rng: np.random.Generator) -> InstructionPair:

@@ -16,10 +16,10 @@ ANSWER = "Answer:"
 
 def vocabulary(taxonomy: Taxonomy = UNSAFEBENCH) -> list[str]:
     """Marks first, then all words and signs in order."""
-    asked = [question(taxonomy.categories, policies=True), question(taxonomy.categories, policies=False)]
-    texts = [*asked, *DESCRIBE, TICK, YES, NO, ANSWER, SAFE, UNSAFE, " ".join(words())]
-    found = {piece for text in texts for piece in re.findall(r"\w+|[^\w\s]", text.lower())}
-    return [PAD, BEGIN, END, UNKNOWN, IMAGE, *sorted(found)]
+    questions = [question(taxonomy.categories, policies=True), question(taxonomy.categories, policies=False)]
+    texts = [*questions, *DESCRIBE, TICK, YES, NO, ANSWER, SAFE, UNSAFE, " ".join(words())]
+    pieces = {piece for text in texts for piece in re.findall(r"\w+|[^\w\s]", text.lower())}
+    return [PAD, BEGIN, END, UNKNOWN, IMAGE, *sorted(pieces)]
 
 
 def build(taxonomy: Taxonomy = UNSAFEBENCH) -> PreTrainedTokenizerFast:

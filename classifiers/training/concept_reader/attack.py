@@ -73,12 +73,12 @@ def attacked(
     epsilon = budgets(unsafe, strength, generator).to(pixels.device)
     low, high = (pixels - epsilon).clamp(min=0), (pixels + epsilon).clamp(max=1)
     start = torch.rand(pixels.shape, generator=generator).to(pixels.device) * 2 - 1
-    found = torch.minimum(torch.maximum(pixels + epsilon * start, low), high)
+    perturbed = torch.minimum(torch.maximum(pixels + epsilon * start, low), high)
     size = epsilon * (1.25 if strength.steps == 1 else 2 / strength.steps)
     for _ in range(strength.steps):
-        at = found.detach().requires_grad_(True)
+        at = perturbed.detach().requires_grad_(True)
         with torch.enable_grad(), torch.autocast(pixels.device.type, torch.bfloat16):
             logits = reader(at)
             (slope,) = torch.autograd.grad(objective(logits).sum(), at)
-        found = torch.minimum(torch.maximum(found + size * slope.sign(), low), high)
-    return found.detach()
+        perturbed = torch.minimum(torch.maximum(perturbed + size * slope.sign(), low), high)
+    return perturbed.detach()

@@ -28,8 +28,8 @@ def prompts(seed: int) -> Iterator[str]:
     """Prompts of the grammar that ask for nothing held out."""
     for index in count_from(0):
         drawn = prompt_at(seed, index).generation_prompt
-        asked = read(drawn)
-        if asked.style not in HELD_OUT_STYLES and not set(asked.concepts) & set(HELD_OUT_CONCEPTS):
+        request = read(drawn)
+        if request.style not in HELD_OUT_STYLES and not set(request.concepts) & set(HELD_OUT_CONCEPTS):
             yield drawn
 
 

@@ -57,8 +57,8 @@ def turned(model: ConceptReader, pixels: Tensor, unsafe: Tensor, attacks: Sequen
     for attack in attacks:
         rows = (~wrong).nonzero().flatten()
         keys = [f"row {int(row)}" for row in rows]
-        made = attack.attack(model, _inputs(pixels[rows]), unsafe[rows].long(), keys)
-        wrong[rows] = torch.tensor([bool(record.achieved) for record in made.records], dtype=torch.bool)
+        attacked = attack.attack(model, _inputs(pixels[rows]), unsafe[rows].long(), keys)
+        wrong[rows] = torch.tensor([bool(record.achieved) for record in attacked.records], dtype=torch.bool)
     return wrong
 
 
@@ -66,7 +66,7 @@ def attacked_figures(model: ConceptReader, pictures: ConceptPictures, levels: Se
     """Clean recall and false-positive rate, then by ε the share of unsafe pictures that pass and of safe ones that are flagged."""
     batch = as_batch(pictures, model.network)
     hits = flagged(model, batch.pixels)
-    found = {
+    figures = {
         "n_unsafe": float(batch.unsafe.sum()),
         "n_safe": float((~batch.unsafe).sum()),
         "recall": _share(hits[batch.unsafe]),
@@ -74,9 +74,9 @@ def attacked_figures(model: ConceptReader, pictures: ConceptPictures, levels: Se
     }
     for level in levels:
         wrong = turned(model, batch.pixels, batch.unsafe, suite(level * LEVEL))
-        found[f"passed_{level}"] = _share(wrong[batch.unsafe])
-        found[f"false_flags_{level}"] = _share(wrong[~batch.unsafe])
-    return found
+        figures[f"passed_{level}"] = _share(wrong[batch.unsafe])
+        figures[f"false_flags_{level}"] = _share(wrong[~batch.unsafe])
+    return figures
 
 
 def held_out_figures(model: ConceptReader, each: int) -> Figures:
@@ -95,25 +95,25 @@ def held_out_figures(model: ConceptReader, each: int) -> Figures:
         "vendor_twemoji": draw_prompted(SEED + 2, each, vendor="twemoji"),
         **{f"concept_{name}": labelled(scenes(drawn([name]))) for name in HELD_OUT_CONCEPTS},
     }
-    found: Figures = {}
+    figures: Figures = {}
     for group, pictures in groups.items():
         batch = as_batch(pictures, model.network)
         name = group.removeprefix("concept_")
         unsafe = batch.unsafe if name not in BY_NAME else torch.full_like(batch.unsafe, truth.of_picture([name]).unsafe)
         hits = flagged(model, batch.pixels)
         if bool(unsafe.any()):
-            found[f"{group}_recall"] = _share(hits[unsafe])
+            figures[f"{group}_recall"] = _share(hits[unsafe])
         if not bool(unsafe.all()):
-            found[f"{group}_false_positive_rate"] = _share(hits[~unsafe])
-    return found
+            figures[f"{group}_false_positive_rate"] = _share(hits[~unsafe])
+    return figures
 
 
 def _inputs(pixels: Tensor) -> Inputs:
     return Inputs(("",) * len(pixels), pixels)
 
 
-def _share(found: Tensor) -> float:
-    return round(float(found.float().mean()), 4)
+def _share(mask: Tensor) -> float:
+    return round(float(mask.float().mean()), 4)
 
 
 def main() -> None:
@@ -128,8 +128,8 @@ def main() -> None:
     model = load(args.folder)
     if not isinstance(model, ConceptReader):
         raise SystemExit(f"{args.folder}: a {model.kind}; expected a concept_reader, as store.py writes it")
-    found = attacked_figures(model, draw_prompted(SEED, args.rows), args.levels)
-    print(json.dumps({**found, **held_out_figures(model, max(64, args.rows // 4))}))
+    figures = attacked_figures(model, draw_prompted(SEED, args.rows), args.levels)
+    print(json.dumps({**figures, **held_out_figures(model, max(64, args.rows // 4))}))
 
 
 if __name__ == "__main__":

@@ -93,8 +93,8 @@ def _labels(scenes: Sequence[Scene]) -> npt.NDArray[np.bool_]:
 def _cells(scenes: Sequence[Scene]) -> npt.NDArray[np.int64]:
     """Those of the world's training, numbered as the outputs here are."""
     columns = np.concatenate([[0], _COLUMN + 1])  # what is held out counts as ground
-    found: npt.NDArray[np.int64] = columns[cells(scenes, GRID).numpy()]
-    return found
+    cells_of_scenes: npt.NDArray[np.int64] = columns[cells(scenes, GRID).numpy()]
+    return cells_of_scenes
 
 
 def _admitted(scene: Scene) -> bool:
@@ -110,10 +110,10 @@ def _at_random(rng: np.random.Generator) -> Scene:
 def _as_prompted(rng: np.random.Generator) -> Scene:
     """What the renderer would draw for a prompt of the grammar."""
     while True:
-        asked = read(prompt_at(int(rng.integers(2**31)), int(rng.integers(LIMIT))).generation_prompt)
+        request = read(prompt_at(int(rng.integers(2**31)), int(rng.integers(LIMIT))).generation_prompt)
         scene = compose(
-            rng, asked.concepts, colour=asked.colour, second_colour=asked.second_colour, ground=asked.ground,
-            style=asked.style, stacked=asked.stacked, clutter=asked.clutter,
+            rng, request.concepts, colour=request.colour, second_colour=request.second_colour, ground=request.ground,
+            style=request.style, stacked=request.stacked, clutter=request.clutter,
         )  # fmt: skip
         if _admitted(scene):
             return scene

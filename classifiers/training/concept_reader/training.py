@@ -121,7 +121,7 @@ class ReaderTraining:
         batch = as_batch(draw_batch((VALIDATION_SEED,), VALIDATION, degraded=False), module)
         clean = scores_of(module, batch.pixels)
         cut = torch.quantile(clean[~batch.unsafe], 0.97)
-        found = {"recall": float((clean[batch.unsafe] > cut).float().mean())}
+        figures = {"recall": float((clean[batch.unsafe] > cut).float().mean())}
         for level in (2, 4):
             strength = Strength(least=level * LEVEL, most=level * LEVEL, clean=0.0, on_safe=1.0, steps=5)
             generator = torch.Generator().manual_seed(level)
@@ -130,9 +130,9 @@ class ReaderTraining:
                 for part, truth in zip(torch.split(batch.pixels, 64), torch.split(batch.unsafe, 64), strict=True)
             ]
             scores = scores_of(module, torch.cat(moved))
-            found[f"recall_{level}"] = float((scores[batch.unsafe] > cut).float().mean())
-            found[f"false_flags_{level}"] = float((scores[~batch.unsafe] > cut).float().mean())
-        return found
+            figures[f"recall_{level}"] = float((scores[batch.unsafe] > cut).float().mean())
+            figures[f"false_flags_{level}"] = float((scores[~batch.unsafe] > cut).float().mean())
+        return figures
 
 
 @torch.no_grad()

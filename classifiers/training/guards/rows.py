@@ -59,8 +59,8 @@ def rows_of(scenes: Sequence[Scene], table: WordTable, seed: int, count: int) ->
             continue
         told, pair, seen = truth.of_prompt(request), truth.of_pair(request, shown), truth.of_picture(shown)
         confounded = pair.unsafe and not told.unsafe and not seen.unsafe
-        said = say(request, lambda n: int(rng.integers(n)))
-        ids.append([said, *(_reworded(rng, said, shown, fillers) for _ in range(WORDINGS - 1))])
+        sentence = say(request, lambda n: int(rng.integers(n)))
+        ids.append([sentence, *(_reworded(rng, sentence, shown, fillers) for _ in range(WORDINGS - 1))])
         places.append(place)
         by_words.append(float(told.unsafe))
         by_both.append(1.0 if confounded else 0.0 if not pair.unsafe or not request.purpose else float("nan"))
@@ -164,11 +164,11 @@ def _fillers(table: WordTable) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _reworded(
-    rng: np.random.Generator, said: str, shown: Sequence[str], fillers: tuple[Sequence[str], Sequence[str]]
+    rng: np.random.Generator, sentence: str, shown: Sequence[str], fillers: tuple[Sequence[str], Sequence[str]]
 ) -> str:
     """Some words exchanged or put in, each time only if words and pair stay as safe or unsafe as they are."""
-    before = _truths(said, shown)
-    text = said
+    before = _truths(sentence, shown)
+    text = sentence
     for _ in range(int(rng.integers(1, EDITS + 1))):
         words_ = text.split()
         words_of = fillers[int(rng.random() < 0.35)]

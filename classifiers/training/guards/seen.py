@@ -57,14 +57,14 @@ def seen(network: ConceptNet, seed: int, count: int) -> SeenPictures:
 
     def read(objective: Callable[[Tensor], Objective] | None) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
-        found = []
+        scores = []
         for rows in torch.split(torch.arange(len(scenes)), PART):
             pixels = batch.pixels[rows]
             if objective is not None:
                 aim = objective(batch.concepts[rows])
                 pixels = attacked(network, pixels, nothing[rows], STRENGTH, generator, aim)
             with torch.no_grad():
-                found.append(network(pixels))
-        return torch.cat(found)
+                scores.append(network(pixels))
+        return torch.cat(scores)
 
     return SeenPictures(scenes, read(None), read(hiding), read(feigning))

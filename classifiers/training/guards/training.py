@@ -43,8 +43,8 @@ def trained(reader: ConceptReader, clip: Path, seed: int, rows: int = ROWS, pict
     model = around(reader, table, "guards")
     shown = seen(reader.network, seed, pictures)
     sentences, bare = rows_of(shown.scenes, table, seed, rows), bare_rows(table)
-    said = one_after_the_other(sentences, bare)
-    model.said = torch.bincount(said.ids.flatten(), minlength=len(model.said)) >= SAID
+    prompts = one_after_the_other(sentences, bare)
+    model.said = torch.bincount(prompts.ids.flatten(), minlength=len(model.said)) >= SAID
     parameters = [*model.evidence.parameters(), *model.named.parameters()]
     optimiser = torch.optim.AdamW(parameters, RATE, weight_decay=1e-3)
     steps = EPOCHS * (len(sentences) // BATCH)
@@ -54,8 +54,8 @@ def trained(reader: ConceptReader, clip: Path, seed: int, rows: int = ROWS, pict
         for some in _batches(len(sentences), generator):
             more = len(sentences) + torch.randint(len(bare), (BARE,), generator=generator)
             chosen = torch.cat([some, more])
-            wordings = said.ids.shape[1] if epoch >= ANY * EPOCHS else 1
-            part = worst(model, said, shown, chosen, generator, wordings)
+            wordings = prompts.ids.shape[1] if epoch >= ANY * EPOCHS else 1
+            part = worst(model, prompts, shown, chosen, generator, wordings)
             optimiser.zero_grad()
             loss_of(model, part).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -73,27 +73,27 @@ def _batches(count: int, generator: torch.Generator) -> Iterator[Tensor]:
 
 
 def worst(
-    model: Guards, said: PromptRows, shown: SeenPictures, rows: Tensor, generator: torch.Generator, wordings: int
+    model: Guards, prompts: PromptRows, shown: SeenPictures, rows: Tensor, generator: torch.Generator, wordings: int
 ) -> WordingBatch:
     """Of each row the one of some wordings that the model judges worst now, beside a reading of its picture out of three.
 
     What words turn may be hidden, what they would turn feigned; half of the rows stay as they are.
     """
-    first = int(torch.randint(said.ids.shape[1], (1,), generator=generator))
-    ids = said.ids[rows].roll(-first, 1)[:, :wordings]
-    positive = said.by_both[rows] == 1
-    reading = torch.where(positive[:, None], shown.hidden[said.scene[rows]], shown.feigned[said.scene[rows]])
+    first = int(torch.randint(prompts.ids.shape[1], (1,), generator=generator))
+    ids = prompts.ids[rows].roll(-first, 1)[:, :wordings]
+    positive = prompts.by_both[rows] == 1
+    reading = torch.where(positive[:, None], shown.hidden[prompts.scene[rows]], shown.feigned[prompts.scene[rows]])
     clean = torch.rand(len(rows), generator=generator) < 0.5
-    concepts = torch.where(clean[:, None], shown.clean[said.scene[rows]], reading)
+    concepts = torch.where(clean[:, None], shown.clean[prompts.scene[rows]], reading)
     with torch.no_grad():
         each = [model.stages(_features(model, ids[:, number], concepts)) for number in range(ids.shape[1])]
         stages = torch.stack(each, dim=1)[:, :, (0, 2)]
-        labels = torch.stack([said.by_words[rows], said.by_both[rows]], dim=1)[:, None]
+        labels = torch.stack([prompts.by_words[rows], prompts.by_both[rows]], dim=1)[:, None]
         gains = F.binary_cross_entropy_with_logits(stages, labels.nan_to_num().expand_as(stages), reduction="none")
         number = (gains * labels.isfinite()).sum(2).argmax(1)
     chosen = ids[torch.arange(len(rows)), number]
     return WordingBatch(
-        _features(model, chosen, concepts), said.by_words[rows], said.by_both[rows], said.categories[rows]
+        _features(model, chosen, concepts), prompts.by_words[rows], prompts.by_both[rows], prompts.categories[rows]
     )  # fmt: skip
 
 
@@ -115,19 +115,19 @@ def loss_of(model: Guards, part: WordingBatch) -> Tensor:
 def calibrated(model: Guards, reader_cut: float, seed: int) -> Guards:
     """Cuts of words and of both on fresh safe rows: in their worst wording, what their pictures lack feigned."""
     shown = seen(model.reader, seed, CALIBRATION_PICTURES)
-    said = rows_of(shown.scenes, model.words, seed, CALIBRATION_ROWS)
+    prompts = rows_of(shown.scenes, model.words, seed, CALIBRATION_ROWS)
     logits = []
-    for chosen in torch.split(torch.arange(len(said)), BATCH):
+    for chosen in torch.split(torch.arange(len(prompts)), BATCH):
         each = [
-            model.stages(_features(model, said.ids[chosen][:, number], shown.feigned[said.scene[chosen]]))
-            for number in range(said.ids.shape[1])
+            model.stages(_features(model, prompts.ids[chosen][:, number], shown.feigned[prompts.scene[chosen]]))
+            for number in range(prompts.ids.shape[1])
         ]
         logits.append(torch.stack(each).amax(0))
     words, _, both = torch.cat(logits).unbind(1)
     model.cuts = (
-        lowest_cut(words, said.by_words, BY_WORDS),
+        lowest_cut(words, prompts.by_words, BY_WORDS),
         reader_cut,
-        lowest_cut(both, said.by_both, BY_BOTH),
+        lowest_cut(both, prompts.by_both, BY_BOTH),
     )
     return model
 

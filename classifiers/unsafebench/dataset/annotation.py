@@ -42,8 +42,8 @@ def annotate(samples: Sequence[Sample], first: Annotator, second: Annotator, thi
     """Both rounds; the third annotator sees only what the first two disagree on."""
     pairs = list(zip(first(samples), second(samples), strict=True))
     disputed = [row for row, (a, b) in enumerate(pairs) if a.label != b.label]
-    asked = dict(zip(disputed, third([samples[row] for row in disputed]), strict=True))
-    return [decided(pair, asked.get(row)) for row, pair in enumerate(pairs)]
+    decisions = dict(zip(disputed, third([samples[row] for row in disputed]), strict=True))
+    return [decided(pair, decisions.get(row)) for row, pair in enumerate(pairs)]
 
 
 def decided(blind: tuple[Say, Say], third: Say | None) -> Annotated:
@@ -72,7 +72,7 @@ def by_labeller(labeller: Labeller, *, unsure: tuple[float, float] | None = None
         size = labeller.batch_size
         parts = [samples[start : start + size] for start in range(0, len(samples), size)]
         seen = [
-            made for part in parts for made in step([replace(s, batch_row=i, votes=()) for i, s in enumerate(part)])
+            voted for part in parts for voted in step([replace(s, batch_row=i, votes=()) for i, s in enumerate(part)])
         ]
         return [_say(next(v for v in sample.votes if v.scope == "image"), unsure) for sample in seen]
 

@@ -34,11 +34,11 @@ class ClipIndex:
         if not count:
             return np.zeros((len(queries), 0), np.int64), np.zeros((len(queries), 0), np.float32)
         if len(self.vectors) <= self.exact:
-            found = search(self.vectors, queries, count, MetricKind.IP, exact=True, threads=1)
+            matches = search(self.vectors, queries, count, MetricKind.IP, exact=True, threads=1)
         else:
-            found = self._graph.search(queries, count, threads=1)
+            matches = self._graph.search(queries, count, threads=1)
         shape = (len(queries), count)
-        return found.keys.astype(np.int64).reshape(shape), (1 - found.distances).astype(np.float32).reshape(shape)
+        return matches.keys.astype(np.int64).reshape(shape), (1 - matches.distances).astype(np.float32).reshape(shape)
 
     @cached_property
     def _graph(self) -> Any:
@@ -50,12 +50,12 @@ class ClipIndex:
 @torch.no_grad()
 def picture_vectors(encoder: ClipEncoder, pixels: Tensor, batch: int = 64) -> Floats:
     """float32 [n, width] of pictures [n, 3, h, w] in [0, 1]."""
-    found: Floats = torch.cat([encoder.image(part) for part in torch.split(pixels, batch)]).numpy()
-    return found
+    vectors: Floats = torch.cat([encoder.image(part) for part in torch.split(pixels, batch)]).numpy()
+    return vectors
 
 
 @torch.no_grad()
 def text_vectors(encoder: ClipEncoder, texts: Sequence[str]) -> Floats:
     """float32 [n, width]."""
-    found: Floats = encoder.text(encoder.encode(list(texts))).numpy()
-    return found
+    vectors: Floats = encoder.text(encoder.encode(list(texts))).numpy()
+    return vectors

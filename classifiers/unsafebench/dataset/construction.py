@@ -90,15 +90,15 @@ def of_the_world(encoder: ClipEncoder, size: Size) -> Built:
     return build(encoder, pools, keywords, panel, size.a_keyword)
 
 
-def of_shards(encoder: ClipEncoder, found: ExternalPools, size: Size) -> Built:
+def of_shards(encoder: ClipEncoder, external: ExternalPools, size: Size) -> Built:
     """The same of any two folders of shards. Raises InputError."""
-    labellers = by_labellers(found.annotators)
+    labellers = by_labellers(external.annotators)
     if len(labellers) != 3:
         raise InputError(
-            f"--annotators {found.annotators}: expected three labellers, the third for what the others dispute"
+            f"--annotators {external.annotators}: expected three labellers, the third for what the others dispute"
         )
     panel = Panel(*(by_labeller(judge.labeller) for judge in labellers))
-    pools = (ShardPool(REAL, Path(found.real)), ShardPool(GENERATED, Path(found.generated)))
+    pools = (ShardPool(REAL, Path(external.real)), ShardPool(GENERATED, Path(external.generated)))
     return build(encoder, pools, keywords_of(size.writer, size.seed), panel, size.a_keyword)
 
 
@@ -120,16 +120,16 @@ def build(
     counts: list[dict[str, object]] = []
     everything: list[Annotated] = []
     for pool in pools:
-        found = collect(ClipIndex(pool.vectors(encoder)), encoder, keywords, a_keyword)
-        samples = pool.samples([each.row for each in found])
+        collected = collect(ClipIndex(pool.vectors(encoder)), encoder, keywords, a_keyword)
+        samples = pool.samples([each.row for each in collected])
         kept = without_doubles([_picture_of(sample) for sample in samples])
         chosen = [samples[place] for place in kept]
         annotated = annotate(chosen, panel.first, panel.second, panel.third)
-        counts.append(_counted(pool.source, chosen, annotated, len(found), panel.truth))
+        counts.append(_counted(pool.source, chosen, annotated, len(collected), panel.truth))
         everything += annotated
         pictures += [
             Picture(
-                s.key, _picture_of(s), pool.source, a.category or found[place].category, a.label == UNSAFE, s.prompt
+                s.key, _picture_of(s), pool.source, a.category or collected[place].category, a.label == UNSAFE, s.prompt
             )
             for s, a, place in zip(chosen, annotated, kept, strict=True)
             if a.label in (SAFE, UNSAFE)
@@ -138,7 +138,7 @@ def build(
 
 
 def _counted(
-    source: str, samples: Sequence[Sample], annotated: Sequence[Annotated], found: int, truth: Annotator | None
+    source: str, samples: Sequence[Sample], annotated: Sequence[Annotated], count: int, truth: Annotator | None
 ) -> dict[str, object]:
     """Table 2, and `right`: how often a decided label is what was drawn or asked (a drawing's own truth), where that is known."""
     labels = [each.label for each in annotated]
@@ -146,7 +146,7 @@ def _counted(
     known = [a.label == say.label for a, say in zip(annotated, says, strict=False) if a.label != "na"]
     return {
         "source": source,
-        "found": found,
+        "found": count,
         "all": len(labels),
         "safe": labels.count(SAFE),
         "unsafe": labels.count(UNSAFE),

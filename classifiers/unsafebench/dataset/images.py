@@ -81,7 +81,7 @@ def read_set(folder: Path, side: int | None = None) -> list[Picture]:
     files = sorted(folder.rglob("*.parquet")) if folder.is_dir() else [folder]
     if not files or not files[0].is_file():
         raise InputError(f"--data {folder}: expected Parquet files with image, safety_label, category and source")
-    found = []
+    pictures = []
     for file in files:
         table = pq.read_table(file)
         missing = {"image", "safety_label", "category", "source"} - set(table.column_names)
@@ -89,8 +89,8 @@ def read_set(folder: Path, side: int | None = None) -> list[Picture]:
             raise InputError(
                 f"{file}: it lacks {', '.join(sorted(missing))}; expected the layout of yiting/UnsafeBench"
             )
-        found += [_picture(row, file, number, side) for number, row in enumerate(table.to_pylist())]
-    return found
+        pictures += [_picture(row, file, number, side) for number, row in enumerate(table.to_pylist())]
+    return pictures
 
 
 def _picture(row: dict[str, object], file: Path, number: int, side: int | None) -> Picture:

@@ -46,10 +46,10 @@ def question(category: Category) -> str:
 def augmented(model: str, taxonomy: Taxonomy, seed: int) -> dict[str, tuple[str, ...]]:
     """By category: up to ten further keywords from a local model. What the gate refuses is left out. Raises InputError."""
     writer, gate = LanguageModel.load(ModelFiles.find(model)), Gate.default()
-    asked = [writer.asked(question(each), f"{question(each)}\n1.") for each in taxonomy.categories]
+    answers = [writer.asked(question(each), f"{question(each)}\n1.") for each in taxonomy.categories]
     seeds = [seed_of(f"{seed} {each.id}", "keywords") for each in taxonomy.categories]
-    bounds = max(PROMPT_TOKENS, *(writer.length(text) for text in asked)), NEW_TOKENS
-    written = writer.write(asked, seeds, bounds, HEAT)
+    bounds = max(PROMPT_TOKENS, *(writer.length(text) for text in answers)), NEW_TOKENS
+    written = writer.write(answers, seeds, bounds, HEAT)
     return {
         each.id: tuple(word for word in listed(text) if gate.refusal(word) is None)
         for each, text in zip(taxonomy.categories, written, strict=True)
@@ -58,8 +58,8 @@ def augmented(model: str, taxonomy: Taxonomy, seed: int) -> dict[str, tuple[str,
 
 def listed(text: str) -> tuple[str, ...]:
     """The items of a list, each once, at most ten; lines that are none, and items that are sentences, are left out."""
-    found = [match.group(1).lower() for line in text.splitlines() if (match := _LINE.match(line))]
-    return tuple(dict.fromkeys(item for item in found if 0 < len(item.split()) <= LONGEST))[:EXAMPLES]
+    keywords = [match.group(1).lower() for line in text.splitlines() if (match := _LINE.match(line))]
+    return tuple(dict.fromkeys(item for item in keywords if 0 < len(item.split()) <= LONGEST))[:EXAMPLES]
 
 
 def merged(*tables: dict[str, Sequence[str]] | dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

@@ -40,22 +40,22 @@ class ShardPool:
         """
         self._places.clear()
         self.unreadable.clear()
-        pictures, found = self._pictures(), []
+        pictures, vectors = self._pictures(), []
         while part := list(islice(pictures, BATCH)):
             self._places += [place for place, _ in part]
             rows = [Picture("", pixels, self.source, "", unsafe=False) for _, pixels in part]
-            found.append(picture_vectors(encoder, tensor_of(rows, int(encoder.clip.config.vision_config.image_size))))
+            vectors.append(picture_vectors(encoder, tensor_of(rows, int(encoder.clip.config.vision_config.image_size))))
         if self.unreadable:
             print(
                 f"{self.folder}: {len(self.unreadable)} pictures left out, the first: {self.unreadable[0]}", flush=True
             )
-        if not found:
+        if not vectors:
             raise InputError(f"{self.folder}: expected tars with pictures ({', '.join(SUFFIXES)}) and captions (.txt)")
-        return np.concatenate(found)
+        return np.concatenate(vectors)
 
     def samples(self, rows: Sequence[int]) -> list[Sample]:
         """Those rows with their pictures and captions, in order."""
-        found: dict[int, Sample] = {}
+        samples: dict[int, Sample] = {}
         for tar in sorted({self._places[row][0] for row in rows}):
             with tar.open("rb") as file:
                 named = {member.name: member for member in members(file)}
@@ -65,8 +65,8 @@ class ShardPool:
                     text = "" if caption is None else _read(file, caption).decode("utf-8", "replace").strip()
                     root = Sample.from_prompt(Prompt(text, text, source=self.source), 0)
                     key = derived_key("shard", self.source, tar.name, written_name(picture.name))
-                    found[row] = replace(root, key=key, root=key, pixels=decoded(_read(file, picture)))
-        return [replace(found[row], batch_row=batch_row) for batch_row, row in enumerate(rows)]
+                    samples[row] = replace(root, key=key, root=key, pixels=decoded(_read(file, picture)))
+        return [replace(samples[row], batch_row=batch_row) for batch_row, row in enumerate(rows)]
 
     def _pictures(self) -> Iterator[tuple[tuple[Path, Member], Pixels]]:
         for tar in sorted(self.folder.rglob("*.tar")):

@@ -52,13 +52,13 @@ def world_pool(source: str, count: int, seed: int, stages: dict[str, Stage] | No
     stage = (stages or SOURCES)[source]
     step = stage.open()
     roots = list(_roots(source, count, seed))
-    return [made for first in range(0, count, BATCH) for made in step(_planned(roots[first : first + BATCH]))]
+    return [sample for first in range(0, count, BATCH) for sample in step(_planned(roots[first : first + BATCH]))]
 
 
 def _roots(source: str, count: int, seed: int) -> Iterator[Sample]:
     """Prompts whose label, if any, can be seen: what a purpose in the words does is no matter of pictures. 4 in 9 are unsafe."""
-    said = (prompt_at(seed, index) for index in count_from(0))
-    for prompt in islice((each for each in said if each.kind not in ("purpose", "confounder")), count):
+    drawn = (prompt_at(seed, index) for index in count_from(0))
+    for prompt in islice((each for each in drawn if each.kind not in ("purpose", "confounder")), count):
         text = prompt.generation_prompt
         yield Sample.from_prompt(Prompt(text, text, source=source), seed)
 

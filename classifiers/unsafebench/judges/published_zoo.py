@@ -26,20 +26,20 @@ LOADERS: dict[str, Callable[[Backbone, Path], Differentiable]] = {
 
 def loaded(text: str, encoder: ClipEncoder) -> dict[str, Differentiable]:
     """By name. Raises InputError for a name that has no published layout, and for weights of another shape."""
-    found: dict[str, Differentiable] = {}
+    judges: dict[str, Differentiable] = {}
     for part in (each.strip() for each in text.split(",") if each.strip()):
         name, _, path = part.partition("=")
         if name not in LOADERS or not path:
             raise InputError(f"--weights {part}: expected NAME=PATH with a name out of {', '.join(LOADERS)}")
-        found[name] = LOADERS[name](ClipEyes.of(encoder), Path(path))
-    return found
+        judges[name] = LOADERS[name](ClipEyes.of(encoder), Path(path))
+    return judges
 
 
 def in_place(zoo: Sequence[Differentiable], published: dict[str, Differentiable]) -> list[Differentiable]:
     """The zoo with the published ones instead of theirs, also within the rule of two."""
     rules = {judge.name: judge for judge in zoo if isinstance(judge, Either)}
-    made = {name: Either(name, in_place(rule.judges, published)) for name, rule in rules.items()}
-    return [made.get(judge.name, published.get(judge.name, judge)) for judge in zoo]
+    either = {name: Either(name, in_place(rule.judges, published)) for name, rule in rules.items()}
+    return [either.get(judge.name, published.get(judge.name, judge)) for judge in zoo]
 
 
 def digest(model: object, *settings: bytes) -> str:
@@ -52,10 +52,10 @@ def digest(model: object, *settings: bytes) -> str:
 
 def attackable(judges: Sequence[Differentiable], foreign: Sequence[str], allowed: str) -> list[Differentiable]:
     """Those that were trained here, and of the `foreign` ones those whose digest is in `allowed` (DESIGN section 6)."""
-    found = []
+    targets = []
     for judge in judges:
         if judge.name in foreign and digest(judge) not in allowed.split(","):
             print(f"{judge.name} is judged and not attacked; if it is yours to attack: --digest {digest(judge)}")
         elif not isinstance(judge, Either):  # the paper does not attack the rule of two
-            found.append(judge)
-    return found
+            targets.append(judge)
+    return targets

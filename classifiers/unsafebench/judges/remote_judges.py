@@ -55,7 +55,7 @@ class LabellerJudge:
         pictures, size, flags = _arrays(inputs), self.labeller.batch_size, list[float]()
         for first in range(0, len(pictures), size):
             part = [_sample(pixels, batch_row) for batch_row, pixels in enumerate(pictures[first : first + size])]
-            votes = [next(vote for vote in made.votes if vote.scope == "image") for made in self._step(part)]
+            votes = [next(vote for vote in sample.votes if vote.scope == "image") for sample in self._step(part)]
             flags += [float(vote.label == UNSAFE) for vote in votes]
         return _scores(flags, self.coverage)
 
@@ -83,12 +83,12 @@ class ChatJudge:
     def score(self, inputs: Inputs) -> Scores:
         texts = prompts(" ".join(category.policy for category in self.taxonomy.categories))
         pictures = _arrays(inputs)
-        asked = [_message(text, pixels) for pixels in pictures for text in texts]
-        replies = asyncio.run(self.client.ask_all(asked))
+        messages = [_message(text, pixels) for pixels in pictures for text in texts]
+        replies = asyncio.run(self.client.ask_all(messages))
         read = [self._read(reply) for reply in replies]
-        said = [read[first : first + len(texts)] for first in range(0, len(read), len(texts))]
+        answers = [read[first : first + len(texts)] for first in range(0, len(read), len(texts))]
         digests = [blake2b(pixels.tobytes(), digest_size=8).hexdigest() for pixels in pictures]
-        decided = [majority(each, digest) for each, digest in zip(said, digests, strict=True)]
+        decided = [majority(each, digest) for each, digest in zip(answers, digests, strict=True)]
         return _scores([float(label == UNSAFE) for label in decided], self.coverage)
 
     def _read(self, reply: Reply | Exception) -> str:
@@ -100,13 +100,13 @@ class ChatJudge:
 
 def by_labellers(text: str) -> list[LabellerJudge]:
     """`--labellers A,B=MODEL` as judges. Raises InputError for a labeller that does not look at pictures."""
-    found = labellers_of(text)
-    for labeller in found:
+    labellers = labellers_of(text)
+    for labeller in labellers:
         if "image" not in labeller.asked():
             raise InputError(
                 f"--labellers {labeller.name}: it votes on {', '.join(labeller.asked())}, and not on pictures"
             )
-    return [LabellerJudge(labeller) for labeller in found]
+    return [LabellerJudge(labeller) for labeller in labellers]
 
 
 def by_service(text: str, prices: str, reader: Callable[[Sequence[str]], Sequence[str]]) -> ChatJudge:

@@ -87,12 +87,12 @@ def reader() -> ResponseReader:
     folder = minilm()
     torch.manual_seed(0)
     encoder = AutoModel.from_pretrained(folder, local_files_only=True)
-    made = ResponseReader(encoder, AutoTokenizer.from_pretrained(folder, local_files_only=True)).to(device())
+    model = ResponseReader(encoder, AutoTokenizer.from_pretrained(folder, local_files_only=True)).to(device())
     texts = [text for reading in READINGS for text in EXAMPLES[reading]]
     labels = torch.tensor([place for place, reading in enumerate(READINGS) for _ in EXAMPLES[reading]], device=device())
 
     def loss(rows: Tensor) -> Tensor:
-        return cross_entropy(made.logits([texts[row] for row in rows.tolist()]), labels[rows.to(labels.device)])
+        return cross_entropy(model.logits([texts[row] for row in rows.tolist()]), labels[rows.to(labels.device)])
 
-    descend(made, loss, len(texts), SCHEDULE)
-    return made
+    descend(model, loss, len(texts), SCHEDULE)
+    return model

@@ -43,13 +43,13 @@ def originals(verdicts: Sequence[Mapping[str, object]], pictures: Sequence[Pictu
             name: {str(row["key"]) for row in verdicts if row["classifier"] == name and row["flagged"]}
             for name in judges
         }
-        found = [
+        correct = [
             picture
             for picture in sorted(pictures, key=lambda each: each.key)
             if picture.source == REAL and picture.category == category and picture.unsafe
             if all(picture.key in keys for keys in flagged.values())
         ]
-        chosen += found[:A_CATEGORY]
+        chosen += correct[:A_CATEGORY]
     return chosen
 
 
@@ -61,13 +61,13 @@ def variations(chosen: Sequence[Picture], sees: Annotator) -> list[Variation]:
         for picture, sample, say in zip(chosen, samples, sees(samples), strict=True)
         if _same(say, picture.category)
     ]
-    made = [Variation(p.key, p.category, "original", 0, p.pixels, True) for p, _ in kept]
+    rows = [Variation(p.key, p.category, "original", 0, p.pixels, True) for p, _ in kept]
     for strength in STRENGTHS:
-        made += _judged("style", strength, _styled([sample for _, sample in kept], strength), kept, sees)
+        rows += _judged("style", strength, _styled([sample for _, sample in kept], strength), kept, sees)
     for cells in GRIDS:
         grid = Grid(cells=cells)
-        made += _judged("grid", cells, [grid.change(p.pixels, 0) for p, _ in kept], kept, sees)
-    return made
+        rows += _judged("grid", cells, [grid.change(p.pixels, 0) for p, _ in kept], kept, sees)
+    return rows
 
 
 def _styled(samples: Sequence[Sample], strength: float) -> list[Pixels]:
@@ -75,7 +75,7 @@ def _styled(samples: Sequence[Sample], strength: float) -> list[Pixels]:
     step, size, drawn = stage.open(), stage.batch_size, list[Pixels]()
     for first in range(0, len(samples), size):
         part = [replace(sample, batch_row=batch_row) for batch_row, sample in enumerate(samples[first : first + size])]
-        drawn += [made.pixels for made in step(part) if made.pixels is not None]
+        drawn += [styled.pixels for styled in step(part) if styled.pixels is not None]
     return drawn
 
 
@@ -98,10 +98,10 @@ def _sample(picture: Picture) -> Sample:
     return replace(root, key=picture.key, root=picture.key, pixels=picture.pixels)
 
 
-def judged(made: Sequence[Variation], scorers: Mapping[str, Scorer]) -> list[dict[str, object]]:
+def judged(variants: Sequence[Variation], scorers: Mapping[str, Scorer]) -> list[dict[str, object]]:
     """A row a preserved variation and judge of its category: figure 7 is the share of `flagged`."""
     rows: list[dict[str, object]] = []
-    for each in made:
+    for each in variants:
         for name in JUDGES[each.category] if each.preserved else ():
             pixels = tensor_of([Picture(each.original, each.pixels, REAL, each.category, True)])
             score = float(scorers[name].score(Inputs(("",), pixels)).unsafe["image"][0])

@@ -18,12 +18,12 @@ def quality_in_decibels(pixels: Pixels) -> dict[str, float | None]:
     """`MEASURES` of one picture, uint8 [height, width, 3], as its signatures have them (`stages.signature.quality`), but for the
     unit of the first: 20 log10(mean / standard deviation) of the grey values; None where a picture is flat or black.
     """
-    found = quality(pixels)
-    snr = found["snr"]
+    statistics = quality(pixels)
+    snr = statistics["snr"]
     return {
         "snr_db": 20 * log10(snr) if snr else None,
-        "edge_density": found["edge_density"],
-        "entropy": found["entropy"],
+        "edge_density": statistics["edge_density"],
+        "entropy": statistics["entropy"],
     }
 
 
@@ -32,8 +32,8 @@ def map_of(vectors: npt.NDArray[np.float32], seed: int = 0) -> Floats:
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(vectors) - 1) / 3)
-    found: Floats = TSNE(random_state=seed, perplexity=perplexity, init="pca").fit_transform(vectors)
-    return found
+    points: Floats = TSNE(random_state=seed, perplexity=perplexity, init="pca").fit_transform(vectors)
+    return points
 
 
 def separation(vectors: npt.NDArray[np.float32], sources: Sequence[str], seed: int = 0) -> float:

@@ -32,13 +32,13 @@ def clusters(pictures: Sequence[Picture], vectors: npt.NDArray[np.float32], seed
     from sklearn.cluster import KMeans
 
     fitted = KMeans(min(CLUSTERS, len(pictures)), n_init=10, random_state=seed).fit(vectors)
-    found = []
+    rows = []
     for number, centre in enumerate(fitted.cluster_centers_):
         members = np.flatnonzero(fitted.labels_ == number)
         if len(members):
             near = members[np.linalg.norm(vectors[members] - centre, axis=1).argmin()]
-            found.append(Cluster(len(members), pictures[int(near)]))
-    return sorted(found, key=lambda cluster: -cluster.size)
+            rows.append(Cluster(len(members), pictures[int(near)]))
+    return sorted(rows, key=lambda cluster: -cluster.size)
 
 
 def sheets(
@@ -61,7 +61,7 @@ def sheets(
                 }
             )
             chosen = [pictures[key] for key in wrong]
-            found = clusters(chosen, np.stack([vectors[key] for key in wrong])) if chosen else []
-            cells = [(f"{number}: {each.size}", each.central.pixels) for number, each in enumerate(found, 1)]
+            groups = clusters(chosen, np.stack([vectors[key] for key in wrong])) if chosen else []
+            cells = [(f"{number}: {each.size}", each.central.pixels) for number, each in enumerate(groups, 1)]
             rows.append((f"{shown}, {kind} ({len(wrong)})", cells))
     return rows

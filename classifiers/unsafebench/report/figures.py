@@ -21,9 +21,9 @@ ENDS = {"snr_db": (-5.0, 30.0), "edge_density": (0.0, 1.0), "entropy": (0.0, 8.0
 
 def figure_3(folder: Path, rows: Rows) -> None:
     """Mean F1 of each category, and by how many classifiers."""
-    found = {row["category"]: row for row in rows}
-    names = [f"{id_} ({found[id_]['classifiers'] if id_ in found else 0})" for id_ in UNSAFEBENCH.ids]
-    values = [found[id_]["f1"] if id_ in found else None for id_ in UNSAFEBENCH.ids]
+    by_category = {row["category"]: row for row in rows}
+    names = [f"{id_} ({by_category[id_]['classifiers'] if id_ in by_category else 0})" for id_ in UNSAFEBENCH.ids]
+    values = [by_category[id_]["f1"] if id_ in by_category else None for id_ in UNSAFEBENCH.ids]
     charts.bars(
         folder / "figure_03.png", "Figure 3: mean F1 by category (number of classifiers)", names, {"F1": values}
     )
@@ -31,8 +31,8 @@ def figure_3(folder: Path, rows: Rows) -> None:
 
 def figure_4(folder: Path, rows: Rows, order: Sequence[str]) -> None:
     """Mean F1 of each classifier on both sources."""
-    found = {(row["classifier"], row["source"]): row["f1"] for row in rows}
-    series = {shown: [found.get((name, source)) for name in order] for source, shown in SHOWN.items()}
+    f1_of = {(row["classifier"], row["source"]): row["f1"] for row in rows}
+    series = {shown: [f1_of.get((name, source)) for name in order] for source, shown in SHOWN.items()}
     charts.bars(folder / "figure_04.png", "Figure 4: mean F1 by classifier and source", order, series)
 
 
@@ -46,11 +46,11 @@ def misjudged(folder: Path, verdicts: Rows, pictures: Sequence[Picture], vectors
         charts.sheet(folder / f"{figure}.png", title, sheets(figure, verdicts, by_key, vectors), blur=blur)
 
 
-def figure_6(folder: Path, made: Sequence[Variation], *, blur: bool) -> None:
+def figure_6(folder: Path, variants: Sequence[Variation], *, blur: bool) -> None:
     """One original of each category with all its variations; what changed the content is marked."""
     rows = []
-    for category in sorted({each.category for each in made}):
-        whole = [each for each in made if each.category == category]
+    for category in sorted({each.category for each in variants}):
+        whole = [each for each in variants if each.category == category]
         counts = {each.original: sum(o.preserved for o in whole if o.original == each.original) for each in whole}
         if counts:
             chosen = max(counts, key=lambda key: counts[key])
@@ -72,10 +72,10 @@ def figure_7(folder: Path, rows: Rows) -> None:
         degrees = sorted({row["degree"] for row in rows if row["kind"] in (kind, "original")})
         series: dict[str, list[float | None]] = {}
         for name in sorted({row["classifier"] for row in rows}):
-            found = {
+            values = {
                 r["degree"]: r["correct"] for r in rows if r["classifier"] == name and r["kind"] in (kind, "original")
             }
-            series[name] = [found.get(degree) for degree in degrees]
+            series[name] = [values.get(degree) for degree in degrees]
         ticks = ["original" if not degree else f"{kind} {degree:g}" for degree in degrees]
         charts.lines(folder / f"figure_07{part}.png", f"Figure 7{part}: still flagged, by {kind}", ticks, series)
 
@@ -117,7 +117,7 @@ def figure_11(folder: Path, pictures: Sequence[Picture], vectors: Vectors) -> li
         name = f"{SHOWN.get(picture.source, picture.source)}, {'unsafe' if picture.unsafe else 'safe'}"
         groups.setdefault(name, []).append((x, y))
         rows.append({"key": picture.key, "source": picture.source, "category": picture.category, "x": x, "y": y})
-    points = {name: np.array(found) for name, found in sorted(groups.items())}
+    points = {name: np.array(members) for name, members in sorted(groups.items())}
     charts.scatter(folder / "figure_11.png", "Figure 11: t-SNE of CLIP's vectors", points)
     return rows
 

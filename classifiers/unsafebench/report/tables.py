@@ -102,10 +102,10 @@ def table_5(rows: Rows, order: Sequence[str]) -> str:
         body = []
         for source in SHOWN:
             for name in order:
-                found = [cells.get((protocol, source, name, column)) for column in columns]
-                if (first := found[0]) is not None and (last := found[-1]) is not None:
+                values = [cells.get((protocol, source, name, column)) for column in columns]
+                if (first := values[0]) is not None and (last := values[-1]) is not None:
                     sizes = int(first["pictures"]), int(first["different"])
-                    body.append([SHOWN[source], name, *sizes, *(_with_deviation(f) for f in found), _interval(last)])
+                    body.append([SHOWN[source], name, *sizes, *(_with_deviation(f) for f in values), _interval(last)])
         header = ("source", "classifier", "a draw", "different", *columns, "worst, 95 %")
         text += f"**{protocol}**\n\n" + markdown(header, body) + "\n"
     return text

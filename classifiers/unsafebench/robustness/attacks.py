@@ -76,8 +76,8 @@ def arena(protocol: str, target: Differentiable, pixels: Tensor, labels: Tensor,
 
     def margins(at: Tensor, rows: Tensor) -> Tensor:
         del rows
-        found: Tensor = target.margin_of_normalised(at * span + low)
-        return found
+        margin: Tensor = target.margin_of_normalised(at * span + low)
+        return margin
 
     epsilon = EPSILON / span
     climb = PGDConfig(steps=iterations, step=epsilon / 30)  # foolbox's default: 0.01 / 0.3 of the budget
@@ -129,14 +129,14 @@ def _rows_of(name: str, pictures: Sequence[Picture], attack: str, at: Arena) -> 
     victim, everyone = at.victim, at.victim.all_rows()
     towards = torch.where(victim.labels == 1, 1.0, -1.0)
     before = victim.margin(victim.clean, everyone) * towards
-    asked = victim.queries + at.boundary.queries
-    found = carried_out(attack, at, [picture.key for picture in pictures])
+    spent = victim.queries + at.boundary.queries
+    results = carried_out(attack, at, [picture.key for picture in pictures])
     if at.protocol == PIXEL:
-        found = victim.stored(found, everyone)
-    queries = (victim.queries + at.boundary.queries - asked).tolist()
-    lead = victim.margin(found, everyone)
+        results = victim.stored(results, everyone)
+    queries = (victim.queries + at.boundary.queries - spent).tolist()
+    lead = victim.margin(results, everyone)
     fooled = victim.fooled(lead, everyone).tolist()
-    distance = ((found - victim.clean).abs().flatten(1).amax(1) * at.unit).tolist()
+    distance = ((results - victim.clean).abs().flatten(1).amax(1) * at.unit).tolist()
     return [
         {
             "key": picture.key,

@@ -62,12 +62,12 @@ def apgd(
     Only those of `rows` (default: all) are moved. `start` is a point in the ball, one a row; by default the clean picture (the
     paper's runs start there or at random).
     """
-    found, rows = (victim.clean if start is None else start).clone(), victim.all_rows() if rows is None else rows
-    now = found[rows]
+    best, rows = (victim.clean if start is None else start).clone(), victim.all_rows() if rows is None else rows
+    now = best[rows]
     slope, value, lead = victim.gradient(now, rows, loss)
     size = torch.full_like(value, 2 * epsilon)
     state = _APGDState(rows, now, now.clone(), size, now.clone(), value, value.clone(), torch.zeros_like(value))
-    slope = slope[_finish(victim, state, lead, found)]
+    slope = slope[_finish(victim, state, lead, best)]
     marks = checkpoints(steps)
     for iteration in range(1, steps + 1):
         if not len(state.rows):
@@ -75,12 +75,12 @@ def apgd(
         _move(victim, state, slope, epsilon, first=iteration == 1)
         slope, value, lead = victim.gradient(state.now, state.rows, loss)
         _score(state, value)
-        going = _finish(victim, state, lead, found)
+        going = _finish(victim, state, lead, best)
         slope = slope[going]
         if iteration in marks and iteration > marks[0]:
             slope = _checkpoint(victim, state, slope, loss, iteration - max(m for m in marks if m < iteration))
-    found[state.rows] = state.best
-    return found
+    best[state.rows] = state.best
+    return best
 
 
 def _move(victim: Victim, state: _APGDState, slope: Tensor, epsilon: float, first: bool) -> None:
@@ -100,10 +100,10 @@ def _score(state: _APGDState, value: Tensor) -> None:
     state.before_loss = value
 
 
-def _finish(victim: Victim, state: _APGDState, lead: Tensor, found: Tensor) -> Tensor:
+def _finish(victim: Victim, state: _APGDState, lead: Tensor, best: Tensor) -> Tensor:
     """Write down the rows that fool, let them leave, and say which stay."""
     fooled = victim.fooled(lead, state.rows)
-    found[state.rows[fooled]] = state.now[fooled]
+    best[state.rows[fooled]] = state.now[fooled]
     state.keep(~fooled)
     return ~fooled
 
@@ -141,8 +141,8 @@ class Apgd(PixelAttack):
             if not len(left):
                 break
             start = random_start(victim, self.epsilon, seeds, restart)
-            made = apgd(victim, self.epsilon, steps=self.steps, loss=self.loss, start=start, rows=left)
-            again, margin = victim.loss(made[left], left, self.loss)
+            perturbed = apgd(victim, self.epsilon, steps=self.steps, loss=self.loss, start=start, rows=left)
+            again, margin = victim.loss(perturbed[left], left, self.loss)
             better = left[(again > loss[left]) | victim.fooled(margin, left)]
-            best[better] = made[better]
+            best[better] = perturbed[better]
         return best

@@ -18,19 +18,19 @@ def deep_fool(victim: Victim, steps: int = 50, overshoot: float = 0.02) -> Tenso
 
     Each step is r = |f| / ‖∇f‖₁ · sign(∇f): the dual of L-infinity is L1. (UnsafeBench's equation 5 prints the infinity norm.)
     """
-    found, rows = victim.clean.clone(), victim.all_rows()
+    perturbed, rows = victim.clean.clone(), victim.all_rows()
     total = victim.clean.clone().zero_()
     for _ in range(steps):
-        slope, _, lead = victim.gradient(found[rows], rows)
+        slope, _, lead = victim.gradient(perturbed[rows], rows)
         going = ~victim.fooled(lead, rows)
         rows, slope, lead = rows[going], slope[going], lead[going]
         if not len(rows):
-            return found
+            return perturbed
         norm = slope.flatten(1).abs().sum(1).clamp(min=1e-12)
         length = lead.abs() / norm + NUDGE
         total[rows] += length[:, None, None, None] * slope.sign()
-        found[rows] = (victim.clean[rows] + (1 + overshoot) * total[rows]).clamp(0, 1)
-    return found
+        perturbed[rows] = (victim.clean[rows] + (1 + overshoot) * total[rows]).clamp(0, 1)
+    return perturbed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,11 +66,11 @@ class EmbeddingMatching(TextAttack):
         start = reader.decode(untrained[0])
         wanted = reader.embed(ids)
         limits = Limits(tokens=self.edit_budget, top=self.top, queries=self.query_budget)
-        found = search(reader, start, reader.nearness(wanted), self._words, limits)
-        held = any(word in found.text.casefold().split() for word in self.banned)
-        made = reader.encode([found.text])
-        edits = int((made != ids).sum())
-        return Rewritten(text, 0) if held or edits > self.edit_budget else Rewritten(found.text, edits, 0)
+        best = search(reader, start, reader.nearness(wanted), self._words, limits)
+        held = any(word in best.text.casefold().split() for word in self.banned)
+        encoded = reader.encode([best.text])
+        edits = int((encoded != ids).sum())
+        return Rewritten(text, 0) if held or edits > self.edit_budget else Rewritten(best.text, edits, 0)
 
     def _is_banned(self, token: Tensor) -> bool:
         word = self._reader.decode(token[None]).casefold()
@@ -110,10 +110,10 @@ class DiffusersTextEncoder:
     def encode(self, prompts: Sequence[str]) -> Tensor:
         """int64 [n, length]."""
         length = int(self._model.config.max_position_embeddings)
-        made = self._tokenizer(
+        encoded = self._tokenizer(
             list(prompts), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
         )
-        ids: Tensor = made["input_ids"]
+        ids: Tensor = encoded["input_ids"]
         return ids
 
     def decode(self, ids: Tensor) -> str:
@@ -151,7 +151,7 @@ class DiffusersTextEncoder:
         def slope(text: str, ids: Tensor) -> Tensor:
             with torch.enable_grad():
                 at = self.embedding_table()[ids].clone().requires_grad_(True)
-                (found,) = torch.autograd.grad(cosine_similarity(self.embed(ids, at), wanted).sum(), at)
-            return found[0]
+                (gradient,) = torch.autograd.grad(cosine_similarity(self.embed(ids, at), wanted).sum(), at)
+            return gradient[0]
 
         return Aim(values, slope, lambda value: value > 0.999)

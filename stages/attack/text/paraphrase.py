@@ -56,11 +56,13 @@ class Paraphrase(TextAttack):
                 parent = parents[child.parent or ""]
                 index = count[parent.key]
                 count[parent.key] += 1
-                made = Rewritten(child.prompt, len(child.prompt.split()))
+                rewritten = Rewritten(child.prompt, len(child.prompt.split()))
                 if child.prompt != parent.prompt and gate.refusal(child.prompt) is None:
-                    record = self.record(made, self.seeds([child.key])[0])
-                    drawn = made.text if parent.follows_prompt else parent.generation_prompt
+                    record = self.record(rewritten, self.seeds([child.key])[0])
+                    drawn = rewritten.text if parent.follows_prompt else parent.generation_prompt
                     gone = dict.fromkeys(("pixels", "scene", "width", "height", "seed", *READING))
-                    yield self.variant(parent, index, prompt=made.text, generation_prompt=drawn, attack=record, **gone)
+                    yield self.variant(
+                        parent, index, prompt=rewritten.text, generation_prompt=drawn, attack=record, **gone
+                    )
 
         return step

@@ -52,12 +52,12 @@ class TokenSubstitution(TextAttack):
         if "prompt" not in target.coverage.reads:
             raise InputError(f"{self.name} changes words, and {target.name} reads {sorted(target.coverage.reads)}")
         aim, words = decision_aim(target, row, label), plain_words_of(target)
-        found = search(
+        best = search(
             target, row.prompts[0], aim, words, self.limits(), keeps_truth=self.keeps_truth, seed=seed
         )  # fmt: skip
-        made = Rewritten(found.text, found.edits, found.queries)
-        achieved = fools(margin(target, replace(row, prompts=(found.text,)))[0], label)
-        return made, self.record(made, seed, target, label, achieved)
+        rewritten = Rewritten(best.text, best.edits, best.queries)
+        achieved = fools(margin(target, replace(row, prompts=(best.text,)))[0], label)
+        return rewritten, self.record(rewritten, seed, target, label, achieved)
 
 
 def decision_aim(target: Differentiable, row: Inputs, label: int) -> Aim:
@@ -68,8 +68,8 @@ def decision_aim(target: Differentiable, row: Inputs, label: int) -> Aim:
         with torch.enable_grad():
             at = target.embedding_table()[ids].clone().requires_grad_(True)
             logits = target.logits(replace(row, prompts=(text,)), at)
-            (found,) = torch.autograd.grad(sign * (logits[:, 1] - logits[:, 0]).sum(), at)
-        return found[0]
+            (gradient,) = torch.autograd.grad(sign * (logits[:, 1] - logits[:, 0]).sum(), at)
+        return gradient[0]
 
     values = tiled(row, lambda inputs: sign * margin(target, inputs))
     return Aim(values, slope, lambda value: value >= 0 if label == 1 else value > 0)
@@ -80,12 +80,12 @@ def tiled(row: Inputs, value: Callable[[Inputs], Tensor]) -> Callable[[list[str]
 
     def values(texts: list[str]) -> Tensor:
         size = 1 if len(texts) == 1 else TILE
-        found = []
+        margins = []
         for first in range(0, len(texts), size):
             part = texts[first : first + size]
             filled = (*part, *part[:1] * (size - len(part)))
-            found.append(value(replace(row.rows([0] * size), prompts=filled))[: len(part)])
-        return torch.cat(found)
+            margins.append(value(replace(row.rows([0] * size), prompts=filled))[: len(part)])
+        return torch.cat(margins)
 
     return values
 

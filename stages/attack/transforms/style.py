@@ -50,14 +50,14 @@ class Style(AttackStage):
         draw = self.painter().open()
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
-            made = [
+            pictures = [
                 self.variant(
                     s, generation_prompt=f"{s.generation_prompt} {self.words}", attack=self._record(s), scene=None
                 )
                 for s in batch
             ]
             drawn = {sample.key: sample.generation_prompt for sample in batch}
-            for child in draw(made):
+            for child in draw(pictures):
                 yield child.with_(generation_prompt=drawn[child.parent or ""])
 
         return step

@@ -52,7 +52,7 @@ def _nouns(wordings: list[Words], lasts: list[list[int]]) -> Tensor:
 def draw(encoder: Encoder, rng: np.random.Generator, count: int) -> Batch:
     """A batch of scenes, said twice."""
     scenes = [sample_scene(rng, MIXTURE) for _ in range(count)]
-    plain, free = (list(said) for said in zip(*(two_wordings(s, rng) for s in scenes), strict=True))
+    plain, free = (list(wordings) for wordings in zip(*(two_wordings(s, rng) for s in scenes), strict=True))
     length = MAX_TOKENS if rng.random() < FULL else int(rng.integers(26, 44))
     plain_ids, plain_lasts = encoder.encode(plain, length)
     free_ids, free_lasts = encoder.encode(free, length)

@@ -94,9 +94,10 @@ def two_wordings(scene: Scene, rng: np.random.Generator) -> tuple[Words, Words]:
         return int(rng.integers(n))
 
     owners, parts, keys = _named(scene), {}, iter(range(MAX_TOKENS))
-    for name, said in parts_of(asked(scene, rng), pick).items():
+    for name, wordings in parts_of(asked(scene, rng), pick).items():
         parts[name] = [
-            KeyedWord(text, FILLER if name == "b" else next(keys), *owners.get(text, (-1, -1))) for text in said.split()
+            KeyedWord(text, FILLER if name == "b" else next(keys), *owners.get(text, (-1, -1)))
+            for text in wordings.split()
         ]
     present = frozenset(name for name, words in parts.items() if words and name != "b")
     orders = ways_to_order(ORDERS, present)

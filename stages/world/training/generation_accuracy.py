@@ -28,7 +28,7 @@ def generate(pipe: StableDiffusionPipeline, prompts: list[str], seed: int, batch
     for start in range(0, len(prompts), batch):
         some = prompts[start : start + batch]
         generators = [torch.Generator().manual_seed(seed + start + i) for i in range(len(some))]
-        made = pipe(
+        output = pipe(
             some,
             num_inference_steps=STEPS,
             guidance_scale=GUIDANCE,
@@ -37,7 +37,7 @@ def generate(pipe: StableDiffusionPipeline, prompts: list[str], seed: int, batch
             height=64,
             width=64,
         )
-        parts.append(np.rint(made.images * 255).astype(np.uint8))
+        parts.append(np.rint(output.images * 255).astype(np.uint8))
     return np.concatenate(parts)
 
 
@@ -81,9 +81,9 @@ def _figures(pipe: StableDiffusionPipeline, tagger: Path) -> dict[str, float]:
     hits = logits[: len(singles)].argmax(1) == torch.tensor([INDEX[s.concepts[0]] for s in singles])
     core = torch.tensor([concept.core for concept in VOCABULARY])
     best = logits[len(singles) :].topk(2, dim=1).indices.tolist()
-    found = [len({INDEX[n] for n in s.concepts} & set(two)) / 2 for s, two in zip(pairs, best, strict=True)]
+    shares = [len({INDEX[n] for n in s.concepts} & set(two)) / 2 for s, two in zip(pairs, best, strict=True)]
     return {
         "top1_all": float(hits.float().mean()),
         "top1_core": float(hits[core].float().mean()),
-        "core_pair_recall": float(np.mean(found)),
+        "core_pair_recall": float(np.mean(shares)),
     }

@@ -91,15 +91,15 @@ def save_start(weights: dict[str, Tensor], work: Path, name: str) -> None:
 
 def progress_of(work: Path, name: str) -> Progress | None:
     """How far the training `name` is; None where there is no checkpoint."""
-    found = Checkpoint.in_folder(work / name).read()
-    return None if found is None else Progress(**found[0]["state"])
+    state = Checkpoint.in_folder(work / name).read()
+    return None if state is None else Progress(**state[0]["state"])
 
 
 def averaged_weights(work: Path, name: str) -> dict[str, Tensor]:
     """The averaged weights in the last checkpoint of `name`, or those it is to start from; FileNotFoundError without both."""
     start = start_path(work, name)
-    if found := Checkpoint.in_folder(work / name).read():
-        return part_of(found[1], "average")
+    if state := Checkpoint.in_folder(work / name).read():
+        return part_of(state[1], "average")
     if not start.exists():
         raise FileNotFoundError(
             f"{work / name} has no checkpoint: run `jobs/world.py train` for the part that makes {name!r} first"
@@ -144,8 +144,8 @@ class _Run:
             average=self.average,
             largest_gradient=1.0,
         )
-        found = self.loop.restore()
-        self.progress = Progress() if found is None else Progress(**found[0])
+        state = self.loop.restore()
+        self.progress = Progress() if state is None else Progress(**state[0])
 
     def _losses(self, step: int, fraction: float) -> Mapping[str, Tensor]:
         rng = np.random.default_rng([self.seed, step, self.group.rank])

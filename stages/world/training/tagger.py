@@ -164,8 +164,8 @@ def calibrated(trained: Dense) -> float:
     rng = np.random.default_rng(90_008)
     scenes = [sample_scene(rng, replace(MIXTURE, pairs=1.0, triples=0.0, twins=0.0)) for _ in range(960)]
     parts = [scenes[start : start + 64] for start in range(0, len(scenes), 64)]
-    said = torch.cat([trained(as_pixels(render(part)))[0].sigmoid() for part in parts])
-    of_shown = said[:, :NONE][shown(scenes) > 0]
+    scores = torch.cat([trained(as_pixels(render(part)))[0].sigmoid() for part in parts])
+    of_shown = scores[:, :NONE][shown(scenes) > 0]
     return max(
         (round(0.05 * step, 2) for step in range(1, 19)),
         key=lambda t: (float((of_shown >= t).float().mean()) >= RECALL, t),

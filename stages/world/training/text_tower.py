@@ -137,8 +137,8 @@ def _supervised(
     """Losses and accuracies of the heads on states [B, length, width], end states [B, width] and nouns [N, 4]."""
     device = states.device
     at_nouns = states[nouns[:, 0], nouns[:, 1]]
-    said = torch.zeros(len(scenes), len(INDEX), device=device)
-    said[nouns[:, 0], nouns[:, 2]] = 1.0  # only what the caption names
+    labels = torch.zeros(len(scenes), len(INDEX), device=device)
+    labels[nouns[:, 0], nouns[:, 2]] = 1.0  # only what the caption names
     targets = {
         "first": [INDEX[s.concepts[0]] for s in scenes],
         "colour": [_COLOURS.index(s.colour) for s in scenes],
@@ -151,7 +151,7 @@ def _supervised(
     logits |= {"noun": module.noun(at_nouns), "place": module.place(at_nouns)}
     wanted |= {"noun": nouns[:, 2], "place": nouns[:, 3]}
     losses = {key: F.cross_entropy(logits[key], wanted[key]) for key in logits}
-    losses["end"] = F.binary_cross_entropy_with_logits(module.concepts(at_end), said) * 20
+    losses["end"] = F.binary_cross_entropy_with_logits(module.concepts(at_end), labels) * 20
     for key in ("noun", "place", "first", "layout"):
         losses[f"{key}_accuracy"] = (logits[key].argmax(1) == wanted[key]).float().mean().detach()
     return losses

@@ -32,8 +32,8 @@ def byte_letters() -> list[str]:
 def pieces(words: list[str]) -> list[str]:
     """Distinct pre-tokens of the given words, as strings of byte letters."""
     letters = byte_letters()
-    found = {piece for word in words for piece in _PIECES.findall(word.lower())}
-    return sorted("".join(letters[b] for b in piece.encode()) for piece in found)
+    known = {piece for word in words for piece in _PIECES.findall(word.lower())}
+    return sorted("".join(letters[b] for b in piece.encode()) for piece in known)
 
 
 def learn_merges(words: list[str]) -> list[tuple[str, str]]:

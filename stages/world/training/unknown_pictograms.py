@@ -39,10 +39,10 @@ def _chosen(table: list[dict[str, Any]]) -> list[str]:
     known = {concept.codepoint for concept in VOCABULARY}
     stems = []
     for row in sorted(table, key=lambda row: int(row["sort_order"])):
-        said = set(re.findall("[a-z]+", f"{row['name']} {row['short_name']}".lower()))
+        named = set(re.findall("[a-z]+", f"{row['name']} {row['short_name']}".lower()))
         stem = row["image"].removesuffix(".png")
         drawn = row["category"] in _GROUPS and row["has_img_google"]
-        if drawn and stem not in known and not said & words and not any(_ALIKE.fullmatch(word) for word in said):
+        if drawn and stem not in known and not named & words and not any(_ALIKE.fullmatch(word) for word in named):
             stems.append(stem)
     spread = [stems[i * len(stems) // SPREAD] for i in range(SPREAD)]
     rest = [stem for stem in stems if stem not in spread]
