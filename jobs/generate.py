@@ -208,7 +208,7 @@ def explain(config: Generate) -> int:
 
 
 def summary_of(round_: "Round", drawn: int, seconds: float) -> dict[str, object]:
-    """What the round holds now, said and returned; `made` samples are of this call."""
+    """What the round holds now, said and returned; `drawn` samples are of this call."""
     from pipeline.rounds.truncated import truncated_samples
 
     receipts = list(round_.receipts())

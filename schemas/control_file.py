@@ -55,7 +55,7 @@ def _check_version(fields: dict[str, Any], name: str, mend: str) -> None:
 
 
 def check_fields(fields: object, needs: Kinds, name: str, mend: str) -> None:
-    """Raises ControlFileError unless `found` is an object that has every field of `needs`, of its type."""
+    """Raises ControlFileError unless `fields` is an object that has every field of `needs`, of its type."""
     if not isinstance(fields, dict):
         raise damaged(name, f"holds {_kind(fields)} where an object belongs", mend)
     for key, kinds in needs.items():

@@ -144,7 +144,7 @@ def main() -> None:
     fitted = f"{fingerprint} {' '.join(digest(model) for model in models.values())}"
 
     def once(part: str, work: Callable[[], dict[str, Any]], count: int = 0) -> dict[str, Any]:
-        """The part's figures, from an earlier call where rows, weights and what was `asked` for are the same."""
+        """The part's figures, from an earlier call where rows, weights and `count` are the same."""
         figures = kept(Path(store.url) / "figures" / f"{part}.json", f"{fitted} {count}", work)
         print(f"{part}: {time.process_time() - began:.0f} CPU seconds", flush=True)
         return figures

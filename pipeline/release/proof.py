@@ -47,7 +47,7 @@ class RemadeProof:
 
 
 def prove(release: Path, released: ReleasedRecipe, round_: Round, hashed: Hashed) -> RemadeProof:
-    """Every published row against the round `made`. Raises InputError where the rows are not there."""
+    """Every published row against the round `round_`. Raises InputError where the rows are not there."""
     rows = dict(_made(round_))
     strict, proof, published = _strict_units(released), RemadeProof(), 0
     for row in _published(release):

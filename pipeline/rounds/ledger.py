@@ -78,7 +78,7 @@ def recorded(store: Store, *places: str, by: str) -> Iterator[list[str]]:
 
 
 def _close(store: Store, written: Sequence[str], digests: Mapping[str, str], places: Sequence[str] = ()) -> None:
-    """Enter `found` as all that there is of `written`. Read anew: another command may have written meanwhile."""
+    """Enter `digests` as all that there is of `written`. Read anew: another command may have written meanwhile."""
     ledger = read_ledger(store) or Ledger()
     files = {name: sha for name, sha in ledger.files.items() if not any(_is_of(name, place) for place in written)}
     still = {place: by for place, by in ledger.open.items() if place not in (*written, *places)}

@@ -58,7 +58,8 @@ def put_back(store: Store, name: str, replanned: Path) -> None:
 def check_plan(store: Store, folder: str, card: Mapping[str, Any], replanned: Path | None = None) -> None:
     """Whether the round's plan is the one that its `round.json` names.
 
-    A card of before names no digest: then by how many items and units it holds, and by their keys, where the plan was `made` again.
+    A card of before names no digest: then by how many items and units it holds, and by their keys, against
+    `replanned`, the plan made again.
     Raises TornPlanError if it cannot be read, ControlFileError if it is of other items.
     """
     where = f"{store.url}/{folder}/plan.parquet"

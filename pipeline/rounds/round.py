@@ -178,7 +178,7 @@ def _plan_of(store: Store, receipt: str) -> str | None:
 
 
 def _mend_plan(store: Store, folder: str, known: Mapping[str, Any], replanned: Path) -> None:
-    """Put a lost or torn plan back from `made`, which is of the same items; refuse one of other items."""
+    """Put a lost or torn plan back from `replanned`, which is of the same items; refuse one of other items."""
     name = f"{folder}/plan.parquet"
     if store.size(name) is None:
         put_back(store, name, replanned)

@@ -94,7 +94,7 @@ class PipelineDirectory:
         return side, side
 
     def size(self, requested: int | Size | None) -> Size:
-        """(width, height) in pixels of a picture drawn with `asked`. Raises InputError if the model cannot draw it."""
+        """(width, height) in pixels of a picture drawn with `requested`. Raises InputError if the model cannot draw it."""
         size = (
             self.own_size if requested is None else (requested, requested) if isinstance(requested, int) else requested
         )
