@@ -15,7 +15,7 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help setup demo test test-slow check format shards evaluate mutate fuzz query generate label attack moderate train harden verify report unsafebench world-data cluster cluster-stop clean
+.PHONY: help setup demo test test-slow check format docs shards evaluate mutate fuzz query generate label attack moderate train harden verify report unsafebench world-data cluster cluster-stop clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+%?:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):[^#]*## /\1\t/' | expand -t 16
@@ -52,6 +52,9 @@ mutate: setup ## put 40 aimed faults in one after the other: a named test has to
 
 fuzz: setup ## feed a million mutated inputs to every door (ARGS="--inputs 30000 --door tar")
 	$(BIN)/python -m bench.fuzz $(ARGS)
+
+docs: setup ## make the tables of docs/ from bench/results again
+	$(BIN)/python -m bench.pages
 
 generate: setup ## turn prompts into pairs (RUN=runs/demo ARGS="--prompts FILE --count 100")
 	$(BIN)/python jobs/generate.py --out $(RUN) $(ARGS)
