@@ -14,24 +14,18 @@ a prompt file's columns of these names set those of their rows. The same command
 
 import time
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from typer import Option
 
-from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root, warn
+from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root
 from jobs.command.flags import Seed, TaxonomyFile, named
 from schemas.run import RunConfig
 
 if TYPE_CHECKING:
-    from jobs.recipes.prompts import Roots
-    from pipeline.recipe import Recipe
     from pipeline.rounds.round import Round
 
 ROUND = "rounds/000-generate"
-UNREAD = (
-    "  jobs/world.py words lists what it knows. For other prompts: --recipe diffusion --model DIR --restricted draws them, and "
-    "zero_shot=CLIP, vlm_judge or people judge them (docs/guide/own_prompts.md)"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +98,10 @@ class Generate(ScatteredCommand):
     dtype: Annotated[
         str | None, Option(metavar="NAME", help="float32, bfloat16 or float16 (default: as the machine draws best)")
     ] = None
+    long_prompts: Annotated[
+        Literal["truncate", "chunks", "refuse"],
+        Option(help="prompts beyond what text encoders read: draw the beginning, encode all in chunks, or take none"),
+    ] = "truncate"
     guard: Annotated[
         str | None,
         Option(metavar="A,B", help="folders of classifiers that refuse prompts, drawings under way or pictures"),
@@ -132,12 +130,12 @@ def main(config: Generate) -> int:
     """Plan, carry out what is left of the plan, and sum up."""
     if config.explain:
         return explain(config)
-    from jobs.recipes.asked_settings import row_check
     from jobs.recipes.guards import guard_folders
     from jobs.recipes.named import chosen, recipe_of
     from jobs.recipes.prompt_count import prompt_count
-    from jobs.recipes.prompts import roots
+    from jobs.recipes.prompts import checked_roots
     from jobs.recipes.restricted import check_restricted
+    from jobs.recipes.unread_prompts import say_what_is_cut, say_what_is_unread
     from pipeline.engines.engine import EngineOptions
     from pipeline.engines.estimate import print_estimate
     from pipeline.rounds.existing_run import with_taxonomy, write_facts
@@ -149,12 +147,12 @@ def main(config: Generate) -> int:
         facts = replace(facts, guard=guard_folders(facts.guard))
     check_restricted(facts)
     recipe = recipe_of(facts)
-    items = roots(facts, recipe.prompts, row_check(recipe))
+    items = checked_roots(facts, recipe)
     plan = recipe.plan(items, facts.seed)
     if config.dry_run:
         counted = prompt_count(items)
         return print_estimate(plan, facts, counted.items, counted.how, config.json)
-    unread = say_what_is_unread(facts, recipe, items)
+    unread = {**say_what_is_unread(facts, recipe, items), **say_what_is_cut(facts, recipe, items)}
     store = open_store(facts.out, private=facts.restricted)
     facts = with_taxonomy(store, facts)
     started = time.monotonic()
@@ -170,21 +168,6 @@ def main(config: Generate) -> int:
     digests = {"digest": run_digest(list(round_.receipts())), "root": tell_root(store)}
     report(config, {**summary, "left_out": items.left_out, **unread, **digests})
     return QUARANTINED if summary["quarantined"] else DONE
-
-
-def say_what_is_unread(facts: RunConfig, recipe: "Recipe", items: "Roots") -> dict[str, object]:
-    """Before anything is drawn: which of the user's prompts the embedded world can read. Nothing for other recipes."""
-    from stages.label.pictogram_wording import PictogramWording
-    from stages.world.coverage import coverage_of
-
-    if facts.prompts is None or not isinstance(recipe.wording, PictogramWording):
-        return {}
-    coverage = coverage_of(item.generation_prompt or item.prompt for item in items)
-    sentences = coverage.sentences()
-    if sentences:
-        warn("\n".join(sentences))
-        say(UNREAD)
-    return {"prompts_looked_at": coverage.looked_at, "prompts_readable": coverage.readable}
 
 
 def explain(config: Generate) -> int:

@@ -47,6 +47,7 @@ class RunConfig:
     models: list[str] | None = None  # several, in place of `model`
     model_weights: list[float] | None = None
     held_out_model: str | None = None  # one of them, whose pictures are never trained on
+    long_prompts: str = "truncate"  # beyond what text encoders read: truncate, chunks or refuse
     seed_column: str | None = None  # of the prompt file: seeds of the pictures
     taxonomy: dict[str, Any] | None = None  # what is judged by, as `Taxonomy.to_json` has it; None: UnsafeBench's
 

@@ -10,6 +10,7 @@ from schemas.generation import GenerationSettings, settings_of
 from schemas.run import RunConfig
 from stages.generate.diffusion import Diffusion
 from stages.generate.drawing import Drawing
+from stages.generate.long_prompts import CHUNKS, TRUNCATE
 from stages.generate.mixture import Mixture
 from stages.generate.replicate import Replicate
 from stages.generate.row_settings import kind_of
@@ -26,9 +27,11 @@ def as_asked(config: RunConfig, recipe: Recipe) -> Recipe:
     values out of range, and for settings that the recipe has no generator to give them to, or that it cannot draw with.
     """
     settings, varied = config.generation.given(), config.varied
+    if config.long_prompts != TRUNCATE:
+        settings |= {"long_prompts": CHUNKS if config.long_prompts == CHUNKS else TRUNCATE}
     if not settings and not varied:
         return recipe
-    if not _generators(recipe.stages):
+    if not generators(recipe.stages):
         flags = ", ".join(
             "--lora" if name == "loras" else f"--{name.replace('_', '-')}" for name in {**settings, **varied}
         )
@@ -55,36 +58,36 @@ def laid_over(stage: Diffusion, settings: GenerationSettings) -> Diffusion:
 
 def row_check(recipe: Recipe) -> Check | None:
     """Whether the recipe's generators can draw as a row asks; None where the recipe has none that heeds settings."""
-    generators = _generators(recipe.stages)
+    drawing = generators(recipe.stages)
     seen: set[GenerationSettings] = set()
 
     def check(settings: str) -> None:
         kind = kind_of(settings_of(settings))
         if kind not in seen:
-            for generator in generators:
+            for generator in drawing:
                 generator.check_row(settings)
             seen.add(kind)
 
-    return check if generators else None
+    return check if drawing else None
 
 
-def _generators(stages: tuple[Stage, ...]) -> list[Drawing]:
+def generators(stages: tuple[Stage, ...]) -> list[Drawing]:
     """All diffusion models, those of a mixture too if it is of nothing else: the others would pass settings over in silence."""
-    generators = [stage for stage in stages if isinstance(stage, Drawing)]
+    found = [stage for stage in stages if isinstance(stage, Drawing)]
     for mixture in (stage for stage in stages if isinstance(stage, Mixture)):
         parts = [part.generator for part in mixture.parts if isinstance(part.generator, Drawing)]
-        generators += parts if len(parts) == len(mixture.parts) else []
-    return generators
+        found += parts if len(parts) == len(mixture.parts) else []
+    return found
 
 
 def _before_drawing(stages: tuple[Stage, ...]) -> int:
     """Behind the fan-out, so that each picture is drawn for, and variants have their parent's settings; else before what draws."""
     fans = [index + 1 for index, stage in enumerate(stages) if isinstance(stage, Replicate)]
-    return fans[0] if fans else next(index for index, stage in enumerate(stages) if _generators((stage,)))
+    return fans[0] if fans else next(index for index, stage in enumerate(stages) if generators((stage,)))
 
 
 def _check(vary: VarySettings, stages: tuple[Stage, ...]) -> None:
-    for generator in _generators(stages):
+    for generator in generators(stages):
         for end in vary.ends():
             try:
                 generator.check_row(end.to_json())

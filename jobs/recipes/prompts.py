@@ -1,11 +1,12 @@
 """Where a run's prompts come from: files, datasets, published benchmarks, the grammar; past the gate, and as root samples."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 from jobs.recipes.asked_settings import Check, row_check
+from jobs.recipes.prompt_lengths import Length, length_check
 from pipeline.plan import Plan
 from pipeline.recipe import Recipe
 from schemas.errors import InputError
@@ -24,20 +25,25 @@ GRAMMAR = "grammar"
 """Names the grammar among the sources of `--prompts A,B,grammar`."""
 
 
+LONG = "longer_than_encoders"
+"""What is left out where long prompts are refused and bad rows skipped."""
+
+
 @dataclass
 class Roots:
     """The root samples of a run; iterating again gives the same ones.
 
     `counts` says what the last pass left out, and why; `examples` where the first of each reason are; `unheeded` how many rows set
-    something of a generator that the recipe does not have. `check` is asked whether what
-    a row sets of its generator can be had. Iterating raises InputError if nothing is left, and for a row that cannot be drawn as it
-    asks, unless bad rows are skipped.
+    something of a generator that the recipe does not have. `check` is asked whether what a row sets of its generator can be had,
+    `too_long` whether its text encoders read the prompt whole. Iterating raises InputError if nothing is left, and for a row that
+    cannot be drawn as it asks, unless bad rows are skipped.
     """
 
     config: RunConfig
     default: Iterable[Prompt | LeftOut]
     gate: Gate
     check: Check | None = None
+    too_long: Length | None = None
     unheeded: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)
@@ -72,7 +78,12 @@ class Roots:
             yield from map(self._drawable, source)
 
     def _drawable(self, prompt: Prompt | LeftOut) -> Prompt | LeftOut:
-        if isinstance(prompt, LeftOut) or prompt.settings is None:
+        if isinstance(prompt, LeftOut):
+            return prompt
+        reason = None if self.too_long is None else self.too_long(prompt.drawn_text or prompt.text)
+        if reason is not None:
+            return self._bad(LONG, f"{prompt.source}, row {prompt.source_id}: {reason}")
+        if prompt.settings is None:
             return prompt
         if self.check is None:
             self.unheeded += 1
@@ -80,11 +91,13 @@ class Roots:
         try:
             self.check(prompt.settings)
         except InputError as error:
-            where = f"{prompt.source}, row {prompt.source_id}: {error}"
-            if not self.config.skip_bad_rows:
-                raise InputError(f"{where}. Mend it, or leave such rows out with --skip-bad-rows") from error
-            return LeftOut(MALFORMED, where)
+            return self._bad(MALFORMED, f"{prompt.source}, row {prompt.source_id}: {error}")
         return prompt
+
+    def _bad(self, reason: str, where: str) -> LeftOut:
+        if not self.config.skip_bad_rows:
+            raise InputError(f"{where}. Mend it, or leave such rows out with --skip-bad-rows")
+        return LeftOut(reason, where)
 
     def _source(self, name: str) -> Iterable[Prompt | LeftOut]:
         path = Path(name)
@@ -119,6 +132,11 @@ def roots(config: RunConfig, default: Iterable[Prompt | LeftOut], check: Check |
     return Roots(config, default, Gate.default(), check)
 
 
+def checked_roots(config: RunConfig, recipe: Recipe) -> Roots:
+    """The same, of which the recipe's generators can draw each as it asks."""
+    return replace(roots(config, recipe.prompts, row_check(recipe)), too_long=length_check(config, recipe))
+
+
 def generating_plan(config: RunConfig, recipe: Recipe) -> Plan:
     """The generating round of a run: the recipe over the run's prompts."""
-    return recipe.plan(roots(config, recipe.prompts, row_check(recipe)), config.seed)
+    return recipe.plan(checked_roots(config, recipe), config.seed)

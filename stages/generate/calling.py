@@ -10,6 +10,7 @@ import numpy.typing as npt
 from schemas.generation import GenerationSettings
 from schemas.sample import Sample
 from stages.generate.loading import Weights, save_memory
+from stages.generate.long_prompts import encoded
 from stages.generate.prompt_tokens import TextEncoder
 from stages.generate.row_settings import GuidanceByRow, arguments, bucket_of
 
@@ -36,6 +37,7 @@ class Row:
     sample: Sample
     settings: GenerationSettings
     stage: str
+    chunks: int = 1  # that its prompts are encoded in
 
     @property
     def seed(self) -> int:
@@ -90,8 +92,13 @@ class Call:
 
         weights, settings = self.ready.weights, rows[0].settings
         kind = weights.kind
-        if settings.negative_prompt is not None:
-            negative = [row.settings.negative_prompt for row in rows]
+        negative = None if settings.negative_prompt is None else [row.settings.negative_prompt or "" for row in rows]
+        if rows[0].chunks > 1:
+            prompts = [extra["prompt"]] if isinstance(extra["prompt"], str) else extra["prompt"]
+            with torch.inference_mode():
+                parts = encoded(self.ready.pipeline, self.ready.encoders, prompts, negative, rows[0].chunks)
+            extra = {"generator": extra["generator"], **parts}
+        elif negative is not None:
             extra["negative_prompt"] = negative[0] if isinstance(extra["prompt"], str) else negative
         named = arguments(settings, kind)
         if len({row.settings.guidance_scale for row in rows}) > 1:
@@ -116,7 +123,7 @@ def buckets(rows: Sequence[Row], weights: Weights) -> list[list[Row]]:
     """Rows that may be drawn in one call, in the order of their first."""
     rows_of: dict[Any, list[Row]] = {}
     for row in rows:
-        rows_of.setdefault(bucket_of(row.settings, weights.kind), []).append(row)
+        rows_of.setdefault((bucket_of(row.settings, weights.kind), row.chunks), []).append(row)
     return list(rows_of.values())
 
 

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,10 +13,13 @@ from schemas.generation import GenerationSettings, settings_of
 from schemas.sample import READING, Sample
 from stages.generate.calling import Call, Pictures, Ready, Row, buckets
 from stages.generate.loading import Weights, load, scheduler_of
+from stages.generate.long_prompts import CHUNKS, TRUNCATE, check_how, chunks_of, refuse_chunks
 from stages.generate.pipeline_directory import Size
-from stages.generate.prompt_tokens import text_encoders, with_reading
+from stages.generate.prompt_tokens import TextEncoder, encoders_on_disk, text_encoders, with_reading
 from stages.generate.row_settings import arguments, bucket_of, kind_of, planned_rows, usable, used
 
+DRAWN_BY = ("generator", "revision", "scheduler", "steps", "guidance_scale")
+FURTHER = ("true_cfg_scale", "negative_prompt", "dtype")
 LOADED_AT_ONCE = 2  # sets of weights that a worker keeps where rows ask for LoRAs or precisions of their own
 
 
@@ -27,6 +30,7 @@ class Drawing(Stage):
     `scheduler` names one of `settings.SCHEDULES`, None keeps the model's own. `steps` and `guidance_scale` are the pipeline's
     own, None what its family or itself has by default; models distilled to few steps take a guidance of 0. `size` is a side or
     (width, height) in pixels, None the model's own; `loras` are FILE[:WEIGHT], fused into the weights; `dtype` is the weights'.
+    With `long_prompts` "chunks" a prompt beyond its encoders is encoded whole (`long_prompts.py`), else its beginning.
     What a row sets itself (`asked_settings`) comes before all of these; rows with equal settings share their calls.
 
     Every sample has its own CPU generator, seeded from its key or as its source fixed it; a batch always computes its planned
@@ -34,22 +38,7 @@ class Drawing(Stage):
     be loaded and for what cannot be drawn with them, before anything is loaded.
     """
 
-    adds: ClassVar[frozenset[str]] = frozenset(
-        {
-            "pixels",
-            "generator",
-            "revision",
-            "scheduler",
-            "steps",
-            "guidance_scale",
-            "true_cfg_scale",
-            "negative_prompt",
-            "dtype",
-            "seed",
-            "generation_prompt",
-            *READING,
-        }
-    )
+    adds: ClassVar[frozenset[str]] = frozenset({"pixels", "seed", "generation_prompt", *DRAWN_BY, *FURTHER, *READING})
     resources: ClassVar[Resources] = Resources(cpus=1.0, accelerator=True)
     model: str = "assets/world/t2i"
     unet: str | None = None
@@ -63,6 +52,7 @@ class Drawing(Stage):
     loras: tuple[str, ...] = ()
     dtype: str | None = None
     batch_size: int = 16
+    long_prompts: str = field(default=TRUNCATE, repr=False)
     watches_batches: ClassVar[bool] = False  # whether what is prepared needs all rows in one call
     fixed: ClassVar[frozenset[str]] = frozenset()  # settings that rows cannot have of their own here
 
@@ -82,7 +72,16 @@ class Drawing(Stage):
             raise InputError(
                 f"--model {self.model}: a {weights.kind.name} is drawn row by row, which {type(self).__name__} cannot watch"
             )
+        if self.long_prompts == CHUNKS:
+            refuse_chunks(weights.directory)
         return weights
+
+    def describe(self) -> dict[str, str]:
+        """As it was before prompts could be encoded in chunks, where they are not: such runs go on."""
+        described = super().describe()
+        return {
+            name: text for name, text in described.items() if name != "long_prompts" or self.long_prompts != TRUNCATE
+        }
 
     def settings(self, text: str | None = None) -> GenerationSettings:
         """What a row that asks for this (`Sample.asked_settings`) is drawn with."""
@@ -122,13 +121,16 @@ class Drawing(Stage):
 
     def batches(self, samples: Sequence[Sample]) -> Iterator[list[Sample]]:
         """Rows that are drawn in one call together; where none has settings of its own, as they come."""
-        if all(sample.asked_settings is None for sample in samples):
+        chunked = self.long_prompts == CHUNKS
+        if not chunked and all(sample.asked_settings is None for sample in samples):
             yield from super().batches(samples)
             return
-        kind, buckets = self.weights().kind, dict[Any, list[Sample]]()
+        weights, buckets = self.weights(), dict[Any, list[Sample]]()
+        kind, encoders = weights.kind, encoders_on_disk(weights.directory) if chunked else ()
         for sample in samples:
             try:
-                key = bucket_of(self.settings(sample.asked_settings), kind)
+                row = self._row(sample, encoders)
+                key = bucket_of(row.settings, kind), row.chunks
             except InputError:
                 key = None  # the step says what is wrong with them
             buckets.setdefault(key, []).append(sample)
@@ -140,12 +142,14 @@ class Drawing(Stage):
     def open(self) -> Step:
         """Load the pipeline onto the accelerator if there is one."""
         weights = self.weights()
-        ready = {self._loaded_as(self.settings()): self._ready(weights)}
+        first = self._loaded_as(self.settings())
+        ready = {first: self._ready(weights)}
+        encoders = ready[first].encoders
         fit: dict[GenerationSettings, str | None] = {}
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             self._refuse(batch, fit)
-            rows = [Row(sample, self.settings(sample.asked_settings), self.name) for sample in batch]
+            rows = [self._row(sample, encoders) for sample in batch]
             drawn = {
                 sample.key: sample
                 for bucket in buckets(rows, weights)
@@ -154,6 +158,12 @@ class Drawing(Stage):
             return (drawn[sample.key] for sample in batch)
 
         return step
+
+    def _row(self, sample: Sample, encoders: Sequence[TextEncoder]) -> Row:
+        settings = self.settings(sample.asked_settings)
+        chunked = self.long_prompts == CHUNKS
+        chunks = chunks_of(encoders, sample.generation_prompt, settings.negative_prompt) if chunked else 1
+        return Row(sample, settings, self.name, chunks)
 
     def _refuse(self, batch: Sequence[Sample], fit: dict[GenerationSettings, str | None]) -> None:
         """Raise BadSamplesError for rows whose own settings cannot be drawn with; `fit` remembers the reasons."""
@@ -173,7 +183,7 @@ class Drawing(Stage):
 
     def in_one_call(self, batch: Sequence[Sample]) -> list[list[Sample]]:
         """The samples of a batch by the calls that draw them: one, where the batch was planned by `batches`."""
-        rows = [Row(sample, self.settings(sample.asked_settings), self.name) for sample in batch]
+        rows = [self._row(sample, ()) for sample in batch]
         return [[row.sample for row in bucket] for bucket in buckets(rows, self.weights())]
 
     def _ready(self, weights: Weights) -> Ready:
@@ -222,7 +232,7 @@ class Drawing(Stage):
         }
         for row in bucket:
             pixels = (pictures[row.sample.batch_row] * 255).round().astype(np.uint8)
-            told = with_reading(row.sample, ready.encoders)
+            told = with_reading(row.sample, ready.encoders, row.chunks if self.long_prompts == CHUNKS else None)
             yield told.with_(pixels=pixels, seed=row.seed, **known, **used(row.settings, ready.weights.kind))
 
     def _pictures(self, call: Call, bucket: Sequence[Row]) -> Pictures:
@@ -235,3 +245,4 @@ class Drawing(Stage):
     def __post_init__(self) -> None:
         if self.steps is not None and self.steps < 1:
             raise InputError(f"steps is {self.steps}; a picture takes at least 1")
+        check_how(self.long_prompts, self.name, self.watches_batches)

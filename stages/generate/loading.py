@@ -94,7 +94,7 @@ def load(weights: Weights, side: int, steps: int, precision: str | None = None) 
     import torch
     from diffusers import DiffusionPipeline
 
-    _quieten()
+    quieten()
     _find_moved()
     accelerator = torch.accelerator.is_available()
     device = str(torch.accelerator.current_accelerator()) if accelerator else "cpu"
@@ -162,7 +162,7 @@ def scheduler_of(name: str, own: Any) -> Any:
     return getattr(diffusers, schedule.scheduler).from_config(own.config, **schedule.settings)
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """No bars, and no warnings: the one for a prompt that is too long prints the prompt, which no log may hold."""
     import diffusers.utils.logging
     import transformers.utils.logging

@@ -4,10 +4,14 @@ import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from schemas.sample import Sample
+from stages.generate.loading import quieten
+from stages.generate.pipeline_directory import PipelineDirectory
 
+SPECIAL = 4  # tokens that a tokenizer may add to a text: its beginning, its end, and T5's mark of a word
 PARTS = ("text_encoder", "text_encoder_2", "text_encoder_3", "text_encoder_4", "prior_text_encoder")
 
 
@@ -19,9 +23,27 @@ class TextEncoder:
     tokenizer: Any
     limit: int
 
+    @property
+    def tokenizer_name(self) -> str:
+        """What its pipeline calls the tokenizer."""
+        return self.name.replace("text_encoder", "tokenizer")
+
     def tokens(self, text: str) -> int:
         """Of the whole text."""
         return len(self.tokenizer(text).input_ids)
+
+    def reads_whole(self, text: str) -> bool:
+        """Whether the whole text is read; short ASCII is not counted to tell, for no token is less than a letter."""
+        return (text.isascii() and len(text) + SPECIAL <= self.limit) or self.tokens(text) <= self.limit
+
+    @property
+    def chunk_size(self) -> int:
+        """Tokens of a text that fit beside the special ones."""
+        return self.limit - self.tokens("")
+
+    def chunks(self, text: str) -> int:
+        """How many pieces of `chunk_size` the text has, at least 1."""
+        return 1 if self.reads_whole(text) else -(-(self.tokens(text) - self.tokens("")) // self.chunk_size)
 
     def read(self, text: str) -> str:
         """The part of the text that is encoded."""
@@ -58,17 +80,50 @@ def _limit(pipeline: Any, encoder: Any, tokenizer: Any, call: Mapping[str, Any])
     return int(min(tokenizer.model_max_length, positions))
 
 
-def with_reading(sample: Sample, encoders: tuple[TextEncoder, ...]) -> Sample:
-    """The sample with its tokens counted, and of a prompt that no encoder reads to its end the part that one of them reads."""
+def encoders_on_disk(directory: PipelineDirectory) -> tuple[TextEncoder, ...]:
+    """The same encoders as `text_encoders` finds in the loaded pipeline; of the weights nothing is loaded.
+
+    Empty where a tokenizer cannot be had without the pipeline.
+    """
+    import transformers
+
+    quieten()
+    kind, stand_in = directory.kind, type(directory.kind.name, (), {"__call__": directory.kind.found.__call__})()
+    for part, value in directory.index.items():
+        named = value[1] if isinstance(value, list) and len(value) == 2 else None
+        if named and part in PARTS:
+            made = type(named, (), {"config": SimpleNamespace(**directory.config(part))})()
+            setattr(stand_in, part, made)
+        elif named and (part.startswith("tokenizer") or part in ("processor", "prior_tokenizer")):
+            try:
+                loaded = getattr(transformers, named).from_pretrained(directory.path / part, local_files_only=True)
+            except (AttributeError, ImportError, OSError, ValueError):
+                return ()
+            setattr(stand_in, part, loaded)
+    return text_encoders(stand_in, kind.fixed_arguments())
+
+
+def with_reading(sample: Sample, encoders: tuple[TextEncoder, ...], chunks: int | None = None) -> Sample:
+    """The sample with its tokens counted, and of a prompt that no encoder reads to its end the part that one of them reads.
+
+    A prompt that was encoded in `chunks` chunks is read whole.
+    """
     if not encoders:
         return sample
     text = sample.generation_prompt
     tokens = {encoder.name: encoder.tokens(text) for encoder in encoders}
     worst = max(encoders, key=lambda encoder: tokens[encoder.name] / encoder.limit)
     counted = {encoder.name: {"tokens": tokens[encoder.name], "limit": encoder.limit} for encoder in encoders}
+    if chunks is not None:
+        told = {name: {**one, "chunks": chunks} for name, one in counted.items()}
+        return sample.with_(prompt_tokens=tokens[worst.name], truncated=False, encoder_tokens=_json(told))
     return sample.with_(
         generation_prompt=max((encoder.read(text) for encoder in encoders), key=len),
         prompt_tokens=tokens[worst.name],
         truncated=tokens[worst.name] > worst.limit,
-        encoder_tokens=json.dumps(counted, separators=(",", ":"), sort_keys=True),
+        encoder_tokens=_json(counted),
     )
+
+
+def _json(counted: Mapping[str, Any]) -> str:
+    return json.dumps(counted, separators=(",", ":"), sort_keys=True)
