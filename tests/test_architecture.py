@@ -23,6 +23,7 @@ MAY_IMPORT_RAY = {
     "pipeline/engines/ray_cluster.py",
     "pipeline/engines/ray_engine.py",
     "classifiers/training/ray_trainer.py",
+    "classifiers/serving/ray_application.py",
     "classifiers/serving/ray_server.py",
 }
 DEPLOYED = ("layers", "families", "models", "vlm", "zoo", "classifier", "saved", "prediction")

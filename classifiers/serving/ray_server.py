@@ -8,6 +8,7 @@ import ray
 from ray import serve
 
 from classifiers.serving.app import application
+from classifiers.serving.ray_application import deployed
 from classifiers.serving.settings import ServeSettings
 from pipeline.engines.ray_cluster import connect, disconnect
 
@@ -22,14 +23,8 @@ def listen(settings: ServeSettings, host: str, port: int, replicas: int, ready: 
     try:
         serve.start(http_options={"host": host, "port": port})
         own = ray.util.get_node_ip_address() == LOOPBACK
-        deployment = serve.deployment(serve.ingress(lambda: _in_replica(settings, own))(_Replica))
-        sized = deployment.options(
-            num_replicas=replicas,
-            max_ongoing_requests=settings.limits.queue,
-            max_queued_requests=settings.limits.queue,
-            ray_actor_options={"num_cpus": 1},
-        )
-        serve.run(sized.bind(), name=NAME, route_prefix="/")
+        made = deployed(settings, replicas, lambda: _in_replica(settings, own))
+        serve.run(made, name=NAME, route_prefix="/")
         ready()
         while ray.is_initialized():
             time.sleep(POLL)
@@ -50,7 +45,3 @@ def _in_replica(settings: ServeSettings, own: bool) -> Any:
             server, address.replace(EVERYWHERE, LOOPBACK)
         )
     return application(settings)
-
-
-class _Replica:
-    """Has the application as its only part."""
