@@ -147,6 +147,8 @@ def baselines(folder: Path) -> None:
             store.url,
             "--classifier",
             kind,
+            "--start",
+            "scratch",
             "--false-positive-rate",
             FALSE_POSITIVE_RATE,
         ]

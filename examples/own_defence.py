@@ -75,7 +75,7 @@ def main(run: Path, prompts: Path | None = None, count: int = 300, engine: str =
     command("label.py", run, "--labellers", "tagger_truth,prompt_truth", "--engine", engine)
     command("label.py", run, "--aggregate", "majority")
     command("shards.py", run, "--engine", "local")
-    command("train.py", run, "--classifier", "cascade", "--start", "embedded")
+    command("train.py", run, "--classifier", "cascade")
     command("evaluate.py", run, "--classifiers", "cascade")
     command("moderate.py", "--pairs", run, "--classifier", "cascade")
 

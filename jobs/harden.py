@@ -93,6 +93,7 @@ def main(config: Harden) -> int:
     """Train it plainly if it is not there, then the rounds."""
     from classifiers.training.adversarial_rounds import AdversarialDataConfig
     from classifiers.training.config import Settings
+    from classifiers.training.start import with_start
     from jobs.recipes.named import run_with_recipe
     from pipeline.engines.engine import EngineOptions
 
@@ -104,10 +105,13 @@ def main(config: Harden) -> int:
     )  # fmt: skip
     settings = config.settings()
     if not (Path(store.url) / "models" / config.classifier / "metrics.json").is_file():
-        first = Settings(classifier=config.classifier, name=config.classifier, clip=config.clip, seed=config.seed)
-        fitted(
-            store.url, replace(first, false_positive_rate=config.false_positive_rate), recipe, config.training_workers
-        )
+        first = Settings(
+            classifier=config.classifier, name=config.classifier, clip=config.clip, seed=config.seed,
+            false_positive_rate=config.false_positive_rate,
+        )  # fmt: skip
+        first, start = with_start(store, first, None, config.training_workers or 1)
+        say(f"{config.classifier} is trained first, {start}")
+        fitted(store.url, first, recipe, config.training_workers)
     rounds = harden(store, recipe, settings, adding, rounds=config.rounds, workers=config.training_workers)
     for number, done in enumerate(rounds, 1):
         say(f"round {number}: {sum(done['variants'].values())} variants, {done['model']}, test {done['test']}")

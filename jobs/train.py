@@ -2,7 +2,8 @@
 """Train a classifier on a run's shards: RUN/models/NAME/{model.safetensors,config.json,metrics.json}.
 
     jobs/train.py runs/mine --classifier multimodal
-    jobs/train.py runs/mine --classifier cascade --start embedded                few rows of your own: goes on from what is shipped
+    jobs/train.py runs/mine --classifier cascade                                 goes on from the cascade that is shipped
+    jobs/train.py runs/mine --classifier cascade --start scratch                 begins from random heads
     jobs/train.py runs/mine --classifier multimodal --training-workers 4         on Ray; gradients averaged
     jobs/train.py runs/mine --classifier multimodal --name hard --start multimodal --adversarial both --epochs 3
 
@@ -11,7 +12,6 @@ where it was stopped, to the same weights. models/NAME/training/ holds the log (
 """
 
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from typer import Option
@@ -37,7 +37,6 @@ from schemas.errors import InputError
 if TYPE_CHECKING:
     from classifiers.training.config import Settings
 
-EMBEDDED, SHIPPED = "embedded", "assets/world/defence"
 EPOCHS, EPOCHS_ANEW = 30, 5  # where features are kept, and where every epoch runs the encoders
 
 
@@ -98,7 +97,7 @@ class Train(LocalCommand):
             for field in fields(Settings)
             if getattr(self, field.name, None) is not None
         }
-        values["start"] = embedded_start(self.classifier) if self.start == EMBEDDED else self.start
+        values["start"] = None  # `with_start` says what it is, once the run is known
         values["name"] = self.name or self.classifier
         values["epsilon"] = _budget(self.epsilon, EPSILON) if self.adversarial in ("image", "both") else 0.0
         values["token_budget"] = _budget(self.token_budget, TOKENS) if self.adversarial in ("prompt", "both") else 0
@@ -107,28 +106,17 @@ class Train(LocalCommand):
         return Settings(**{**vars(settings), "epochs": epochs})
 
 
-def embedded_start(classifier: str) -> str:
-    """The classifier of this kind that is shipped, trained on the embedded world. Raises InputError where there is none."""
-    from pipeline.storage.weights import local_directory
-
-    there = sorted(path.parent.name for path in (local_directory(SHIPPED) or Path()).glob("*/config.json"))
-    if classifier not in there:
-        raise InputError(
-            f"--start embedded: no {classifier} is shipped, only {', '.join(there) or 'nothing'} ({SHIPPED})"
-        )
-    return f"{SHIPPED}/{classifier}"
-
-
 def _budget(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
 def main(config: Train) -> int:
     """Settings in, a saved classifier and one summary out."""
+    from classifiers.training.start import with_start
     from jobs.recipes.named import run_with_recipe
 
-    settings = config.settings()
     store, _, recipe = run_with_recipe(resolve_out(config.run))
+    settings, start = with_start(store, config.settings(), config.start, config.training_workers or 1)
     if config.training_workers is None:
         import torch
 
@@ -141,16 +129,17 @@ def main(config: Train) -> int:
         from classifiers.training.ray_trainer import train_on_ray
 
         metrics = train_on_ray(store.url, settings, recipe, config.training_workers, replace=config.replace)
-    describe(metrics)
+    describe(metrics, start)
     tell_root(store)
     report(config, metrics)
     return DONE
 
 
-def describe(metrics: dict[str, Any]) -> None:
-    """A line for the model, one for each split."""
+def describe(metrics: dict[str, Any], start: str) -> None:
+    """A line for the model, which says what it started from, one for each split."""
     say(
-        f"{metrics['classifier']} at {metrics['model']}: epoch {metrics['best_epoch']} of {metrics['epochs']}, "
+        f"{metrics['classifier']} at {metrics['model']}, {start}: epoch {metrics['best_epoch']} of {metrics['epochs']}"
+        f"{'' if metrics['best_epoch'] else ' (no epoch was better on val than what it started from)'}, "
         f"val loss {metrics['val_loss']:.4f}, threshold {metrics['threshold']:.4f} "
         f"(at most {metrics['false_positive_rate']:.0%} of the safe val rows flagged)"
     )

@@ -11,7 +11,7 @@ from classifiers.saved import load
 from classifiers.training.config import CLIP
 from schemas.errors import HazmatError
 
-PLAIN_EPOCHS = ("--epochs", "12")  # over kept features; more brought little
+PLAIN_EPOCHS = ("--start", "scratch", "--epochs", "12")  # over kept features; more brought little
 SAMPLES = "247000"  # scenes of the reader: an hour of a core
 
 

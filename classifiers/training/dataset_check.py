@@ -105,8 +105,11 @@ def test_survey(store: Store, coverage: Coverage) -> tuple[Survey | None, dict[s
     return result, {}
 
 
-def doubts(surveys: Sequence[Survey]) -> list[str]:
-    """What will make the classifier, or the figures about it, useless; a sentence each, said before anything is trained."""
+def doubts(surveys: Sequence[Survey], start: str | None = None) -> list[str]:
+    """What will make the classifier, or the figures about it, useless; a sentence each, said before anything is trained.
+
+    `start` is the classifier that it goes on from.
+    """
     messages = []
     for each in surveys:
         few = FEW_TRAIN if each.split == "train" else FEW_JUDGED
@@ -120,6 +123,8 @@ def doubts(surveys: Sequence[Survey]) -> list[str]:
     if messages:
         messages.append(
             "so little teaches or tells little: add samples, let other labellers vote, or start from a trained one (--start)"
+            if start is None
+            else f"so little teaches or tells little beyond what {start} knows, which stays where no epoch is better on val"
         )
     return messages
 

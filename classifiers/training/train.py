@@ -9,9 +9,7 @@ from typing import Any
 import torch
 
 from classifiers.classifier import Classifier
-from classifiers.data.labelled_shards import LabelledShards, manifest_of
-from classifiers.saved import build, load
-from classifiers.targets import within
+from classifiers.data.labelled_shards import LabelledShards
 from classifiers.training.adversarial_of_recipe import harden_of
 from classifiers.training.batches import BatchSource, Streamed
 from classifiers.training.captured_rows import with_captures
@@ -20,12 +18,12 @@ from classifiers.training.config import Settings
 from classifiers.training.dataset_check import FEW_JUDGED, Survey, check_shards, doubts, survey_all, test_survey
 from classifiers.training.feature_cache import encoded
 from classifiers.training.replaced import refuse_to_replace
+from classifiers.training.start import begun, checkpoint_name, fingerprint_of, finished
 from classifiers.training.thresholds import calibrate, measures
 from pipeline.recipe import Recipe
-from pipeline.rounds.existing_run import existing_run, taxonomy_of
+from pipeline.rounds.existing_run import existing_run
 from pipeline.rounds.ledger import recorded
 from pipeline.storage.store import OBJECT_SCHEMES, Store
-from pipeline.storage.weights import local_directory, model_directory, weights_digest
 from pipeline.training.checkpoint import Checkpoint
 from pipeline.training.process_group import ProcessGroup
 from schemas.errors import InputError
@@ -46,10 +44,8 @@ def train(
     store, _ = existing_run(url)
     if store.url.startswith(OBJECT_SCHEMES):
         raise InputError(f"{store.url}: models are written to a folder; copy the shards to a disk first")
-    fingerprint = settings.fingerprint(
-        manifest_of(store)["digest"], *_weights(store, settings), f"{group.size} workers"
-    )
-    if done := _finished(store, settings, fingerprint):
+    fingerprint = fingerprint_of(store, settings, group.size)
+    if done := finished(store, settings, fingerprint):
         return done
     if not replace:
         refuse_to_replace(Path(store.url) / "models" / settings.name)
@@ -62,13 +58,15 @@ def train(
 def _trained(
     store: Store, recipe: Recipe, settings: Settings, *, group: ProcessGroup, fingerprint: str, started: float
 ) -> dict[str, Any]:
-    checkpoint = Checkpoint(store, f"models/{settings.name}/training/checkpoint.safetensors", fingerprint)
+    checkpoint = Checkpoint(store, checkpoint_name(settings), fingerprint)
     checkpoint.restore_threads()
     torch.manual_seed(settings.seed)
-    model = _begun(store, settings).to(group.device)
+    model = begun(store, settings).to(group.device)
+    for encoder in encoders_of(model):
+        encoder.requires_grad_(settings.tune_encoder)
     surveys = survey_all(store, model.coverage)
     tested, untested = test_survey(store, model.coverage)
-    beforehand = _warned(doubts([*surveys, *([tested] if tested else [])]))
+    beforehand = _warned(doubts([*surveys, *([tested] if tested else [])], settings.start))
     _warned([*untested.values()])
     check_shards(store, ("train", "val", "test"))
     sources = [_source(store, each, model, settings, group) for each in surveys]
@@ -79,9 +77,10 @@ def _trained(
         encoder.train(settings.tune_encoder)
     state = fit.run(model)
     model.eval()
-    metrics = {
+    metrics: dict[str, Any] = {
         "classifier": settings.classifier,
         "model": str(Path(store.url) / "models" / settings.name),
+        "start": settings.start,
         "rows": {each.split: each.usable for each in surveys},
         "left_out": {each.split: each.left_out for each in surveys},
         "epochs": state.epoch,
@@ -106,39 +105,6 @@ def _trained(
         checkpoint.remove()
     group.wait()
     return metrics
-
-
-def _weights(store: Store, settings: Settings) -> list[str]:
-    """Digests of the weights that a training begins from."""
-    folders = [model_directory(settings.clip), *([_start(store, settings.start)] if settings.start else [])]
-    return [weights_digest(folder) for folder in folders]
-
-
-def _start(store: Store, name: str) -> Path:
-    return (within(store.url, name) or local_directory(name) or Path(name)).resolve()
-
-
-def _begun(store: Store, settings: Settings) -> Classifier:
-    """Untrained, or with the weights of `start`. Raises InputError where these are of another kind."""
-    if settings.start is None:
-        model = build(settings.classifier, model_directory(settings.clip), settings.name, taxonomy_of(store))
-    else:
-        model = load(_start(store, settings.start))
-        if model.kind != settings.classifier:
-            raise InputError(f"--start {settings.start} is a {model.kind}, and --classifier is {settings.classifier}")
-        model.name = settings.name
-    for encoder in encoders_of(model):
-        encoder.requires_grad_(settings.tune_encoder)
-    return model
-
-
-def _finished(store: Store, settings: Settings, fingerprint: str) -> dict[str, Any] | None:
-    """The metrics of this very training, if it is done."""
-    try:
-        metrics = json.loads(store.read(f"models/{settings.name}/metrics.json") or b"")
-    except (ValueError, RecursionError):
-        return None
-    return metrics if isinstance(metrics, dict) and metrics.get("fingerprint") == fingerprint else None
 
 
 def _source(store: Store, seen: Survey, model: Classifier, settings: Settings, group: ProcessGroup) -> BatchSource:

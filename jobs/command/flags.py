@@ -80,7 +80,12 @@ TaxonomyFile = Annotated[
 Attacks = Annotated[str, named("attacks", "attacks, listed below")]
 Digest = Annotated[str | None, Option(metavar="HEX", help="digests of classifiers that this run did not train")]
 Start = Annotated[
-    str | None, Option(metavar="MODEL", help="trained classifier to take the weights from; embedded: of those shipped")
+    str | None,
+    Option(
+        metavar="MODEL",
+        help="trained classifier to take the weights from; embedded: the one that is shipped (default, where there is one of this "
+        "kind, encoder and categories); scratch: none",
+    ),
 ]
 Replace = Annotated[bool, Option("--replace", help="take the place of a finished classifier of that name")]
 AttackSteps = Annotated[int, Option(min=1, metavar="N", help="gradient steps of an attack on pictures")]

@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from classifiers.saved import Saved
 from jobs import harden as harden_job
@@ -21,6 +24,7 @@ from jobs import perspective
 from jobs import train as train_job
 from jobs.command import BAD_INPUT, DONE
 from schemas.control_file import control_json
+from schemas.errors import InputError
 from tests.support.commands import status
 from tests.support.labelled_run import labelled_run, trained_model
 
@@ -106,6 +110,45 @@ def test_what_a_training_starts_from_stays_where_no_epoch_is_better(capsys: pyte
     assert metrics["best_epoch"] == 0 and metrics["threshold"] == start.load().threshold
     made, before = Saved(metrics["model"]).load().state_dict(), start.load().state_dict()
     assert all((made[name] == before[name]).all() for name in before)
+
+
+def test_a_training_goes_on_from_what_is_shipped_unless_scratch_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    few = (labelled_run().url, "--classifier", "late_fusion", "--epochs", "1", "--batch", "32", "--json")
+    metrics = {}
+    for name, more in (("shipped", ()), ("scratch", ("--start", "scratch")), ("named", ("--start", "embedded"))):
+        assert status(train_job, *few, "--name", name, *more) == DONE
+        out = capsys.readouterr().out.splitlines()
+        metrics[name] = json.loads(out[-1])
+        assert ("from assets/world/defence/late_fusion" if name != "scratch" else "from scratch:") in out[0]
+    assert metrics["shipped"]["start"] == "assets/world/defence/late_fusion" and metrics["scratch"]["start"] is None
+    assert metrics["shipped"]["val_loss"] == metrics["named"]["val_loss"]
+    right = {name: [found[split]["accuracy"] for split in ("val", "test")] for name, found in metrics.items()}
+    assert all(ours > anew for ours, anew in zip(right["shipped"], right["scratch"], strict=True)), right
+    assert status(train_job, *few, "--name", "scratch") == DONE, "begun from nothing, it stays that training"
+    out = capsys.readouterr().out.splitlines()
+    assert "from scratch, as it was begun" in out[0] and json.loads(out[-1]) == metrics["scratch"]
+
+
+def test_what_does_not_fit_the_shipped_classifier_begins_anew_and_says_why(tmp_path: Path) -> None:
+    from classifiers.training.config import Settings
+    from classifiers.training.start import with_start
+
+    settings = Settings(classifier="cascade", name="cascade")
+    same, clip = tmp_path / "same", tmp_path / "other"
+    for folder in (same, clip):
+        shutil.copytree("assets/world/clip", folder)
+    weights = clip / "model.safetensors"
+    save_file({name: np.asarray(one + 1) for name, one in load_file(weights).items()}, weights, {"format": "pt"})
+    assert with_start(labelled_run(), replace(settings, clip=str(same)), None, 1)[0].start is not None
+    other = replace(settings, clip=str(clip))
+    assert with_start(labelled_run(), other, None, 1) == (
+        other,
+        f"from scratch: the shipped cascade sits on assets/world/clip, not on {clip}",
+    )
+    with pytest.raises(InputError, match="--start embedded: the shipped cascade sits on"):
+        with_start(labelled_run(), other, "embedded", 1)
 
 
 def test_too_few_rows_are_said_before_training_and_a_test_split_without_labels_costs_no_model(

@@ -42,10 +42,11 @@ GENERATE: dict[str, tuple[str, ...]] = {
     "diffusion": ("--count", "12", "--model", "assets/world/t2i", "--restricted"),
 }
 QUICK = ("--epochs", "1", "--batch", "32", "--patience", "0", "--false-positive-rate", "0.4")
+ANEW = ("--start", "scratch", *QUICK)
 TRAIN: dict[str, tuple[str, ...]] = {
-    "text": ("--classifier", "text", *QUICK),
-    "late_fusion": ("--classifier", "late_fusion", *QUICK),
-    "cascade": ("--classifier", "cascade", *QUICK),
+    "text": ("--classifier", "text", *ANEW),
+    "late_fusion": ("--classifier", "late_fusion", *ANEW),
+    "cascade": ("--classifier", "cascade", *ANEW),
     "hard": ("--classifier", "late_fusion", "--name", "hard", "--start", "models/late_fusion", "--adversarial", "both",
              "--epsilon", "0.0078",
              "--token-budget", "2", *QUICK),
