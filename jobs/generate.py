@@ -137,7 +137,7 @@ def main(config: Generate) -> int:
     from jobs.recipes.restricted import check_restricted
     from jobs.recipes.unread_prompts import say_what_is_cut, say_what_is_unread
     from pipeline.engines.engine import EngineOptions
-    from pipeline.engines.estimate import print_estimate
+    from pipeline.engines.estimate import drawn_on_cpu, print_estimate
     from pipeline.rounds.existing_run import with_taxonomy, write_facts
     from pipeline.rounds.round import as_begun, environment, open_round, run_digest
     from pipeline.storage.open_store import open_store
@@ -148,7 +148,7 @@ def main(config: Generate) -> int:
     check_restricted(facts)
     recipe = recipe_of(facts)
     items = checked_roots(facts, recipe)
-    plan = recipe.plan(items, facts.seed)
+    plan = recipe.plan(items, facts.seed, on_cpu=drawn_on_cpu(facts.engine))
     if config.dry_run:
         counted = prompt_count(items)
         return print_estimate(plan, facts, counted.items, counted.how, config.json)

@@ -33,7 +33,7 @@ def main(config: Retry) -> int:
     from jobs.recipes.named import run_with_recipe
     from jobs.recipes.prompts import generating_plan
     from pipeline.engines.engine import EngineOptions
-    from pipeline.rounds.round import open_round
+    from pipeline.rounds.round import as_begun, open_round
     from pipeline.rounds.rounds import next_round
     from stages.rounds.retry_round import retry_plans, undo_empty_retries
 
@@ -43,7 +43,7 @@ def main(config: Retry) -> int:
         say(f"{len(undone)} empty rounds were taken back" + "".join(f"\n  {folder}" for folder in undone))
         report(config, {"run": store.url, "undone": undone})
         return DONE
-    plan = generating_plan(facts, recipe)
+    plan = as_begun(store, "rounds/000-generate", generating_plan(facts, recipe))
     samples = bad = 0
     for name, again in retry_plans(store, "rounds/000-generate", plan):
         round_ = open_round(store, next_round(store, name), again)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.pack import Pack
 from pipeline.plan import PICTURES, Plan
@@ -14,6 +14,7 @@ from schemas.prompt import LeftOut, Prompt
 from schemas.sample import Sample
 from schemas.wording import Wording
 
+UNIT_SECONDS = 60  # of expected work: what a lost worker or a Ctrl-C costs
 SIGNATURES_A_UNIT = 1024  # samples: a second or two of work
 
 
@@ -81,13 +82,28 @@ class Recipe:
                     f"recipe {self.name}: {stage.name} in redraw writes words, so an attacked prompt would not be drawn as attacked"
                 )
 
-    def plan(self, items: Iterable[Sample], seed: int) -> Plan:
-        """The generating round over `items`, cut by pictures: 40 prompts of 10 are seven units of 64, not one that is lost whole.
+    def plan(self, items: Iterable[Sample], seed: int, *, on_cpu: bool = False) -> Plan:
+        """The generating round over `items`, cut by pictures and by expected seconds.
 
-        Raises PlanError if the stages do not fit together.
+        40 prompts of 10 are seven units of 64, not one that is lost whole, and a unit is no more than `UNIT_SECONDS` of work, but
+        at least a batch. On CPUs, which draw no faster in batches, batches become as small. A round that was begun keeps
+        what it was begun with (`as_begun`). Raises PlanError if the stages do not fit together.
         """
         rows = math.prod(stage.fan_out for stage in self.stages)
-        return Plan(self.stages, items, max(1, self.unit_size // rows), seed, self.pack)
+        slow = [stage for stage in self.stages if stage.expected_seconds(on_cpu)]
+        seconds = sum(stage.expected_seconds(on_cpu) for stage in slow)
+        pictures = self.unit_size if not slow else min(self.unit_size, max(1, int(UNIT_SECONDS / seconds)))
+        if on_cpu and pictures < self.unit_size:
+            batch = 1 << (pictures.bit_length() - 1)
+            pictures = batch * (pictures // batch)
+            stages = tuple(
+                replace(stage, batch_size=min(stage.batch_size, batch)) if stage in slow else stage
+                for stage in self.stages
+            )
+        else:
+            stages = self.stages
+            pictures = max([pictures, *(min(self.unit_size, stage.batch_size) for stage in slow)])
+        return Plan(stages, items, max(1, pictures // rows), seed, self.pack)
 
     def sharding(self) -> ShardRecipe:
         """The rules for shards. Raises InputError where the recipe has none."""

@@ -47,6 +47,10 @@ class Stage(ABC):
         """Samples that it makes of one at most, so that units can be cut by what they hold in the end."""
         return 1
 
+    def expected_seconds(self, on_cpu: bool) -> float:
+        """Of one sample in one worker, by arithmetic alone, so that units of slow stages are small; 0: too little to matter."""
+        return 0.0
+
     def batches(self, samples: Sequence[Sample]) -> Iterator[list[Sample]]:
         """A unit's samples in the batches that are planned, each with its row; which go together hangs on the unit alone."""
         for first in range(0, len(samples), self.batch_size):

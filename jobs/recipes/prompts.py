@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jobs.recipes.asked_settings import Check, row_check
 from jobs.recipes.prompt_lengths import Length, length_check
+from pipeline.engines.estimate import drawn_on_cpu
 from pipeline.plan import Plan
 from pipeline.recipe import Recipe
 from schemas.errors import InputError
@@ -139,4 +140,4 @@ def checked_roots(config: RunConfig, recipe: Recipe) -> Roots:
 
 def generating_plan(config: RunConfig, recipe: Recipe) -> Plan:
     """The generating round of a run: the recipe over the run's prompts."""
-    return recipe.plan(checked_roots(config, recipe), config.seed)
+    return recipe.plan(checked_roots(config, recipe), config.seed, on_cpu=drawn_on_cpu(config.engine))

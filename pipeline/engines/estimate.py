@@ -91,6 +91,15 @@ def default_workers(engine: str) -> int:
     return torch.cuda.device_count() or max(1, (os.cpu_count() or 1) - 1)
 
 
+def drawn_on_cpu(engine: str) -> bool:
+    """Whether workers will have no accelerator, as far as it is known before they are there: a cluster's may have some."""
+    import torch
+
+    address = os.environ.get("RAY_ADDRESS", "")
+    cluster = engine == "ray" and address not in ("", "local") and not address.startswith("http")
+    return not cluster and not torch.accelerator.is_available()
+
+
 def _through(opened: list[OpenStage], samples: list[Sample]) -> list[Sample]:
     for stage in opened:
         samples = [sample for batch in stage.stage.batches(samples) for sample in stage.step(batch)]

@@ -9,7 +9,7 @@ from pipeline.engines.attempts import Attempts
 from pipeline.engines.unit import OpenStage, run_stage
 from pipeline.recipe import Recipe
 from pipeline.rounds.control_files import card, read_receipt
-from pipeline.rounds.round import environment
+from pipeline.rounds.round import environment, stages_as_begun
 from pipeline.rounds.rounds import reopen_round
 from pipeline.stage import Stage
 from pipeline.storage.local_store import LocalStore
@@ -46,11 +46,12 @@ def regenerate(con: Connection, store: Store, recipe: Recipe, key: str) -> Regen
             f"{key} was made by round {folder}; only {GENERATE} is made again here, so ask for its parent {parent}"
         )
     folder = f"rounds/{GENERATE}"
-    _refuse_changed(store, folder, recipe.stages)
+    stages = stages_as_begun(recipe.stages, card(store, folder)["stages"])
+    _refuse_changed(store, folder, stages)
     state = reopen_round(store, folder, recipe.pack).load(unit)
     with tempfile.TemporaryDirectory(prefix="hazmat-again-") as scratch:
         attempts = Attempts(LocalStore(Path(scratch)), "again")
-        for index, stage in enumerate(recipe.stages):
+        for index, stage in enumerate(stages):
             run_stage(OpenStage(index, stage), state, attempts)
     digests = {sample.key: sample.image_sha256 for sample in state.samples}
     sha256 = digests.get(key)

@@ -12,6 +12,7 @@ from pipeline.plan import Plan
 from pipeline.recipe import Recipe
 from pipeline.release.recipe_parts import public_stages, refuse_unmade
 from pipeline.rounds.control_files import CARD
+from pipeline.rounds.round import stages_as_begun
 from schemas.control_file import read_control
 from schemas.errors import InputError
 from schemas.manifest import Receipt
@@ -89,6 +90,7 @@ class ReleasedRecipe:
 
         Raises InputError where stages, settings or weights are not those that the release was made by.
         """
+        recipe = replace(recipe, stages=stages_as_begun(recipe.stages, self.card["stages"]))
         refuse_changed(recipe, self.card["stages"])
         texts = None if roots is None else {sample.key: sample for sample in roots}
         items = ReleasedItems(self.folder / "plan.parquet", texts)

@@ -18,6 +18,7 @@ from pipeline.plan import Plan
 from pipeline.rounds.control_files import card, read_receipt
 from pipeline.rounds.plan_file import REVOKED, TornPlanError, check_plan, plan_digest, put_back, write_plan
 from pipeline.rounds.unit_state import UnitState
+from pipeline.stage import Stage
 from pipeline.storage.store import Store
 from schemas.control_file import ControlFileError, control_json
 from schemas.errors import InputError
@@ -148,11 +149,25 @@ def open_round(store: Store, folder: str, plan: Plan) -> Round:
 
 
 def as_begun(store: Store, folder: str, plan: Plan) -> Plan:
-    """The plan with units as large as those of the round that was begun of it, if there is one: earlier versions cut otherwise."""
+    """The plan with units and batches as large as those of the round that was begun of it, if there is one.
+
+    Earlier versions cut otherwise, and so do machines with and without accelerators.
+    """
     with suppress(ControlFileError):
         begun = card(store, folder)
-        return plan if begun is None else replace(plan, unit_size=int(begun["unit_size"]))
+        if begun is not None:
+            stages = stages_as_begun(plan.stages, begun["stages"])
+            return replace(plan, stages=stages, unit_size=int(begun["unit_size"]))
     return plan
+
+
+def stages_as_begun(stages: tuple[Stage, ...], recorded: Sequence[Mapping[str, str]]) -> tuple[Stage, ...]:
+    """The stages with the batch sizes that a round.json has of them; as they are where it is of other stages."""
+    if [stage.name for stage in stages] != [one.get("stage") for one in recorded]:
+        return stages
+    sizes = [int(one["batch_size"]) for one in recorded]
+    same = all(stage.batch_size == size for stage, size in zip(stages, sizes, strict=True))
+    return stages if same else tuple(replace(one, batch_size=size) for one, size in zip(stages, sizes, strict=True))
 
 
 def _card_on_disk(store: Store, folder: str, fingerprint: str) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from schemas.errors import HazmatError, InputError
 from schemas.generation import GenerationSettings, settings_of
 from schemas.sample import READING, Sample
 from stages.generate.calling import Call, Pictures, Ready, Row, buckets
+from stages.generate.expected_seconds import known_seconds
 from stages.generate.loading import Weights, load, scheduler_of
 from stages.generate.long_prompts import CHUNKS, TRUNCATE, check_how, chunks_of, refuse_chunks
 from stages.generate.pipeline_directory import Size
@@ -78,10 +79,8 @@ class Drawing(Stage):
 
     def describe(self) -> dict[str, str]:
         """As it was before prompts could be encoded in chunks, where they are not: such runs go on."""
-        described = super().describe()
-        return {
-            name: text for name, text in described.items() if name != "long_prompts" or self.long_prompts != TRUNCATE
-        }
+        unsaid = {"long_prompts"} if self.long_prompts == TRUNCATE else set()
+        return {name: text for name, text in super().describe().items() if name not in unsaid}
 
     def settings(self, text: str | None = None) -> GenerationSettings:
         """What a row that asks for this (`Sample.asked_settings`) is drawn with."""
@@ -115,6 +114,10 @@ class Drawing(Stage):
         """All LoRAs."""
         return (*(() if self.lora is None else (self.lora,)), *self.loras)
 
+    def expected_seconds(self, on_cpu: bool) -> float:
+        """Of one picture with this stage's own settings."""
+        return known_seconds(self.weights, self.settings(), on_cpu)
+
     def revision(self) -> str:
         """Digest of all weights; refuses what cannot be loaded."""
         return self.weights().digest()
@@ -142,14 +145,12 @@ class Drawing(Stage):
     def open(self) -> Step:
         """Load the pipeline onto the accelerator if there is one."""
         weights = self.weights()
-        first = self._loaded_as(self.settings())
-        ready = {first: self._ready(weights)}
-        encoders = ready[first].encoders
+        ready = {self._loaded_as(self.settings()): (own := self._ready(weights))}
         fit: dict[GenerationSettings, str | None] = {}
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             self._refuse(batch, fit)
-            rows = [self._row(sample, encoders) for sample in batch]
+            rows = [self._row(sample, own.encoders) for sample in batch]
             drawn = {
                 sample.key: sample
                 for bucket in buckets(rows, weights)
@@ -160,8 +161,7 @@ class Drawing(Stage):
         return step
 
     def _row(self, sample: Sample, encoders: Sequence[TextEncoder]) -> Row:
-        settings = self.settings(sample.asked_settings)
-        chunked = self.long_prompts == CHUNKS
+        settings, chunked = self.settings(sample.asked_settings), self.long_prompts == CHUNKS
         chunks = chunks_of(encoders, sample.generation_prompt, settings.negative_prompt) if chunked else 1
         return Row(sample, settings, self.name, chunks)
 

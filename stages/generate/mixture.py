@@ -97,6 +97,11 @@ class Mixture(Stage):
     def __post_init__(self) -> None:
         _check(self.parts)
 
+    def expected_seconds(self, on_cpu: bool) -> float:
+        """Of the parts, by their shares."""
+        shares = sum(part.share for part in self.parts)
+        return sum(part.share / shares * part.generator.expected_seconds(on_cpu) for part in self.parts)
+
     def revision(self) -> str:
         """The parts' own; refuses what one of them refuses."""
         return json.dumps([part.generator.describe() for part in self.parts], sort_keys=True)
