@@ -26,9 +26,10 @@ from classifiers.classifier import Classifier
 from classifiers.data.labelled_shards import LabelledShards
 from classifiers.saved import build
 from classifiers.training.batches import BatchSource, Streamed, TrainingBatch
-from classifiers.training.classifier_training import ClassifierTraining, encoders_of, optimiser_of
+from classifiers.training.classifier_training import ClassifierTraining, optimiser_of
 from classifiers.training.config import CLIP, Settings
 from classifiers.training.dataset_check import survey
+from classifiers.training.encoder_tuning import encoders_of
 from classifiers.training.feature_cache import encoded
 from pipeline.storage.open_store import open_store
 from pipeline.storage.store import Store

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from classifiers.layers.calibration import cut_of_safe
 from classifiers.layers.encoder import ClipEncoder
+from classifiers.layers.encoders.by_directory import encoder_from_config
 from classifiers.layers.known_encoder import beside, stands_alone
 from classifiers.layers.losses import label_losses
 from schemas.errors import InputError
@@ -189,12 +190,17 @@ class Classifier(nn.Module):
         (folder / "config.json").write_text(json.dumps(about, indent=1, default=str))
 
     @classmethod
+    def encoder_from(cls, config: Mapping[str, Any], folder: Path) -> ClipEncoder:
+        """The encoder of a saved classifier, its weights still to be loaded."""
+        return encoder_from_config(config, folder)
+
+    @classmethod
     def restore(cls, folder: Path, config: Mapping[str, Any]) -> Self:
         """What `save` wrote, in eval mode."""
         from safetensors.torch import load_file
 
         around = config.get("around")
-        encoder = ClipEncoder.from_config(dict(config), folder) if around is None else beside(folder, around)
+        encoder = cls.encoder_from(config, folder) if around is None else beside(folder, around)
         model = cls.from_settings(config, encoder, folder.name)
         model.taxonomy_label = config.get("taxonomy_label", model.taxonomy_label)
         weights = load_file(folder / "model.safetensors")

@@ -12,7 +12,7 @@ import torch
 
 import classifiers.models
 from classifiers.classifier import Classifier
-from classifiers.layers.encoder import ClipEncoder
+from classifiers.layers.encoders.by_directory import encoder_named
 from pipeline.storage.weights import local_directory
 from schemas.code_digest import code_digest
 from schemas.errors import InputError
@@ -115,12 +115,15 @@ def classifier_names() -> list[str]:
     return [name for name, kind in kinds.items() if not kind.trained_apart]
 
 
-def build(kind: str, clip: Path, name: str | None = None, taxonomy: Taxonomy = UNSAFEBENCH) -> Classifier:
-    """An untrained classifier on a CLIP, for all categories of a taxonomy. Raises InputError for a name that is none."""
+def build(kind: str, clip: str | Path, name: str | None = None, taxonomy: Taxonomy = UNSAFEBENCH) -> Classifier:
+    """An untrained classifier on the encoder that `--clip` names, for all categories of a taxonomy.
+
+    Raises InputError for a name that is none.
+    """
     if kind not in (names := classifier_names()):
         apart = kind in plug_ins(classifiers.models, Classifier)  # type: ignore[type-abstract]
         why = "it is not trained on a run's rows like the others (docs/reference/classifiers.md); " if apart else ""
         raise InputError(f"--classifier {kind}: {why}expected one of {', '.join(names)}")
-    model = kind_of(kind)(ClipEncoder.from_directory(clip), taxonomy.ids, name or kind).eval()
+    model = kind_of(kind)(encoder_named(str(clip)), taxonomy.ids, name or kind).eval()
     model.taxonomy_label = taxonomy.label
     return model

@@ -63,7 +63,9 @@ class Pretrain(LocalCommand):
     renamed: ClassVar = {"--warm": "write --start DIR"}
     threads = 1
 
-    clip: Clip = CLIP
+    clip: Annotated[str, Option(metavar="DIR_OR_ID", help="any CLIP of transformers: its picture tower is taken")] = (
+        CLIP
+    )
     out: Annotated[Path, Option(metavar="DIR", help="where the model is stored")] = Path(BASE)
     work: Annotated[Path, Option(metavar="DIR", help="checkpoints and the curve")] = Path("runs/perspective")
     samples: Annotated[int, Option(min=1, metavar="N", help="scenes to describe")] = 32_000
@@ -126,13 +128,12 @@ def fit(config: Tune, pictures: "LabelledPictures", folder: Path) -> dict[str, f
     import torch
 
     from classifiers.families.perspective import PerCategory
-    from classifiers.layers.encoder import ClipEncoder
+    from classifiers.layers.encoders.by_directory import encoder_named
     from classifiers.models.linear_probe import LinearProbe
     from classifiers.models.prompt_learning import PromptLearning
     from classifiers.perspective import fit_probes
     from classifiers.saved import kind_of
     from pipeline.rounds.existing_run import taxonomy_of
-    from pipeline.storage.weights import model_directory
 
     torch.manual_seed(config.seed)
     kind = kind_of(config.method)
@@ -143,7 +144,7 @@ def fit(config: Tune, pictures: "LabelledPictures", folder: Path) -> dict[str, f
     reads: dict[str, Any] = {"words": config.words} if config.words else {}
     if issubclass(kind, PromptLearning):
         reads = {"taxonomy": taxonomy}  # it begins from the categories' names
-    encoder = ClipEncoder.from_directory(model_directory(config.clip))
+    encoder = encoder_named(config.clip)
     model = kind(encoder, taxonomy.ids, folder.name, **reads).eval()
     model.taxonomy_label = taxonomy.label
     model.origin = config.clip if Path(config.clip).is_dir() else None  # a hub's model is saved with the probes

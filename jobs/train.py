@@ -55,6 +55,12 @@ class Train(LocalCommand):
     clip: Clip = CLIP
     start: Start = None
     tune_encoder: Annotated[bool, Option("--tune-encoder", help="train the encoders too")] = False
+    encoder_lora: Annotated[
+        int, Option(min=0, metavar="RANK", help="with --tune-encoder: low-rank additions alone, merged at the end")
+    ] = 0
+    gradient_checkpointing: Annotated[
+        bool, Option("--gradient-checkpointing", help="with --tune-encoder: less memory, a third more time")
+    ] = False
     epochs: Annotated[
         int | None,
         Option(min=1, help=f"default: {EPOCHS}, or {EPOCHS_ANEW} where encoders run in every epoch", metavar="N"),

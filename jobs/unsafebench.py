@@ -122,13 +122,14 @@ class Unsafebench(LocalCommand):
 
 def main(config: Unsafebench) -> int:
     """All steps in order; a summary last."""
-    from classifiers.layers.encoder import ClipEncoder
+    from classifiers.layers.encoders.by_directory import encoder_named
     from classifiers.unsafebench import protocol
-    from pipeline.storage.weights import model_directory
 
     protocol.settle()
     out = Path(resolve_out(config.out))
-    encoder = ClipEncoder.from_directory(model_directory(config.clip))
+    encoder = encoder_named(config.clip)
+    if not encoder.one_space:
+        raise InputError(f"--clip {config.clip}: words are searched among pictures, and this pair has no common space")
     pictures, keywords = dataset(config, out, encoder)
     side = config.side or (224 if config.outside else SIDE)
     bench = protocol.Bench(out, encoder, pictures, side, config.outside)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from classifiers.classifier import Classifier, Features
-from classifiers.layers.encoder import ClipEncoder
+from classifiers.layers.encoders.by_directory import encoder_of
 from pipeline.storage.weights import base_folder, digest
 from schemas.errors import InputError
 from schemas.protocols import Inputs
@@ -109,7 +109,7 @@ class PerCategory(Perspective):
         base = base_folder(config["base"])
         if (actual := digest(base)) != config["base_digest"]:
             raise InputError(f"{folder}: the CLIP at {base} is not the one trained on (digest {actual}); train again")
-        model = cls.from_settings(config, ClipEncoder.from_directory(base), folder.name)
+        model = cls.from_settings(config, encoder_of(base), folder.name)
         clip = {name: value for name, value in model.state_dict().items() if _clips(name)}
         model.load_state_dict({**clip, **load_file(folder / "model.safetensors")})
         model.origin, model.taxonomy_label = config["base"], config.get("taxonomy_label", model.taxonomy_label)

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import cached_property, lru_cache
+from itertools import islice
 from typing import Any
 
 from schemas.lookalikes import BEFORE_NFKD, digits, invisible, skeleton, undecorated
@@ -25,6 +26,8 @@ LONG = 8  # letters from which on two edits are a misspelling
 CHUNK = 128  # characters of the longest run without a space that is looked into: time grows with its square
 SEARCHED = 32  # letters of the longest word that is searched: the search takes time with its square
 END = "</w>"  # CLIP's mark of a token that ends a word
+BEGINS = ("▁", "Ġ")  # SentencePiece's and byte-level BPE's marks of a token that begins a word
+LARGEST = 50_000  # words of a lexicon: a vocabulary of a hundred languages has twenty times as many
 KEPT = 4096  # words whose reading is remembered
 
 
@@ -161,10 +164,21 @@ def distance(one: str, other: str) -> int:
 
 
 def lexicon_of(tokenizer: Any) -> Canonical:
-    """What a tokenizer of `tokenizers` (BPE with CLIP's end-of-word mark) has a token for. Ends of words are known, not meant."""
+    """What a tokenizer of `tokenizers` has a token for: CLIP's BPE with an end-of-word mark, whose ends of words are known, not
+    meant; or one that marks where words begin (SentencePiece, byte-level BPE) or go on (WordPiece), of its first `LARGEST` words.
+    """
     model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
-    words = {token.removesuffix(END) for token in model.get("vocab", ()) if token.endswith(END)}
+    vocabulary = model.get("vocab", ())
+    tokens = [
+        token if isinstance(token, str) else token[0] for token in vocabulary
+    ]  # Unigram: pairs of token and score
+    words = {token.removesuffix(END) for token in tokens if token.endswith(END)}
+    if not words:
+        piecewise = model.get("type") == "WordPiece"
+        begun = (token if piecewise else token[1:] for token in tokens if piecewise or token.startswith(BEGINS))
+        known = islice((word.lower() for word in begun if word.isascii() and word.isalpha()), LARGEST)
+        return Canonical(known)
     pairs = (merge.split(" ") if isinstance(merge, str) else merge for merge in model.get("merges", ()))
     ends = {right.removesuffix(END) for _, right in pairs}
-    known = {word for word in words if word.isascii() and word.isalpha()}
-    return Canonical(known, known - ends)
+    whole = {word for word in words if word.isascii() and word.isalpha()}
+    return Canonical(whole, whole - ends)

@@ -1,4 +1,8 @@
-"""Any CLIP of transformers as a differentiable encoder: from pixels in [0, 1] and token embeddings to one space."""
+"""A CLIP of transformers as a differentiable encoder: from pixels in [0, 1] and token embeddings to one space.
+
+What other families do otherwise stands in classifiers/layers/encoders/, a file each; `encoders.by_directory` picks by what a
+directory says of itself.
+"""
 
 import json
 from collections.abc import Sequence
@@ -20,6 +24,10 @@ OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26
 class ClipEncoder(nn.Module):
     """`clip` is a `transformers.CLIPModel`; `mean` and `std` are of its pictures, per channel, in [0, 1] pixel units."""
 
+    model_type: ClassVar[str] = "clip"
+    """As the `config.json` of such a model says."""
+    one_space: ClassVar[bool] = True
+    """Whether vectors of prompts and of pictures may be compared."""
     filter: ClassVar[Literal["bicubic", "bilinear"]] = "bicubic"
     """That pictures are resized by."""
     mean: Tensor
@@ -35,22 +43,30 @@ class ClipEncoder(nn.Module):
     @classmethod
     def from_directory(cls, folder: Path) -> Self:
         """A CLIP as transformers stores it. Raises InputError for anything else."""
-        from transformers import AutoTokenizer, CLIPModel
+        from transformers import AutoTokenizer
 
         try:
-            clip = CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).float().eval()
+            clip = cls._kind().from_pretrained(folder, local_files_only=True, use_safetensors=True).float().eval()
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
-            raise InputError(f"--clip {folder}: no CLIP of transformers with safetensors ({error})") from error
+            raise InputError(f"--clip {folder}: no {cls._kind().__name__} with safetensors ({error})") from error
         return cls(clip, tokenizer, *picture_statistics(folder))
 
     @classmethod
     def from_config(cls, settings: dict[str, Any], folder: Path) -> Self:
         """Of the shape that `settings` says, its weights still to be loaded; the tokenizer lies in `folder`."""
-        from transformers import AutoTokenizer, CLIPConfig, CLIPModel
+        from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        return cls(CLIPModel(CLIPConfig(**settings["clip"])).float(), tokenizer, settings["mean"], settings["std"])
+        tokenizer, kind = AutoTokenizer.from_pretrained(folder, local_files_only=True), cls._kind()
+        clip = kind(kind.config_class(**settings["clip"])).float()
+        return cls(clip, tokenizer, settings["mean"], settings["std"])
+
+    @staticmethod
+    def _kind() -> Any:
+        """The model's class in transformers."""
+        from transformers import CLIPModel
+
+        return CLIPModel
 
     def settings(self) -> dict[str, Any]:
         """What `from_config` wants."""
@@ -107,25 +123,35 @@ class ClipEncoder(nn.Module):
 
     def embedding_table(self) -> Tensor:
         """float32 [vocabulary, width of a token]."""
-        weight: Tensor = self.clip.text_model.embeddings.token_embedding.weight
+        weight: Tensor = self._token_embedding().weight
         return weight.detach()
+
+    def _token_embedding(self) -> Any:
+        """The layer that turns ids into vectors."""
+        return self.clip.text_model.embeddings.token_embedding
 
     def text(self, ids: Tensor, embeddings: Tensor | None = None) -> Tensor:
         """Unit vectors [n, width] of prompts; `embeddings` [n, length, token width] stand for those of `ids` where given."""
         return self.words(ids, embeddings)[1]
 
     def words(self, ids: Tensor, embeddings: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Every token [n, length, hidden], zero after the end mark, and the unit vectors [n, width]; `embeddings` as in `text`.
-
-        CLIP's text model looks back only, so what follows the last end mark of the batch is not computed.
-        """
+        """Every token [n, length, hidden], zero where `read` is not, and the unit vectors [n, width]; `embeddings` as in `text`."""
         read = self.read(ids)
-        longest = columns(read)
-        table = self.clip.text_model.embeddings.token_embedding
+        longest = self.computed(read)
+        table = self._token_embedding()
         with nullcontext() if embeddings is None else _Replaced(table, embeddings[:, :longest]):
-            out = self.clip.text_model(input_ids=ids[:, :longest])
-        hidden = pad(out.last_hidden_state, (0, 0, 0, ids.shape[1] - longest)) * read[..., None]
-        return hidden, normalize(self.clip.text_projection(out.pooler_output), dim=-1)
+            hidden, vectors = self._read_words(ids[:, :longest], read[:, :longest])
+        hidden = pad(hidden, (0, 0, 0, ids.shape[1] - longest)) * read[..., None]
+        return hidden, normalize(vectors, dim=-1)
+
+    def computed(self, read: Tensor) -> int:
+        """How many columns of the ids have to be. CLIP's text model looks back only: none after the batch's last end mark."""
+        return columns(read)
+
+    def _read_words(self, ids: Tensor, read: Tensor) -> tuple[Tensor, Tensor]:
+        """[n, columns, hidden] and [n, width] of ids and of `read`, [n, columns]."""
+        out = self.clip.text_model(input_ids=ids)
+        return out.last_hidden_state, self.clip.text_projection(out.pooler_output)
 
     def read(self, ids: Tensor) -> Tensor:
         """bool like `ids`: all up to the first end mark, which CLIP takes the prompt's vector from."""
@@ -133,12 +159,17 @@ class ClipEncoder(nn.Module):
         before: Tensor = ends.cumsum(dim=1) - ends.int()
         return before == 0
 
+    def scale(self) -> Tensor:
+        """float32 []: what cosines are multiplied by."""
+        scale: Tensor = self.clip.logit_scale
+        return scale.exp()
+
     def resized(self, pixels: Tensor) -> Tensor:
-        """float32 [n, 3, side, side] of [n, 3, h, w] in [0, 1]: bicubic, antialiased; as they are where the size is right."""
+        """float32 [n, 3, side, side] of [n, 3, h, w] in [0, 1]: by `filter`, antialiased; as they are where the size is right."""
         side = self.side
         if pixels.shape[-2:] == (side, side):
             return pixels
-        return interpolate(pixels, (side, side), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+        return interpolate(pixels, (side, side), mode=self.filter, antialias=True, align_corners=False).clamp(0, 1)
 
     def image(self, pixels: Tensor) -> Tensor:
         """Unit vectors [n, width] of float32 [n, 3, h, w] in [0, 1]; resized and normalised here."""
@@ -146,8 +177,13 @@ class ClipEncoder(nn.Module):
 
     def patches(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Every patch [n, patches, hidden], row by row from the top, and the unit vectors [n, width]; pixels as in `image`."""
-        out = self.clip.vision_model(pixel_values=(self.resized(pixels) - self.mean) / self.std)
-        return out.last_hidden_state[:, 1:], normalize(self.clip.visual_projection(out.pooler_output), dim=-1)
+        patches, vectors = self.see((self.resized(pixels) - self.mean) / self.std)
+        return patches, normalize(vectors, dim=-1)
+
+    def see(self, normalised: Tensor) -> tuple[Tensor, Tensor]:
+        """[n, patches, hidden] and [n, width] of float32 [n, 3, side, side]."""
+        out = self.clip.vision_model(pixel_values=normalised)
+        return out.last_hidden_state[:, 1:], self.clip.visual_projection(out.pooler_output)
 
 
 def columns(read: Tensor) -> int:

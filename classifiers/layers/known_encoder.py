@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from classifiers.layers.encoder import ClipEncoder
+from classifiers.layers.encoders.by_directory import encoder_of
 from pipeline.storage.weights import local_directory, weights_digest
 from schemas.errors import InputError
 
@@ -14,7 +15,7 @@ from schemas.errors import InputError
 def stands_alone(encoder: ClipEncoder, clip: str) -> str:
     """The digest of the CLIP called `clip`. Raises ValueError where the encoder's weights are not that CLIP's."""
     folder = _folder(clip, clip)
-    theirs = ClipEncoder.from_directory(folder).state_dict()
+    theirs = encoder_of(folder).state_dict()
     if any(not torch.equal(value.cpu(), theirs[name]) for name, value in encoder.state_dict().items()):
         raise ValueError(f"the encoder was tuned, it is not {clip} any more: save it whole")
     return weights_digest(folder)
@@ -28,7 +29,7 @@ def beside(folder: Path, around: Mapping[str, Any]) -> ClipEncoder:
             f"{folder}: its heads were trained on {around['clip']} of digest {around['digest']}, and the one here has "
             f"{digest}; get that CLIP back, or train the heads again"
         )
-    return ClipEncoder.from_directory(folder_of_base)
+    return encoder_of(folder_of_base)
 
 
 def _folder(clip: str, who: str) -> Path:

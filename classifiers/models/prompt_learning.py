@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from classifiers.families.perspective import PerCategory
 from classifiers.layers.encoder import ClipEncoder
+from schemas.errors import InputError
 from schemas.taxonomy import UNSAFEBENCH, Taxonomy
 
 LENGTH = 8  # vectors of a soft prompt (appendix A.5)
@@ -26,14 +27,16 @@ class PromptLearning(PerCategory):
         self, encoder: ClipEncoder, categories: Sequence[str], name: str, taxonomy: Taxonomy = UNSAFEBENCH
     ) -> None:
         super().__init__(encoder, categories, name)
+        if not encoder.one_space:
+            raise InputError(
+                "prompt_learning compares prompts with pictures, and this pair of encoders has no common space"
+            )
         names = {category.id: category.name for category in taxonomy.categories}
         sentences = [start.format(names.get(id_, id_)) for id_ in self.known for start in STARTS]
         ids = torch.stack([self._eight(sentence) for sentence in sentences])
         self.vectors = nn.Parameter(encoder.embedding_table()[ids].clone())
         marks = encoder.encode([" ".join(["a"] * LENGTH)])[0]
-        length = (
-            int(encoder.editable(marks).nonzero().max()) + 2
-        )  # with the end; what follows it is never seen (causal)
+        length = encoder.computed(encoder.read(marks[None]))
         self.register_buffer("frame", marks[:length].repeat(len(sentences), 1), persistent=False)
         self.register_buffer("places", encoder.editable(marks[:length]).nonzero().flatten()[:LENGTH], persistent=False)
 
@@ -48,6 +51,6 @@ class PromptLearning(PerCategory):
         frame, places = self.get_buffer("frame"), self.get_buffer("places")
         embeddings = self.encoder.embedding_table()[frame].index_copy(1, places, self.vectors)
         prompts = self.encoder.text(frame, embeddings)
-        scale: Tensor = self.encoder.clip.logit_scale.exp().detach()
+        scale = self.encoder.scale().detach()
         cosines: Tensor = vectors @ prompts.T
         return (scale * cosines).view(len(vectors), len(self.known), 2)

@@ -18,6 +18,7 @@ from classifiers.classifier import Classifier
 from classifiers.training.batches import BatchSource, TrainingBatch, epoch_seed, on_device, steps_of
 from classifiers.training.config import Settings
 from classifiers.training.dataset_check import widest
+from classifiers.training.encoder_tuning import encoders_of
 from classifiers.training.training_log import TrainingLog
 from pipeline.training.checkpoint import Checkpoint, Facts, Tensors, load_weights, trained_weights
 from pipeline.training.loop import TrainingLoop, seed_all
@@ -205,11 +206,6 @@ def optimiser_of(model: Classifier, settings: Settings) -> torch.optim.Optimizer
         if params
     ]
     return torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
-
-
-def encoders_of(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """The CLIPs inside."""
-    return [module for name, module in model.named_modules() if name.rpartition(".")[2] == "encoder"]
 
 
 def rate_at(step: int, steps: int) -> float:

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from schemas.errors import InputError
 
 CLIP = "assets/world/clip"
+ADDED = ("encoder_lora", "gradient_checkpointing")  # fields that older fingerprints lack: left out where they are off
 CLASS_WEIGHTS = ("shards", "balanced", "none")
 
 
@@ -29,6 +30,8 @@ class Settings:
     encoder_rate: float = 1e-4  # a tenth: the encoder knows its world already
     weight_decay: float = 1e-2
     tune_encoder: bool = False
+    encoder_lora: int = 0  # rank of what is trained beside the encoder's weights; 0: these themselves
+    gradient_checkpointing: bool = False
     epsilon: float = 0.0
     attack_steps: int = 3
     token_budget: int = 0
@@ -40,6 +43,8 @@ class Settings:
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch, self.attack_steps) < 1 or min(self.token_budget, self.patience) < 0:
             raise InputError("epochs, batch and attack steps are at least 1, token budget and patience at least 0")
+        if (self.encoder_lora or self.gradient_checkpointing) and not self.tune_encoder:
+            raise InputError("--encoder-lora and --gradient-checkpointing go with --tune-encoder")
         if not 0 <= self.epsilon <= 1:
             raise InputError(f"--epsilon {self.epsilon}: expected pixel units in [0, 1], say 2/255")
         if not 0 < self.false_positive_rate < 1:
@@ -59,5 +64,6 @@ class Settings:
 
     def fingerprint(self, *others: str) -> str:
         """Names this very training: of these settings, and digests of what else goes in (shards, weights)."""
-        text = json.dumps([asdict(self), *others], sort_keys=True)
+        fields = {name: value for name, value in asdict(self).items() if name not in ADDED or value}
+        text = json.dumps([fields, *others], sort_keys=True)
         return blake2b(text.encode(), digest_size=16).hexdigest()

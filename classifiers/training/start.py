@@ -7,6 +7,7 @@ from typing import Any
 
 from classifiers.classifier import Classifier
 from classifiers.data.labelled_shards import manifest_of
+from classifiers.layers.encoders.by_directory import directories_of
 from classifiers.saved import SHELF, build, load
 from classifiers.targets import within
 from classifiers.training.config import Settings
@@ -50,7 +51,7 @@ def _unfit(store: Store, settings: Settings) -> str | None:
         return f"no {settings.classifier} is shipped, only {', '.join(folders) or 'nothing'} ({SHELF})"
     config: dict[str, Any] = json.loads((folders[settings.classifier] / "config.json").read_text())
     around, taxonomy = str(config.get("around", {}).get("clip")), taxonomy_of(store)
-    if weights_digest(model_directory(settings.clip)) != weights_digest(model_directory(around)):
+    if [*map(weights_digest, directories_of(settings.clip))] != [weights_digest(model_directory(around))]:
         return f"the shipped {settings.classifier} sits on {around}, not on {settings.clip}"
     if tuple(config["categories"]) != tuple(taxonomy.ids):
         return f"the shipped {settings.classifier} knows the categories of UnsafeBench, not those of {taxonomy.label}"
@@ -70,7 +71,7 @@ def checkpoint_name(settings: Settings) -> str:
 
 def fingerprint_of(store: Store, settings: Settings, workers: int) -> str:
     """Names the training: of its settings, shards, the weights that it begins from and how many train."""
-    folders = [model_directory(settings.clip), *([_start(store, settings.start)] if settings.start else [])]
+    folders = [*directories_of(settings.clip), *([_start(store, settings.start)] if settings.start else [])]
     return settings.fingerprint(manifest_of(store)["digest"], *map(weights_digest, folders), f"{workers} workers")
 
 
@@ -86,7 +87,7 @@ def finished(store: Store, settings: Settings, fingerprint: str) -> dict[str, An
 def begun(store: Store, settings: Settings) -> Classifier:
     """Untrained, or with the weights of `start`. Raises InputError where these are of another kind."""
     if settings.start is None:
-        return build(settings.classifier, model_directory(settings.clip), settings.name, taxonomy_of(store))
+        return build(settings.classifier, settings.clip, settings.name, taxonomy_of(store))
     model = load(_start(store, settings.start))
     if model.kind != settings.classifier:
         raise InputError(f"--start {settings.start} is a {model.kind}, and --classifier is {settings.classifier}")

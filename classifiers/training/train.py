@@ -13,9 +13,10 @@ from classifiers.data.labelled_shards import LabelledShards
 from classifiers.training.adversarial_of_recipe import harden_of
 from classifiers.training.batches import BatchSource, Streamed
 from classifiers.training.captured_rows import with_captures
-from classifiers.training.classifier_training import ClassifierTraining, as_it_is, encoders_of
+from classifiers.training.classifier_training import ClassifierTraining, as_it_is
 from classifiers.training.config import Settings
 from classifiers.training.dataset_check import FEW_JUDGED, Survey, check_shards, doubts, survey_all, test_survey
+from classifiers.training.encoder_tuning import encoders_of, merge_lora, tune_encoders
 from classifiers.training.feature_cache import encoded
 from classifiers.training.replaced import refuse_to_replace
 from classifiers.training.start import begun, checkpoint_name, fingerprint_of, finished
@@ -62,8 +63,7 @@ def _trained(
     checkpoint.restore_threads()
     torch.manual_seed(settings.seed)
     model = begun(store, settings).to(group.device)
-    for encoder in encoders_of(model):
-        encoder.requires_grad_(settings.tune_encoder)
+    tune_encoders(model, settings)
     surveys = survey_all(store, model.coverage)
     tested, untested = test_survey(store, model.coverage)
     beforehand = _warned(doubts([*surveys, *([tested] if tested else [])], settings.start))
@@ -76,6 +76,7 @@ def _trained(
     for encoder in encoders_of(model):
         encoder.train(settings.tune_encoder)
     state = fit.run(model)
+    merge_lora(model)
     model.eval()
     metrics: dict[str, Any] = {
         "classifier": settings.classifier,

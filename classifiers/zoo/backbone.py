@@ -44,6 +44,20 @@ class Backbone(nn.Module):
         return (pixels - self.mean) / self.std
 
 
+class EncoderEyes(Backbone):
+    """The picture side of an encoder of another family than CLIP's."""
+
+    def __init__(self, encoder: ClipEncoder) -> None:
+        mean, std = (buffer.flatten().tolist() for buffer in (encoder.mean, encoder.std))
+        super().__init__(encoder.side, encoder.width, mean, std)
+        self.encoder = encoder
+        self.requires_grad_(False)
+
+    def vectors(self, normalised: Tensor) -> Tensor:
+        """As above."""
+        return self.encoder.see(normalised)[1]
+
+
 class ClipEyes(Backbone):
     """The picture tower of a CLIP with its projection."""
 
@@ -67,6 +81,11 @@ class ClipEyes(Backbone):
         """As above: CLIP's projected features as they come."""
         vectors: Tensor = self.projection(pooled(self.tower, normalised))
         return vectors
+
+
+def eyes_of(encoder: ClipEncoder) -> Backbone:
+    """What a judge on this encoder sees with; its weights are shared."""
+    return ClipEyes.of(encoder) if encoder.model_type == ClipEncoder.model_type else EncoderEyes(encoder)
 
 
 def pooled(tower: Any, normalised: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from classifiers.layers.encoder import ClipEncoder
-from classifiers.zoo.backbone import Backbone, ClipEyes
+from classifiers.zoo.backbone import Backbone, eyes_of
 from classifiers.zoo.fitting import FittingSchedule, FittingSet, balance, descend
 from classifiers.zoo.picture_judge import PictureJudge
 from classifiers.zoo.weights import state_of, wanted
@@ -69,7 +69,7 @@ class MultiHeaded(PictureJudge):
     def untrained(cls, encoder: ClipEncoder) -> Self:
         """Random heads."""
         torch.manual_seed(0)
-        return cls(ClipEyes.of(encoder))
+        return cls(eyes_of(encoder))
 
     def fit(self, lesson: FittingSet, schedule: FittingSchedule = SCHEDULE) -> None:
         """Each head alone: its category against all else. Raises InputError for a category without rows."""

@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import normalize
 
 from classifiers.layers.encoder import ClipEncoder
-from classifiers.zoo.backbone import Backbone, ClipEyes
+from classifiers.zoo.backbone import Backbone, eyes_of
 from classifiers.zoo.fitting import FittingSchedule, FittingSet, balance, descend
 from classifiers.zoo.picture_judge import PictureJudge
 from classifiers.zoo.weights import state_of, wanted
@@ -72,7 +72,7 @@ class NsfwDetector(PictureJudge):
     def untrained(cls, encoder: ClipEncoder) -> Self:
         """Random layers."""
         torch.manual_seed(0)
-        return cls(ClipEyes.of(encoder)).eval()
+        return cls(eyes_of(encoder)).eval()
 
     def fit(self, lesson: FittingSet, schedule: FittingSchedule = SCHEDULE) -> None:
         """Its categories against all else, on standardised vectors. Raises InputError for one class."""

@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import normalize
 
 from classifiers.layers.encoder import ClipEncoder
-from classifiers.zoo.backbone import Backbone, ClipEyes
+from classifiers.zoo.backbone import Backbone, eyes_of
 from classifiers.zoo.fitting import FittingSchedule, FittingSet, balance, descend
 from classifiers.zoo.picture_judge import PictureJudge
 from classifiers.zoo.weights import state_of, wanted
@@ -53,7 +53,7 @@ class Q16(PictureJudge):
     @torch.no_grad()
     def untrained(cls, encoder: ClipEncoder) -> Self:
         """Before any training: the two sentences."""
-        return cls(ClipEyes.of(encoder), encoder.text(encoder.encode(STARTS))).eval()
+        return cls(eyes_of(encoder), encoder.text(encoder.encode(STARTS))).eval()
 
     def fit(self, lesson: FittingSet, schedule: FittingSchedule = SCHEDULE) -> None:
         """Prompt tuning on rows whose labels are moral, whatever the category (SMID has none). Raises InputError for one class."""

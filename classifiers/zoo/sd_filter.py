@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from classifiers.layers.encoder import ClipEncoder
-from classifiers.zoo.backbone import Backbone, ClipEyes
+from classifiers.zoo.backbone import Backbone, ClipEyes, eyes_of
 from classifiers.zoo.fitting import FittingSet, balance
 from classifiers.zoo.picture_judge import PictureJudge
 from schemas.errors import InputError
@@ -74,7 +74,7 @@ class SdFilter(PictureJudge):
         chosen, careful = _repeated(concepts, CONCEPTS), _repeated(special, SPECIAL)
         texts = encoder.text(encoder.encode([*chosen, *careful]))
         never = torch.full((CONCEPTS + SPECIAL,), 2.0)
-        return cls(ClipEyes.of(encoder), texts[:CONCEPTS], texts[CONCEPTS:], never[:CONCEPTS], never[CONCEPTS:]).eval()
+        return cls(eyes_of(encoder), texts[:CONCEPTS], texts[CONCEPTS:], never[:CONCEPTS], never[CONCEPTS:]).eval()
 
     @torch.no_grad()
     def fit(self, lesson: FittingSet, false_positive_rate: float = 0.05) -> None:

@@ -72,7 +72,12 @@ Aim = Annotated[
     Literal["evade", "false_flag", "both"],
     Option(help="turn what is flagged (evade), what passes (false_flag) or both"),
 ]
-Clip = Annotated[str, Option(metavar="DIR_OR_ID", help="any CLIP of transformers")]
+Clip = Annotated[
+    str,
+    Option(
+        metavar="DIR_OR_ID", help="a CLIP, MetaCLIP 2, SigLIP, SigLIP 2 or ALIGN of transformers, or IMAGE_DIR+TEXT_DIR"
+    ),
+]
 TaxonomyFile = Annotated[
     Path | None,
     Option(metavar="FILE", help="categories and policy of your own, .json or .tsv (default: UnsafeBench's eleven)"),

@@ -44,7 +44,7 @@ class ShardPool:
         while part := list(islice(pictures, BATCH)):
             self._places += [place for place, _ in part]
             rows = [Picture("", pixels, self.source, "", unsafe=False) for _, pixels in part]
-            vectors.append(picture_vectors(encoder, tensor_of(rows, int(encoder.clip.config.vision_config.image_size))))
+            vectors.append(picture_vectors(encoder, tensor_of(rows, encoder.side)))
         if self.unreadable:
             print(
                 f"{self.folder}: {len(self.unreadable)} pictures left out, the first: {self.unreadable[0]}", flush=True

@@ -8,7 +8,7 @@ import torch
 from classifiers.layers.encoder import ClipEncoder
 from classifiers.unsafebench.dataset.images import GENERATED, REAL, Picture, tensor_of
 from classifiers.unsafebench.dataset.world_pool import TRAINING, world_pool
-from classifiers.zoo.backbone import ClipEyes, all_vectors
+from classifiers.zoo.backbone import all_vectors, eyes_of
 from classifiers.zoo.either import Either
 from classifiers.zoo.fitting import FittingSet
 from classifiers.zoo.multi_headed import MultiHeaded
@@ -46,7 +46,7 @@ def world_school(encoder: ClipEncoder, source: str, count: int = COUNT, seed: in
 
 def school(encoder: ClipEncoder, pictures: Sequence[Picture], side: int | None = None) -> TrainingSet:
     """Any labelled pictures."""
-    vectors = all_vectors(ClipEyes.of(encoder), tensor_of(pictures, side))
+    vectors = all_vectors(eyes_of(encoder), tensor_of(pictures, side))
     unsafe = torch.tensor([float(picture.unsafe) for picture in pictures])
     return TrainingSet(pictures, FittingSet(vectors, unsafe, tuple(p.category if p.unsafe else "" for p in pictures)))
 

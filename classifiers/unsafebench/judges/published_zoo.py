@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from classifiers.layers.encoder import ClipEncoder
-from classifiers.zoo.backbone import Backbone, ClipEyes
+from classifiers.zoo.backbone import Backbone, eyes_of
 from classifiers.zoo.either import Either
 from classifiers.zoo.multi_headed import MultiHeaded
 from classifiers.zoo.nsfw_detector import NsfwDetector
@@ -31,7 +31,7 @@ def loaded(text: str, encoder: ClipEncoder) -> dict[str, Differentiable]:
         name, _, path = part.partition("=")
         if name not in LOADERS or not path:
             raise InputError(f"--weights {part}: expected NAME=PATH with a name out of {', '.join(LOADERS)}")
-        judges[name] = LOADERS[name](ClipEyes.of(encoder), Path(path))
+        judges[name] = LOADERS[name](eyes_of(encoder), Path(path))
     return judges
 
 

@@ -82,5 +82,5 @@ def test_the_lexicon_is_what_the_tokenizer_knows() -> None:
 
 
 def test_a_folder_without_a_clip_is_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with pytest.raises(InputError, match="no CLIP of transformers"):
+    with pytest.raises(InputError, match="no CLIPModel with safetensors"):
         ClipEncoder.from_directory(tmp_path_factory.mktemp("empty"))
