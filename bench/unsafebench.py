@@ -20,7 +20,7 @@ from classifiers.unsafebench.judges.fitted_zoo import world_school
 from classifiers.unsafebench.judges.predictions import judge
 from classifiers.unsafebench.robustness.attack_subset import draws
 from classifiers.unsafebench.robustness.attacks import ITERATIONS, PROTOCOLS, attack_rows
-from classifiers.zoo.q16 import Q16
+from classifiers.zoo.q16 import Q16Judge
 from pipeline.storage.weights import model_directory
 
 COUNT = 500
@@ -33,7 +33,7 @@ def main() -> None:
     count = parser.parse_args().count
     torch.set_num_threads(1)
     encoder = ClipEncoder.from_directory(model_directory("assets/world/clip"))
-    model = Q16.untrained(encoder)
+    model = Q16Judge.untrained(encoder)
     model.fit(world_school(encoder, REAL, 1000, seed=50).lesson)
     pool = world_school(encoder, REAL, 2 * count, seed=51).pictures
     pictures = [Picture(p.key, p.pixels, p.source, p.category or "hate", p.unsafe) for p in pool]

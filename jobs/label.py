@@ -2,6 +2,7 @@
 """Let labellers vote on a run's samples, derive labels from all votes, and exchange votes with people.
 
     jobs/label.py RUN --labellers tagger_truth,prompt_truth       a round of votes
+    jobs/label.py RUN --labellers llavaguard --model-dir DIR      a published guard (docs/guide/label.md lists them)
     jobs/label.py RUN --aggregate dawid_skene                     all votes → RUN/labels.parquet
     jobs/label.py RUN --taxonomy own.json --labellers vlm_judge=DIR    by a policy of one's own, from now on
     jobs/label.py RUN --export tasks.json --for-review 200        what a person should see first, as Label Studio tasks
@@ -42,6 +43,9 @@ class Label(ScatteredCommand):
     labellers: Annotated[
         str | None, named("labellers", "who votes, listed below; NAME=MODEL,key=value sets its fields")
     ] = None
+    model_dir: Annotated[
+        Path | None, Option(metavar="DIR", help="the labeller's model; of several, a folder for each, called as it is")
+    ] = None
     aggregate: Annotated[
         Literal["majority", "dawid_skene"] | None, Option(help="derive labels from all votes by this method")
     ] = None
@@ -61,6 +65,8 @@ class Label(ScatteredCommand):
             raise InputError("give one of --labellers, --aggregate, --export, --import and --withdraw")
         if (self.export is None) != (self.for_review is None):
             raise InputError("--export FILE and --for-review N go together")
+        if self.model_dir is not None and self.labellers is None:
+            raise InputError("--model-dir goes with --labellers")
         if self.reveal and self.export is None:
             raise InputError("--reveal goes with --export")
 
@@ -77,7 +83,7 @@ def main(config: Label) -> int:
     if config.taxonomy is not None:
         adopt(store, Taxonomy.read(config.taxonomy), environment())
     if config.labellers is not None:
-        summary = label(store, config.labellers, config.engine, config.workers)
+        summary = label(store, config.labellers, config.engine, config.workers, config.model_dir)
     elif config.aggregate is not None:
         summary = aggregate(store, config.aggregate)
     elif config.export is not None and config.for_review is not None:
@@ -116,7 +122,9 @@ def useless_labels(summary: dict[str, object]) -> list[str]:
     return messages
 
 
-def label(store: "Store", names: str, engine: str, workers: int | None = None) -> dict[str, object]:
+def label(
+    store: "Store", names: str, engine: str, workers: int | None = None, models: Path | None = None
+) -> dict[str, object]:
     """Carry out what is left of the round of these labellers."""
     from pipeline.rounds.existing_run import taxonomy_of
     from pipeline.rounds.round import pending, run_digest
@@ -124,7 +132,7 @@ def label(store: "Store", names: str, engine: str, workers: int | None = None) -
     from stages.rounds.label_round import open_label_round
 
     started = time.monotonic()
-    opened = open_label_round(store, labellers_of(names, taxonomy_of(store)))
+    opened = open_label_round(store, labellers_of(names, taxonomy_of(store), models))
     samples = sum(receipt.samples for receipt in opened.carry_out(engine, workers))
     receipts = list(opened.round.receipts())
     return {

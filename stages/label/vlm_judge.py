@@ -13,15 +13,16 @@ from PIL import Image
 from pipeline.stage import Resources
 from pipeline.storage.weights import model_directory, weights_digest
 from schemas.sample import Sample
-from stages.label.device import device, quieten
 from stages.label.labeller import Judge, Labeller, Opinion
+from stages.label.picture_question import PictureQuestion, chat_model
 from stages.label.planned_rows import picture_of
 from stages.label.questions import check_scopes, letters_of, policy_of, question_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class VlmJudge(Labeller):
-    """`model` is the directory of an `AutoModelForImageTextToText`; `asks` are the scopes it is asked about.
+    """`model` is the directory of an `AutoModelForImageTextToText`: LLaVA, LLaVA-OneVision, Qwen-VL, Mllama, Idefics, …; `asks`
+    are the scopes it is asked about.
 
     `ratings` are the answers for safe and unsafe, one token each if it can be; `lead_in` begins the answer: a model that
     was tuned to a form gets that (`{"rating": "` with Safe and Unsafe for LlavaGuard's JSON).
@@ -46,14 +47,8 @@ class VlmJudge(Labeller):
     def judge(self) -> Judge:
         """Load model and processor."""
         import torch
-        from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        quieten()
-        directory = model_directory(self.model)
-        dtype = torch.bfloat16 if device() != "cpu" else torch.float32
-        model = AutoModelForImageTextToText.from_pretrained(directory, local_files_only=True, dtype=dtype)
-        model.eval().to(device())
-        processor = AutoProcessor.from_pretrained(directory, local_files_only=True)
+        model, processor = chat_model(model_directory(self.model))
 
         def judge(batch: Sequence[Sample]) -> list[list[Opinion]]:
             with torch.inference_mode():
@@ -92,41 +87,3 @@ class VlmJudge(Labeller):
     def revision(self) -> str:
         """Digest of the weights."""
         return weights_digest(model_directory(self.model))
-
-
-@dataclass(frozen=True, slots=True)
-class PictureQuestion:
-    """One question about one picture, ready for its possible answers."""
-
-    model: Any
-    processor: Any
-    picture: Image.Image
-    text: str
-    lead_in: str
-
-    def shares(self, answers: Sequence[str]) -> Any:
-        """float32 [answers] that sum to 1: the likelihood of each answer against the others. Raises ValueError for NaN."""
-        import torch
-
-        base = self._inputs("")["input_ids"][0]
-        logs = torch.stack([self._log_likelihood(answer, base) for answer in answers])
-        if not torch.isfinite(logs).all():
-            raise ValueError("the model gave NaN")
-        return logs.softmax(dim=0).float().cpu()
-
-    def _log_likelihood(self, answer: str, base: Any) -> Any:
-        """Sum over the answer's tokens, which begin where the ids first differ from those without an answer."""
-        inputs = self._inputs(answer)
-        ids = inputs["input_ids"][0]
-        shared = min(len(ids), len(base))
-        differ = (ids[:shared] != base[:shared]).nonzero()
-        start = int(differ[0]) if len(differ) else shared
-        logits = self.model(**inputs).logits[0, start - 1 : -1].float()
-        logs = logits.log_softmax(dim=-1)
-        return logs.gather(1, ids[start:, None].to(logs.device)).sum()
-
-    def _inputs(self, answer: str) -> Any:
-        content = [{"type": "image"}, {"type": "text", "text": self.text}]
-        chat = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-        inputs = self.processor(text=[chat + self.lead_in + answer], images=[self.picture], return_tensors="pt")
-        return inputs.to(device())

@@ -14,7 +14,7 @@ from classifiers.zoo.fitting import FittingSet
 from classifiers.zoo.multi_headed import MultiHeaded
 from classifiers.zoo.nsfw_detector import NsfwDetector
 from classifiers.zoo.nude_net import NudeNetJudge
-from classifiers.zoo.q16 import Q16
+from classifiers.zoo.q16 import Q16Judge
 from classifiers.zoo.sd_filter import SdFilter
 from schemas.protocols import Differentiable
 from stages.world.reader import read
@@ -75,7 +75,7 @@ def fitted_zoo(
     the pictures', for the network from scratch.
     """
     real, generated = schools
-    q16, multi, nsfw = Q16.untrained(encoder), MultiHeaded.untrained(encoder), NsfwDetector.untrained(encoder)
+    q16, multi, nsfw = Q16Judge.untrained(encoder), MultiHeaded.untrained(encoder), NsfwDetector.untrained(encoder)
     filter_ = SdFilter.untrained(encoder, *concepts)
     q16.fit(real.lesson)
     multi.fit(generated.lesson)

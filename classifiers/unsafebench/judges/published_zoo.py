@@ -11,13 +11,13 @@ from classifiers.zoo.backbone import Backbone, eyes_of
 from classifiers.zoo.either import Either
 from classifiers.zoo.multi_headed import MultiHeaded
 from classifiers.zoo.nsfw_detector import NsfwDetector
-from classifiers.zoo.q16 import Q16
+from classifiers.zoo.q16 import Q16Judge
 from classifiers.zoo.sd_filter import SdFilter
 from schemas.errors import InputError
 from schemas.protocols import Differentiable
 
 LOADERS: dict[str, Callable[[Backbone, Path], Differentiable]] = {
-    "q16": Q16.published,
+    "q16": Q16Judge.published,
     "multi_headed": MultiHeaded.published,
     "nsfw_detector": NsfwDetector.published,
     "sd_filter": lambda _, folder: SdFilter.published(folder),

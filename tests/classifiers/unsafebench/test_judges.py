@@ -15,7 +15,7 @@ from classifiers.unsafebench.judges.remote_judges import ChatJudge, LabellerJudg
 from classifiers.unsafebench.protocol import Bench, effectiveness
 from classifiers.zoo.either import Either
 from classifiers.zoo.nude_net import NudeNetJudge
-from classifiers.zoo.q16 import Q16
+from classifiers.zoo.q16 import Q16Judge
 from pipeline.storage.weights import model_directory
 from schemas.errors import InputError
 from schemas.protocols import Inputs, Scorer
@@ -95,7 +95,7 @@ def test_published_weights_take_the_place_of_fitted_ones_and_are_attacked_only_b
     encoder = ClipEncoder.from_directory(model_directory("assets/world/clip"))
     np.save(tmp_path / "prompts.npy", np.eye(2, encoder.width, dtype=np.float32))
     published = loaded(f"q16={tmp_path / 'prompts.npy'}", encoder)
-    fitted, nude = Q16.untrained(encoder), NudeNetJudge.untrained()
+    fitted, nude = Q16Judge.untrained(encoder), NudeNetJudge.untrained()
     zoo = in_place([fitted, nude, Either("q16+nude_net", [fitted, nude])], published)
     assert zoo[0] is published["q16"] and zoo[1] is nude
     rule = zoo[2]

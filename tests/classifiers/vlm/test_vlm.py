@@ -10,10 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from classifiers.unsafebench.judges.chat_speaker import ALL_SPEAKERS
 from classifiers.zoo.vlm import Vlm
 from classifiers.zoo.vlm_prompts import majority, prompts
 from schemas.errors import InputError
 from schemas.protocols import Differentiable, Inputs
+from tests.support.tiny_guards import llava_onevision, mllama, qwen2_5_vl, qwen3_vl
 from tests.support.tiny_models import instruct_blip, llava
 
 PIXELS = torch.rand((3, 3, 64, 64), generator=torch.Generator().manual_seed(0))
@@ -87,3 +89,17 @@ def test_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:
         Vlm.published(tmp_path, lambda answers: list(answers))
     with pytest.raises(InputError, match="no configuration"):
         Vlm.published(tmp_path / "nowhere", lambda answers: list(answers))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build", [llava_onevision, qwen2_5_vl, qwen3_vl, mllama])
+def test_families_with_processors_of_their_own_are_judged_and_give_no_gradient(
+    tmp_path: Path, build: Callable[[Path], Path]
+) -> None:
+    model = Vlm.published(build(tmp_path), lambda answers: ["unsafe"] * len(answers), ALL_SPEAKERS)
+    assert model.name == build.__name__ and not model.differentiable
+    assert model.score(INPUTS).unsafe["image"].tolist() == [1.0, 1.0, 1.0]
+    logits = model.logits(INPUTS)
+    assert logits.shape == (3, 2) and bool((logits < 0).all()) and len(set(logits[:, 0].tolist())) == 3
+    with pytest.raises(InputError, match="no gradient reaches the pixels"):
+        model.logits(Inputs(INPUTS.prompts, PIXELS.clone().requires_grad_(True)))

@@ -21,7 +21,7 @@ from classifiers.zoo.multi_headed import FILES, MultiHeaded, head
 from classifiers.zoo.nsfw_detector import NsfwDetector
 from classifiers.zoo.nude_net import NudeNetJudge
 from classifiers.zoo.picture_judge import PictureJudge
-from classifiers.zoo.q16 import Q16
+from classifiers.zoo.q16 import Q16Judge
 from classifiers.zoo.sd_filter import SdFilter
 from pipeline.storage.weights import model_directory
 from schemas.errors import InputError
@@ -44,7 +44,7 @@ def eyes() -> ClipEyes:
 
 
 BUILT: dict[str, Callable[[], PictureJudge]] = {
-    "Q16": lambda: Q16.untrained(encoder()),
+    "Q16": lambda: Q16Judge.untrained(encoder()),
     "MultiHeaded": lambda: MultiHeaded.untrained(encoder()),
     "NsfwDetector": lambda: NsfwDetector.untrained(encoder()),
     "SdFilter": lambda: SdFilter.untrained(encoder(), ["a kiss", "a peach"], ["a skull"]),
@@ -118,7 +118,7 @@ def test_a_head_comes_back_from_disk_and_another_one_is_refused(
     again.load_head(tmp_path)
     saved = {name for name in judge.state_dict() if not name.startswith("eyes.")}
     assert saved and all(torch.equal(again.state_dict()[name], judge.state_dict()[name]) for name in saved)
-    other = Q16.untrained(encoder()) if not isinstance(judge, Q16) else MultiHeaded.untrained(encoder())
+    other = Q16Judge.untrained(encoder()) if not isinstance(judge, Q16Judge) else MultiHeaded.untrained(encoder())
     with pytest.raises(InputError, match="wants"):
         other.load_head(tmp_path)
 
@@ -158,16 +158,16 @@ def test_a_network_from_scratch_learns_red_from_blue() -> None:
 def test_published_q16_is_one_array_and_a_pickle_is_refused(tmp_path: Path) -> None:
     prompts_ = np.random.default_rng(0).normal(size=(2, encoder().width)).astype(np.float32)
     np.save(tmp_path / "prompts.npy", prompts_)
-    judge = Q16.published(eyes(), tmp_path / "prompts.npy")
+    judge = Q16Judge.published(eyes(), tmp_path / "prompts.npy")
     unit = nn.functional.normalize(encoder().image(PIXELS), dim=-1)  # type: ignore[arg-type]
     cosines = unit @ nn.functional.normalize(torch.from_numpy(prompts_), dim=-1).T
     assert torch.equal(judge.score(INPUTS).unsafe["image"] > 0.5, cosines[:, 1] > cosines[:, 0])
     (tmp_path / "prompts.p").write_bytes(pickle.dumps(prompts_))
     with pytest.raises(InputError, match="A pickle can run code"):
-        Q16.published(eyes(), tmp_path / "prompts.p")
+        Q16Judge.published(eyes(), tmp_path / "prompts.p")
     np.save(tmp_path / "wide.npy", np.zeros((2, 768), np.float32))
     with pytest.raises(InputError, match="expected"):
-        Q16.published(eyes(), tmp_path / "wide.npy")
+        Q16Judge.published(eyes(), tmp_path / "wide.npy")
 
 
 def test_published_multi_headed_is_five_state_dicts(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_published_safety_checker_decides_as_diffusers_does(tmp_path: Path) -> N
 
 
 def test_either_flags_what_one_of_both_flags() -> None:
-    first, second = Q16.untrained(encoder()), NudeNetJudge.untrained()
+    first, second = Q16Judge.untrained(encoder()), NudeNetJudge.untrained()
     both = Either("q16+nude_net", [first, second])
     assert isinstance(both, Differentiable)
     assert both.coverage.categories == (*first.claims, "sexual")
