@@ -14,12 +14,13 @@ a prompt file's columns of these names set those of their rows. The same command
 
 import time
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from typer import Option
 
-from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root
+from jobs.command import DONE, QUARANTINED, report, resolve_out, run_command, say, tell_root
 from jobs.command.flags import Seed, TaxonomyFile, named
+from jobs.command.generator_flags import GeneratorCommand
 from schemas.run import RunConfig
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ ROUND = "rounds/000-generate"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generate(ScatteredCommand):
+class Generate(GeneratorCommand):
     """The run's facts."""
 
     lists = ("recipes", "benchmarks")
@@ -58,17 +59,6 @@ class Generate(ScatteredCommand):
     seed_column: Annotated[
         str | None, Option(metavar="NAME", help="the prompt file's column with the pictures' seeds")
     ] = None
-    model: Annotated[
-        list[str] | None,
-        Option(metavar="DIR_OR_ID", help="weights, for recipes that take some of yours; several draw together"),
-    ] = None
-    model_weight: Annotated[
-        list[float] | None,
-        Option(metavar="W", help="share of each of several --model, in their order (default: all alike)"),
-    ] = None
-    held_out_model: Annotated[
-        str | None, Option(metavar="DIR_OR_ID", help="one of several --model, whose pictures are never trained on")
-    ] = None
     restricted: Annotated[
         bool, Option("--restricted", help="allow weights from outside; the run is readable to you only")
     ] = False
@@ -77,34 +67,6 @@ class Generate(ScatteredCommand):
     ] = None
     hash_list: Annotated[
         str | None, Option(metavar="FILE", help="with --restricted: PDQ or perceptual hashes that must not be made")
-    ] = None
-    steps: Annotated[str | None, Option(metavar="N", help="denoising steps (default: the recipe's)")] = None
-    guidance_scale: Annotated[
-        str | None, Option(metavar="W", help="how closely to follow the prompt (default: the recipe's)")
-    ] = None
-    true_cfg_scale: Annotated[
-        str | None, Option(metavar="W", help="classifier-free guidance of models that were taught a guidance scale")
-    ] = None
-    size: Annotated[str | None, Option(metavar="WxH", help="pixels, such as 1024x768 (default: the model's own)")] = (
-        None
-    )
-    scheduler: Annotated[
-        str | None, Option(metavar="NAME", help="dpm, euler_trailing, … or a scheduler class of diffusers")
-    ] = None
-    negative_prompt: Annotated[str | None, Option(metavar="TEXT", help="what not to draw")] = None
-    lora: Annotated[
-        list[str] | None, Option(metavar="FILE[:WEIGHT]", help="a LoRA for the model; may be given several times")
-    ] = None
-    dtype: Annotated[
-        str | None, Option(metavar="NAME", help="float32, bfloat16 or float16 (default: as the machine draws best)")
-    ] = None
-    long_prompts: Annotated[
-        Literal["truncate", "chunks", "refuse"],
-        Option(help="prompts beyond what text encoders read: draw the beginning, encode all in chunks, or take none"),
-    ] = "truncate"
-    guard: Annotated[
-        str | None,
-        Option(metavar="A,B", help="folders of classifiers that refuse prompts, drawings under way or pictures"),
     ] = None
     explain: Annotated[
         bool, Option("--explain", help="say what --model is and what drawing with it takes; write nothing")
@@ -172,17 +134,12 @@ def main(config: Generate) -> int:
 
 def explain(config: Generate) -> int:
     """Say what the models are; two pictures of each are drawn to be timed, and not kept."""
-    from jobs.recipes.asked_settings import laid_over
+    from jobs.recipes.explained import explanations
     from schemas.errors import InputError
-    from stages.generate.diffusion import Diffusion
-    from stages.generate.explain import explained
 
     if not config.model:
         raise InputError("--explain: give --model DIR_OR_ID")
-    settings = config.facts().generation
-    for model in config.model:
-        stage = laid_over(Diffusion(model=model, steps=None, guidance_scale=None), settings)
-        told = {"model": model, **explained(stage, measure=not config.dry_run)}
+    for told in explanations(config.facts(), config.model, measure=not config.dry_run):
         for name, value in told.items():
             several = [f"{part}: {text}" for part, text in value.items()] if isinstance(value, dict) else [value]
             say(f"{name:<16}" + f"\n{'':<16}".join(map(str, several)))
@@ -202,6 +159,7 @@ def summary_of(round_: "Round", drawn: int, seconds: float) -> dict[str, object]
         "samples": samples,
         "dropped": sum(receipt.dropped for receipt in receipts),
         "quarantined": quarantined,
+        "refused": sum(receipt.refused for receipt in receipts),
         "seconds": round(seconds, 2),
         "images_per_second": round(drawn / seconds, 2),
         "truncated": truncated_samples(round_.store, round_.folder),
@@ -210,6 +168,10 @@ def summary_of(round_: "Round", drawn: int, seconds: float) -> dict[str, object]
         f"{samples} pairs in {summary['units']} units at {summary['out']} ({drawn} made now, "
         f"{summary['images_per_second']}/s); {summary['dropped']} dropped, {quarantined} quarantined"
     )
+    if summary["refused"]:
+        say(
+            f'{summary["refused"]} were refused by the generator\'s own guard: jobs/query.py {round_.store.url} "FROM refusals"'
+        )
     if summary["truncated"]:
         print(
             f"{summary['truncated']} prompts were longer than the text encoders read: the pictures show their beginning only "

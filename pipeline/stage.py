@@ -7,6 +7,9 @@ from typing import ClassVar
 
 from schemas.sample import Sample
 
+LEVELS = ("L1", "L2", "L0")
+"""From all to nothing: all bytes on one hardware and software, what pictures look like, plan and metadata only (DESIGN 3.3)."""
+
 Step = Callable[[Sequence[Sample]], Iterable[Sample]]
 """A batch in, an iterable out, in the order of the batch: none for a sample drops it, one maps it, many fan it out."""
 
@@ -43,6 +46,11 @@ class Stage(ABC):
         return "".join(f"_{char.lower()}" if char.isupper() else char for char in camel).lstrip("_")
 
     @property
+    def level(self) -> str:
+        """What can be made again of what it gives (one of `LEVELS`)."""
+        return "L1"
+
+    @property
     def fan_out(self) -> int:
         """Samples that it makes of one at most, so that units can be cut by what they hold in the end."""
         return 1
@@ -68,6 +76,11 @@ class Stage(ABC):
         """Everything that can change this stage's output, as text: goes into the plan's fingerprint."""
         settings = {field.name: repr(getattr(self, field.name)) for field in fields(self)}
         return {"stage": self.name, "revision": self.revision(), **settings}
+
+
+def least(*levels: str) -> str:
+    """The level of what is made of things of these levels."""
+    return max(levels, key=LEVELS.index)
 
 
 def placed(samples: Sequence[Sample], rows: int = 0) -> list[Sample]:

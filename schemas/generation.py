@@ -10,6 +10,11 @@ from typing import Any, Self
 from schemas.errors import InputError
 
 DTYPES = ("float32", "bfloat16", "float16")
+ADDRESS = "openai:"
+"""What the name of a generator behind an address begins with."""
+WRITER = "chat:"
+"""What the name of a language model behind an address begins with."""
+ADDRESSES = (ADDRESS, WRITER)
 LARGEST_SEED = 2**63 - 1
 
 

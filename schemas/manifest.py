@@ -46,6 +46,7 @@ class StageCount:
     dropped: int
     quarantined: int
     seconds: float
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,11 @@ class Receipt:
     samples: int
     dropped: int
     quarantined: int
+    refused: int = 0  # by a generator: a result, in the table `refused/`
     environment: dict[str, str] = field(default_factory=dict)
-    level: str = "L1"  # L2: a batch was halved for memory, so bytes may differ from another run's
+    level: str = (
+        "L1"  # L2: a batch was halved for memory, so bytes may differ; L0: drawn behind an address, never made again
+    )
 
     def to_json(self) -> bytes:
         """A control file."""
@@ -74,14 +78,19 @@ class Receipt:
         for entry in files:
             if not inside(entry["name"]):
                 raise damaged(name, f"names a file outside of its round, {entry['name'][:80]!r}", MEND)
-        environment, level = raw.get("environment", {}), raw.get("level", "L1")
-        check_fields({"environment": environment, "level": level}, {"environment": dict, "level": str}, name, MEND)
+        later = {
+            "environment": raw.get("environment", {}),
+            "level": raw.get("level", "L1"),
+            "refused": raw.get("refused", 0),
+        }
+        check_fields(later, {"environment": dict, "level": str, "refused": int}, name, MEND)
         return cls(
             **{key: raw[key] for key in _NEEDS if key not in ("files", "stages")},
             files=tuple(FileEntry(**{key: entry[key] for key in _FILE}) for entry in files),
-            stages=tuple(StageCount(**{key: count[key] for key in _STAGE}) for count in stages),
-            environment=environment,
-            level=level,
+            stages=tuple(
+                StageCount(**{key: count[key] for key in (*_STAGE, "refused") if key in count}) for count in stages
+            ),
+            **later,
         )
 
 

@@ -48,6 +48,10 @@ class RunConfig:
     model_weights: list[float] | None = None
     held_out_model: str | None = None  # one of them, whose pictures are never trained on
     long_prompts: str = "truncate"  # beyond what text encoders read: truncate, chunks or refuse
+    image_price: float | int | None = (
+        None  # of a picture that is drawn behind an address, in the currency of its price list
+    )
+    writer: str | None = None  # chat:URL#NAME, which writes the prompts of the recipe rewrite
     seed_column: str | None = None  # of the prompt file: seeds of the pictures
     taxonomy: dict[str, Any] | None = None  # what is judged by, as `Taxonomy.to_json` has it; None: UnsafeBench's
 

@@ -54,6 +54,7 @@ class Sample:
     negative_prompt: str | None = None
     dtype: str | None = None
     asked_settings: str | None = None  # JSON of what this row set of its generator, beyond what the recipe gives all
+    cost: float | None = None  # of a picture that was paid for, in the currency of its price list
     seed: int | None = None  # of its picture; before there is one, what its source fixes
     scene: str | None = None  # JSON of the Scene a drawn picture shows: its ground truth
     attack: AttackRecord | None = None
@@ -67,6 +68,7 @@ class Sample:
     tar_offset: int | None = None
     tar_size: int | None = None
     # in memory only
+    refused: str | None = None  # why its generator will not draw it: a result, which is committed in a table of its own
     pixels: Pixels | None = None  # uint8 [height, width, 3]
     encoded: bytes | None = None  # the picture file
     votes: tuple[Vote, ...] = ()  # committed beside the sample, never in its row
@@ -122,12 +124,13 @@ class Sample:
         return replace(self, **{**own, **changes})
 
 
-TRANSIENT = ("pixels", "encoded", "votes", "batch_row", "batch_rows", "signatures")
+TRANSIENT = ("refused", "pixels", "encoded", "votes", "batch_row", "batch_rows", "signatures")
 GENERATION = (
     "true_cfg_scale",
     "negative_prompt",
     "dtype",
     "asked_settings",
+    "cost",
 )  # settings of a generator that the first runs did not know
 READING = ("prompt_tokens", "truncated", "encoder_tokens")  # how the text encoders read the prompt
 LOCATION = ("tar", "tar_offset", "tar_size")
@@ -141,6 +144,7 @@ _NOT_TEXT: dict[str, pa.DataType] = {
     "steps": pa.int32(),
     "guidance_scale": pa.float64(),
     "true_cfg_scale": pa.float64(),
+    "cost": pa.float64(),
     "seed": pa.int64(),
     "attack": ATTACK_TYPE,
     "width": pa.int32(),

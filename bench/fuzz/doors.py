@@ -25,8 +25,8 @@ from schemas.errors import HazmatError
 from schemas.manifest import Receipt
 from schemas.run import RunConfig
 from stages.generate.pipeline_directory import PipelineDirectory, tensor_shapes
-from stages.label.chat_client import Address
 from stages.prompts.files import read_prompts
+from stages.remote.address import Address
 
 Feed = Callable[[bytes, Path], None]
 

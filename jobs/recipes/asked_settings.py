@@ -8,12 +8,12 @@ from pipeline.stage import Stage
 from schemas.errors import InputError
 from schemas.generation import GenerationSettings, settings_of
 from schemas.run import RunConfig
-from stages.generate.diffusion import Diffusion
 from stages.generate.drawing import Drawing
 from stages.generate.long_prompts import CHUNKS, TRUNCATE
 from stages.generate.mixture import Mixture
 from stages.generate.replicate import Replicate
 from stages.generate.row_settings import kind_of
+from stages.generate.settable import SettableGenerator
 from stages.generate.vary_settings import VarySettings
 
 Check = Callable[[str], None]
@@ -40,7 +40,10 @@ def as_asked(config: RunConfig, recipe: Recipe) -> Recipe:
     def asked(stage: Stage) -> Stage:
         if isinstance(stage, Mixture):
             return replace(stage, parts=tuple(replace(part, generator=asked(part.generator)) for part in stage.parts))
-        return replace(stage, **settings) if isinstance(stage, Drawing) else stage
+        if not isinstance(stage, SettableGenerator):
+            return stage
+        laid = stage.with_settings(config.generation)
+        return _with_chunks(laid) if config.long_prompts == CHUNKS else laid
 
     stages = tuple(map(asked, recipe.stages))
     if varied:
@@ -51,9 +54,10 @@ def as_asked(config: RunConfig, recipe: Recipe) -> Recipe:
     return replace(recipe, stages=stages, redraw=tuple(map(asked, recipe.redraw)))
 
 
-def laid_over(stage: Diffusion, settings: GenerationSettings) -> Diffusion:
-    """The stage with these settings in place of its own."""
-    return replace(stage, **settings.given())
+def _with_chunks(stage: SettableGenerator) -> Stage:
+    if not isinstance(stage, Drawing):
+        raise InputError(f"--long-prompts chunks: {stage.model} encodes prompts by itself; leave it out")
+    return replace(stage, long_prompts=CHUNKS)
 
 
 def row_check(recipe: Recipe) -> Check | None:
@@ -71,11 +75,11 @@ def row_check(recipe: Recipe) -> Check | None:
     return check if drawing else None
 
 
-def generators(stages: tuple[Stage, ...]) -> list[Drawing]:
+def generators(stages: tuple[Stage, ...]) -> list[SettableGenerator]:
     """All diffusion models, those of a mixture too if it is of nothing else: the others would pass settings over in silence."""
-    found = [stage for stage in stages if isinstance(stage, Drawing)]
+    found = [stage for stage in stages if isinstance(stage, SettableGenerator)]
     for mixture in (stage for stage in stages if isinstance(stage, Mixture)):
-        parts = [part.generator for part in mixture.parts if isinstance(part.generator, Drawing)]
+        parts = [part.generator for part in mixture.parts if isinstance(part.generator, SettableGenerator)]
         found += parts if len(parts) == len(mixture.parts) else []
     return found
 

@@ -14,8 +14,10 @@ from stages.prompts.distinct import Distinct
 from stages.prompts.gated import Gated
 from stages.prompts.grammar import COUNT
 from stages.prompts.language_model import SMOLLM2
+from stages.prompts.remote_rewrite import RemoteRewrite
 from stages.prompts.rewrite import Rewrite
 from stages.prompts.vocabulary import VocabularyPrompts
+from stages.remote.address import allowed_hosts
 
 
 def pictogram(config: RunConfig) -> Recipe:
@@ -71,14 +73,15 @@ def mixture(config: RunConfig) -> Recipe:
 def rewrite(config: RunConfig) -> Recipe:
     """Vocabulary × templates, or file → SmolLM2 writes a sentence → gate → the embedded Stable Diffusion → PNG.
 
-    `--model` names another language model. One core writes about 1.5 sentences a second. Attacked words are drawn as they are.
+    `--model` names another language model, `--writer chat:URL#NAME` one behind an address. One core writes about 1.5 sentences a
+    second. Attacked words are drawn as they are.
     """
     draw = guarded(config, embedded())
     return Recipe(
         name="rewrite",
         prompts=VocabularyPrompts(config.count or COUNT),
         stages=(
-            Rewrite(model=config.model or SMOLLM2),
+            _writer(config),
             Gated(),
             Distinct(),
             Replicate(images_per_prompt=config.images_per_prompt),
@@ -88,6 +91,14 @@ def rewrite(config: RunConfig) -> Recipe:
         redraw=draw,
         **world(),
     )
+
+
+def _writer(config: RunConfig) -> Rewrite | RemoteRewrite:
+    if config.writer is None:
+        return Rewrite(model=config.model or SMOLLM2)
+    if config.model is not None:
+        raise InputError("--writer and --model both name what writes the prompts of the recipe rewrite; give one")
+    return RemoteRewrite(model=config.writer, allowed_hosts=allowed_hosts())
 
 
 def _draws_without_model(config: RunConfig) -> None:

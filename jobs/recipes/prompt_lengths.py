@@ -70,7 +70,7 @@ class PromptLengths:
 
 def encoders_of(recipe: Recipe) -> dict[str, TextEncoder]:
     """The text encoders of all generators, by the model's name too where there are several; empty where no text is encoded."""
-    drawing = list(dict.fromkeys(generators(recipe.stages)))
+    drawing = [stage for stage in dict.fromkeys(generators(recipe.stages)) if isinstance(stage, Drawing)]
     found: dict[str, TextEncoder] = {}
     for stage in drawing:
         of = f"{Path(stage.model).name}:" if len(drawing) > 1 else ""

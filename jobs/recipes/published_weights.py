@@ -7,6 +7,7 @@ autoencoder come on top (some 2.5 GB for 1024 pixels). Seconds are others' figur
 
 from dataclasses import replace
 
+from jobs.recipes.generators import generator_of
 from jobs.recipes.parts import outside
 from jobs.recipes.prompts import default_prompts
 from jobs.recipes.restricted import guarded, outside_model
@@ -77,7 +78,7 @@ def flux(config: RunConfig) -> Recipe:
 def diffusion(config: RunConfig) -> Recipe:
     """Grammar or file → any text-to-image directory (`--model`), or several together → PNG below 256 pixels, else JPEG."""
     if not config.models:
-        stage = Diffusion(model=outside_model(config, None), steps=None, guidance_scale=None)
+        stage = generator_of(config, outside_model(config, None))
         return _drawn_with(config, "diffusion", stage)
     choose, mixture = drawn_by_several(config)
     recipe = _drawn_with(config, "diffusion", mixture, choose)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from jobs.recipes.generators import refuse_address
 from pipeline.stage import Stage
 from pipeline.storage.weights import REPOSITORY, local_directory, weights_digest
 from schemas.errors import InputError
@@ -24,6 +25,7 @@ def outside_model(config: RunConfig, default: str | None) -> str:
     model = config.model or default
     if model is None:
         raise InputError(f"--recipe {config.recipe} draws with a model of yours: give --model DIR_OR_ID")
+    refuse_address(config, model)
     if not config.restricted and not is_embedded(model):
         named = f"--model {model}" if config.model else f"--recipe {config.recipe} ({model})"
         raise InputError(

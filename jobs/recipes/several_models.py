@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from jobs.recipes.generators import generator_of
 from jobs.recipes.restricted import outside_model
 from pipeline.catalogue.duck import quoted
 from pipeline.recipe import ShardRecipe
@@ -10,9 +11,9 @@ from pipeline.selection.splits import HeldOut, SplitRules
 from pipeline.stage import Stage
 from schemas.distribution import Choice
 from schemas.errors import InputError
+from schemas.generation import ADDRESS, WRITER
 from schemas.run import RunConfig
 from stages.generate.choose_model import ChooseModel
-from stages.generate.diffusion import Diffusion
 from stages.generate.mixture import Mixture, Part
 
 
@@ -33,7 +34,7 @@ def models_of(config: RunConfig) -> tuple[tuple[str, float], ...]:
 def drawn_by_several(config: RunConfig) -> tuple[Stage, Mixture]:
     """What says which of the models draws each picture, and what draws it: each with its family's own steps and guidance."""
     models = models_of(config)
-    parts = tuple(Part(Diffusion(model=model, steps=None, guidance_scale=None), weight) for model, weight in models)
+    parts = tuple(Part(generator_of(config, model), weight) for model, weight in models)
     return ChooseModel(models=Choice(models)), Mixture(parts=parts)
 
 
@@ -58,6 +59,11 @@ def refuse_several(config: RunConfig) -> None:
         raise InputError(
             f"--model {config.models[1]}: recipe {config.recipe} takes one model; several go with --recipe diffusion"
         )
+    if config.writer is not None and (config.recipe != "rewrite" or not config.writer.startswith(WRITER)):
+        raise InputError(f"--writer {config.writer}: expected chat:URL#NAME, with --recipe rewrite")
+    models = [config.model, *(config.models or [])]
+    if config.image_price is not None and not any(model and model.startswith(ADDRESS) for model in models):
+        raise InputError("--image-price: goes with a generator behind an address, --model openai:URL#NAME")
     for flag, value in (("--model-weight", config.model_weights), ("--held-out-model", config.held_out_model)):
         if value is not None and not config.models:
             raise InputError(f"{flag}: goes with several --model")

@@ -20,13 +20,14 @@ from pipeline.storage.store import Store
 from schemas.catalogue import GROUPS_SCHEMA, KEEP_SCHEMA
 from schemas.manifest import Receipt
 from schemas.quarantine import QUARANTINE_SCHEMA
-from schemas.sample import SAMPLE_SCHEMA
+from schemas.refusal import REFUSED_SCHEMA
+from schemas.sample import LOCATION, SAMPLE_SCHEMA
 from schemas.signature import SIGNATURE_SCHEMA
 from schemas.vote import VOTE_SCHEMA
 
 FOLDER = "catalogue"
 STATE = f"{FOLDER}/state.json"
-VIEWS = ("samples", "votes", "labels", "receipts", "quarantine", "shards", "results")
+VIEWS = ("samples", "votes", "labels", "receipts", "quarantine", "shards", "results", "refusals")
 LABELS_SCHEMA = pa.schema(
     [("key", pa.string()), ("scope", pa.string()), ("label", pa.string()), ("categories", pa.list_(pa.string()))]
 )
@@ -48,6 +49,7 @@ RECEIPTS_SCHEMA = pa.schema(
         ("given", pa.int64()),
         ("dropped", pa.int64()),
         ("quarantined", pa.int64()),
+        ("refused", pa.int64()),
         ("seconds", pa.float64()),
         ("samples", pa.int64()),  # of the unit, on each of its rows
         ("bytes", pa.int64()),
@@ -110,13 +112,13 @@ def open_views(con: Connection, store: Store) -> None:
 
 
 def state_of(store: Store) -> bytes:
-    """What the catalogue depends on: which units are committed, and the derived files' sizes."""
+    """What the catalogue depends on: which views there are, which units are committed, and the derived files' sizes."""
     receipts = [name for name in store.names("rounds") if "/receipts/" in name]
     receipts += [name for name in store.names("shards") if "/receipts/" in name]
     files = [GROUPS, KEEP, LABELS, "shards/manifest.json", "revoked.parquet"]
     sizes = {name: store.size(name) for name in (*files, *_results(store))}
     return json.dumps(
-        {"receipts": len(receipts), "names": digest("\n".join(receipts).encode()), "sizes": sizes}
+        {"receipts": len(receipts), "names": digest("\n".join(receipts).encode()), "sizes": sizes, "views": VIEWS}
     ).encode()
 
 
@@ -145,6 +147,7 @@ def sources(store: Store) -> list[tuple[str, str, str]]:
     """
     votes = parquet(store, committed(store, "votes"), VOTE_SCHEMA)
     quarantine = parquet(store, committed(store, "quarantine"), QUARANTINE_SCHEMA)
+    refused = parquet(store, committed(store, "refused"), REFUSED_SCHEMA)
     results = as_it_is(store, _results(store), RESULTS_SCHEMA)
     labels = as_it_is(store, [LABELS] if store.size(LABELS) is not None else [], LABELS_SCHEMA)
     shards = f"""
@@ -158,6 +161,7 @@ def sources(store: Store) -> list[tuple[str, str, str]]:
         ("quarantine", f"SELECT *, {round_of.replace('raw.file', 'file')} AS round FROM {quarantine}", "file, key"),
         ("shards", shards, "split, shard"),
         ("results", results, "key"),
+        ("refusals", f"SELECT * EXCLUDE ({', '.join(('file', *LOCATION))}) FROM {refused}", "key"),
     ]
 
 
@@ -179,7 +183,7 @@ class _Unit:
             "level": self.receipt.level,
             "torch": self.receipt.environment.get("torch"),
         }
-        fields = ("stage", "taken", "given", "dropped", "quarantined", "seconds")
+        fields = ("stage", "taken", "given", "dropped", "quarantined", "refused", "seconds")
         return [shared | {name: getattr(count, name) for name in fields} for count in self.receipt.stages]
 
 

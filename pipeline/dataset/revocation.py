@@ -122,10 +122,10 @@ def may_change(store: Store) -> list[str]:
 
 
 def _without(table: pa.Table, gone: pa.Array) -> pa.Table:
-    """The rows whose key is not gone. A quarantined row goes with its root or parent too: it holds their prompt."""
+    """The rows whose key is not gone. One of quarantine or refusals goes with its root or parent too."""
     mask = pc.is_in(table["key"], gone)
     for column in ("root", "parent"):
-        if "message" in table.column_names:
+        if {"message", "refused"} & set(table.column_names):
             mask = pc.or_(mask, pc.fill_null(pc.is_in(table[column], gone), False))
     return table.filter(pc.invert(mask))
 

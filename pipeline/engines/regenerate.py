@@ -46,6 +46,7 @@ def regenerate(con: Connection, store: Store, recipe: Recipe, key: str) -> Regen
             f"{key} was made by round {folder}; only {GENERATE} is made again here, so ask for its parent {parent}"
         )
     folder = f"rounds/{GENERATE}"
+    _refuse_unmade(recipe.stages, key)
     stages = stages_as_begun(recipe.stages, card(store, folder)["stages"])
     _refuse_changed(store, folder, stages)
     state = reopen_round(store, folder, recipe.pack).load(unit)
@@ -60,6 +61,15 @@ def regenerate(con: Connection, store: Store, recipe: Recipe, key: str) -> Regen
     if sha256 != committed:
         _explain(store, folder, unit)
     return Regenerated(sha256, str(committed))
+
+
+def _refuse_unmade(stages: tuple[Stage, ...], key: str) -> None:
+    asked = [stage.name for stage in stages if stage.level == "L0"]
+    if asked:
+        raise InputError(
+            f"{key}: {asked[0]} asked a service whose weights are unknown, so its bytes cannot be made again (level L0); what came "
+            "back is kept, and jobs/verify.py proves that it is what was committed"
+        )
 
 
 def _refuse_changed(store: Store, folder: str, stages: tuple[Stage, ...]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.engines.attempts import Attempts
 from pipeline.engines.isolation import Killed, isolated
 from pipeline.rounds.unit_state import UnitState
-from pipeline.stage import BadSamplesError, Stage, Step, placed
+from pipeline.stage import BadSamplesError, Stage, Step, least, placed
 from schemas.errors import HazmatError
 from schemas.manifest import StageCount
 from schemas.quarantine import QuarantineRow
@@ -54,14 +54,16 @@ class _Outcome:
 
     given: list[Sample] = field(default_factory=list)
     failed: list[tuple[Sample, str, str, str]] = field(default_factory=list)  # sample, how, error, message
+    refused: list[Sample] = field(default_factory=list)
     dropped: int = 0
     level: str = "L1"
 
     def add(self, other: "_Outcome") -> None:
         self.given += other.given
         self.failed += other.failed
+        self.refused += other.refused
         self.dropped += other.dropped
-        self.level = max(self.level, other.level)
+        self.level = least(self.level, other.level)
 
 
 def run_stage(opened: OpenStage, state: UnitState, attempts: Attempts) -> None:
@@ -70,7 +72,7 @@ def run_stage(opened: OpenStage, state: UnitState, attempts: Attempts) -> None:
     suspects = attempts.suspects(state.unit, stage.name, opened.index)
     step = opened.step
     start = time.perf_counter()
-    outcome = _Outcome()
+    outcome = _Outcome(level=stage.level)
     for number, batch in enumerate(stage.batches(state.samples)):
         attempts.note(state.unit, stage.name, opened.index, batch=number, suspects=suspects)
         outcome.add(_run_isolated(stage, batch) if number in suspects else _run_batch(stage, step, batch))
@@ -78,10 +80,19 @@ def run_stage(opened: OpenStage, state: UnitState, attempts: Attempts) -> None:
     _quarantine(state, stage, outcome, attempt=len(suspects) + 1)
     seconds = time.perf_counter() - start
     state.counts.append(
-        StageCount(stage.name, taken, len(outcome.given), outcome.dropped, len(outcome.failed), round(seconds, 4))
+        StageCount(
+            stage=stage.name,
+            taken=taken,
+            given=len(outcome.given),
+            dropped=outcome.dropped,
+            quarantined=len(outcome.failed),
+            seconds=round(seconds, 4),
+            refused=len(outcome.refused),
+        )
     )
     state.samples = outcome.given
-    state.level = max(state.level, outcome.level)
+    state.refused += outcome.refused
+    state.level = least(state.level, outcome.level)
 
 
 def _run_batch(stage: Stage, step: Step, batch: Sequence[Sample]) -> _Outcome:
@@ -139,9 +150,12 @@ def _run_isolated(stage: Stage, batch: Sequence[Sample]) -> _Outcome:
 
 
 def _accept(batch: Sequence[Sample], returned: list[Sample], stage: Stage) -> _Outcome:
-    """Check what a step gave; refuse pictures that are not pictures, count samples of which nothing came."""
+    """Check what a step gave; refuse pictures that are not pictures, put aside what a generator refused, count what is gone."""
     outcome = _Outcome()
     for sample in returned:
+        if sample.refused is not None:
+            outcome.refused.append(sample)
+            continue
         reason = _invalid(sample, stage)
         if reason is None:
             outcome.given.append(sample)
@@ -168,7 +182,7 @@ def _invalid(sample: Sample, stage: Stage) -> str | None:
 
 def _quarantine(state: UnitState, stage: Stage, outcome: _Outcome, attempt: int) -> None:
     failed = outcome.failed
-    if len(failed) >= ALL_FAIL_MINIMUM and not outcome.given and not outcome.dropped:
+    if len(failed) >= ALL_FAIL_MINIMUM and not (outcome.given or outcome.dropped or outcome.refused):
         _, how, error, message = failed[0]
         raise BrokenStageError(
             f"{stage.name} failed on all {len(failed)} samples of unit {state.unit}; the first: {how}, {error}: "

@@ -21,6 +21,7 @@ from pipeline.rounds.round import environment
 from pipeline.storage.store import Store
 from schemas.control_file import control_json
 from schemas.errors import InputError
+from schemas.generation import ADDRESSES
 from schemas.run import RunConfig
 from schemas.sample import SAMPLE_SCHEMA, upgraded
 
@@ -46,6 +47,12 @@ def write_recipe(store: Store, facts: RunConfig, folder: Path, *, words: bool) -
 
 def refuse_unmade(facts: RunConfig, where: str) -> None:
     """Raise InputError for a run whose pictures depend on the operator's own classifiers, code or lists."""
+    asked = [name for name in (facts.model, *(facts.models or []), facts.writer) if name and name.startswith(ADDRESSES)]
+    if asked:
+        raise InputError(
+            f"{where} was drawn or written behind an address ({cut_paths(asked[0])}): nobody can make it again. "
+            "Publish the tier metadata, embeddings or pictures"
+        )
     for name in ("guard", "picture_check", "hash_list"):
         if getattr(facts, name) is not None:
             raise InputError(

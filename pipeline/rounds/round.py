@@ -24,6 +24,7 @@ from schemas.control_file import ControlFileError, control_json
 from schemas.errors import InputError
 from schemas.manifest import FileEntry, Receipt
 from schemas.quarantine import quarantine_table
+from schemas.refusal import refused_table
 from schemas.sample import from_table
 
 
@@ -54,6 +55,9 @@ class Round:
         """Write the unit's files, then its receipt."""
         packed = self.pack.files(state.unit, state.samples, self.folder)
         files = [self._put(name, data) for name, data in packed]
+        if state.refused:
+            rows = parquet_bytes(refused_table(state.refused))
+            files.append(self._put(f"refused/unit-{state.unit:06d}.parquet", rows))
         if state.quarantine:
             rows = parquet_bytes(quarantine_table(state.quarantine))
             files.append(self._put(f"quarantine/unit-{state.unit:06d}.parquet", rows))
@@ -65,6 +69,7 @@ class Round:
             samples=len(state.samples),
             dropped=sum(count.dropped for count in state.counts),
             quarantined=len(state.quarantine),
+            refused=len(state.refused),
             environment=environment(),
             level=state.level,
         )

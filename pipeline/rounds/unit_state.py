@@ -13,6 +13,9 @@ class UnitState:
 
     unit: int
     samples: list[Sample]
+    refused: list[Sample] = field(
+        default_factory=list
+    )  # by their generator, which is a result; no later stage sees them
     quarantine: list[QuarantineRow] = field(default_factory=list)
     counts: list[StageCount] = field(default_factory=list)
     level: str = "L1"

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pipeline.stage import BadSamplesError, Resources, Stage, Step, placed
+from pipeline.stage import BadSamplesError, Resources, Step, placed
 from schemas.errors import HazmatError, InputError
 from schemas.generation import GenerationSettings, settings_of
 from schemas.sample import READING, Sample
@@ -18,6 +18,7 @@ from stages.generate.long_prompts import CHUNKS, TRUNCATE, check_how, chunks_of,
 from stages.generate.pipeline_directory import Size
 from stages.generate.prompt_tokens import TextEncoder, encoders_on_disk, text_encoders, with_reading
 from stages.generate.row_settings import arguments, bucket_of, kind_of, planned_rows, usable, used
+from stages.generate.settable import SettableGenerator
 
 DRAWN_BY = ("generator", "revision", "scheduler", "steps", "guidance_scale")
 FURTHER = ("true_cfg_scale", "negative_prompt", "dtype")
@@ -25,7 +26,7 @@ LOADED_AT_ONCE = 2  # sets of weights that a worker keeps where rows ask for LoR
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawing(Stage):
+class Drawing(SettableGenerator):
     """`model` is a diffusers directory or hub id; `unet` and `lora` are .safetensors files (or OWNER/NAME/FILE) for it.
 
     `scheduler` names one of `settings.SCHEDULES`, None keeps the model's own. `steps` and `guidance_scale` are the pipeline's

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from pipeline.stage import Resources, Stage, Step
+from pipeline.stage import Resources, Stage, Step, least
 from schemas.errors import InputError
 from schemas.generation import settings_of
 from schemas.identity import seed_of
@@ -101,6 +101,11 @@ class Mixture(Stage):
         """Of the parts, by their shares."""
         shares = sum(part.share for part in self.parts)
         return sum(part.share / shares * part.generator.expected_seconds(on_cpu) for part in self.parts)
+
+    @property
+    def level(self) -> str:
+        """Of the part that least of can be made again."""
+        return least(*(part.generator.level for part in self.parts))
 
     def revision(self) -> str:
         """The parts' own; refuses what one of them refuses."""

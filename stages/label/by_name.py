@@ -1,6 +1,5 @@
 """Labellers by name: the name is the file in `stages/label`; `NAME=MODEL,key=value` gives it another model and other fields."""
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -13,9 +12,7 @@ from schemas.plug_ins import plug_ins
 from schemas.taxonomy import UNSAFEBENCH, Taxonomy
 from stages.label.field_values import field_values
 from stages.label.labeller import Labeller
-
-ALLOWED_HOSTS = "HAZMAT_ALLOWED_HOSTS"
-"""Names the hosts, with commas between, that a labeller may send pictures to; without it only this machine."""
+from stages.remote.address import allowed_hosts
 
 
 def labeller_classes() -> dict[str, type[Labeller]]:
@@ -80,7 +77,7 @@ def _labeller(name: str, values: dict[str, str], taxonomy: Taxonomy) -> Labeller
         raise InputError(f"--labellers {name}={values['model']}: {name} takes no model")
     settings = {"taxonomy": taxonomy, **field_values(classes[name], name, values)}
     if "allowed_hosts" in known:
-        settings["allowed_hosts"] = tuple(host for host in os.environ.get(ALLOWED_HOSTS, "").split(",") if host)
+        settings["allowed_hosts"] = allowed_hosts()
     build: Callable[..., Labeller] = classes[name]
     try:
         labeller = build(**settings)

@@ -7,10 +7,11 @@ from typing import ClassVar
 
 from schemas.errors import InputError
 from schemas.sample import Sample
-from stages.label.chat_client import Address, ChatClient, Reply
 from stages.label.chat_question import messages_of
 from stages.label.labeller import ALL_FAIL_MINIMUM, Judge, Labeller, LabellerError, Opinion
 from stages.label.questions import check_scopes, read_answer
+from stages.remote.address import Address
+from stages.remote.chat_client import ChatClient, Reply
 
 
 @dataclass(frozen=True, kw_only=True)

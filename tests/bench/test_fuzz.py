@@ -14,8 +14,8 @@ from bench.fuzz.__main__ import campaign
 from bench.fuzz.doors import Door, doors
 from schemas.errors import HazmatError, InputError
 from stages.generate.pipeline_directory import PipelineDirectory
-from stages.label.chat_client import Address
 from stages.prompts.files import read_prompts
+from stages.remote.address import Address
 
 
 def test_every_door_takes_its_whole_inputs_and_refuses_broken_ones_clearly() -> None:

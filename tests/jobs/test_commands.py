@@ -46,7 +46,7 @@ OWN_DEFAULT = {
     "digest",
 }
 """Flags whose default depends on what the command is for."""
-OWN_MEANING = {"classifier", "data"}
+OWN_MEANING = {"writer", "classifier", "data"}
 """A kind of classifier where one is trained, a trained one where pictures are judged; a split, or a published set."""
 
 

@@ -5,7 +5,6 @@ Neither has gradients, so table 5 leaves them out, as the paper leaves out GPT-4
 
 import asyncio
 import base64
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -21,9 +20,10 @@ from schemas.prompt import Prompt
 from schemas.protocols import Coverage, Inputs, Scores
 from schemas.sample import Pixels, Sample
 from schemas.taxonomy import UNSAFEBENCH, Taxonomy
-from stages.label.by_name import ALLOWED_HOSTS, labellers_of
-from stages.label.chat_client import Address, ChatClient, Reply
+from stages.label.by_name import labellers_of
 from stages.label.labeller import Labeller
+from stages.remote.address import Address, allowed_hosts
+from stages.remote.chat_client import ChatClient, Reply
 
 NEW_TOKENS = 64  # of a service's answer
 KEY = "HAZMAT_JUDGE_KEY"  # names the environment variable
@@ -111,8 +111,7 @@ def by_labellers(text: str) -> list[LabellerJudge]:
 
 def by_service(text: str, prices: str, reader: Callable[[Sequence[str]], Sequence[str]]) -> ChatJudge:
     """`--service URL#MODEL --prices IN,OUT`; key and hosts as for `remote_judge`. Raises InputError."""
-    hosts = tuple(host for host in os.environ.get(ALLOWED_HOSTS, "").split(",") if host)
-    address = Address.of(text, hosts)
+    address = Address.of(text, allowed_hosts())
     try:
         paid_in, paid_out = (float(price) for price in prices.split(","))
     except ValueError as error:

@@ -20,8 +20,9 @@ from pipeline.storage.weights import model_directory
 from schemas.errors import InputError
 from schemas.protocols import Inputs, Scorer
 from schemas.taxonomy import UNSAFEBENCH
-from stages.label.chat_client import Address, ChatClient
 from stages.label.tagger_truth import TaggerTruth
+from stages.remote.address import Address
+from stages.remote.chat_client import ChatClient
 from tests.support.chat_server import ChatServer, serving
 
 INPUTS = Inputs(("", ""), torch.rand((2, 3, 16, 16), generator=torch.Generator().manual_seed(0)))

@@ -9,8 +9,8 @@ import pytest
 from schemas.errors import HazmatError, InputError
 from schemas.sample import Sample
 from schemas.vote import Vote
-from stages.label import chat_client
 from stages.label.remote_judge import RemoteJudge
+from stages.remote import chat_client
 from tests.support.chat_server import ANSWER, ChatServer, serving
 
 
@@ -105,7 +105,7 @@ def test_nothing_leaves_this_machine_unless_a_host_is_named() -> None:
     with pytest.raises(InputError, match="https"):
         RemoteJudge(model="http://api.example.org/v1#m", allowed_hosts=("api.example.org",))
     named = RemoteJudge(model="https://api.example.org/v1#m", allowed_hosts=("api.example.org",))
-    assert named.address().url == "https://api.example.org/v1/chat/completions"
+    assert named.address().chat == "https://api.example.org/v1/chat/completions"
     with pytest.raises(InputError, match="not this machine"):
         replace(named, model="https://other.example.org/v1#m")
     with pytest.raises(InputError, match="URL#MODEL"):

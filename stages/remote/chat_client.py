@@ -1,58 +1,19 @@
-"""Many requests to one OpenAI-compatible address: bounded, retried, to this machine only unless a host is allowed by name."""
+"""Many questions to one OpenAI-compatible `chat/completions` address: bounded, retried."""
 
 import asyncio
-import ipaddress
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from schemas.errors import HazmatError, InputError
+from schemas.errors import HazmatError
 from stages.label.installed import imported
+from stages.remote.address import Address
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between tries; doubled each time
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 MISCONFIGURED = frozenset({401, 403, 404, 405})
 """Statuses that no other sample will fare better with: the round stops."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """`url` of chat/completions, and the model asked for."""
-
-    url: str
-    model: str
-
-    @classmethod
-    def of(cls, text: str, allowed_hosts: Sequence[str]) -> "Address":
-        """Read URL#MODEL. Raises InputError for another form, and for a host that is neither this machine nor allowed."""
-        base, _, model = text.partition("#")
-        try:
-            parts = urlsplit(base)
-            right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        except ValueError:  # brackets that hold no IPv6 address, a port beyond 65,535 or that is no number
-            right = False
-        if not right or not parts.hostname or not model:
-            raise InputError(f"remote_judge={text}: expected URL#MODEL, such as http://127.0.0.1:8000/v1#NAME")
-        if not _is_this_machine(parts.hostname):
-            if parts.hostname not in allowed_hosts:
-                raise InputError(
-                    f"remote_judge: the host {parts.hostname} is not this machine, and pictures leave it only where you say so: "
-                    f"HAZMAT_ALLOWED_HOSTS={parts.hostname}"
-                )
-            if parts.scheme != "https":
-                raise InputError(f"remote_judge: {parts.hostname} must be asked over https")
-        return cls(f"{base.rstrip('/')}/chat/completions", model)
-
-
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +46,7 @@ class ChatClient:
     max_tokens: int
     key_variable: str
     first_pause: float = FIRST_PAUSE
+    temperature: float = 0.0
 
     async def ask_all(self, questions: Sequence[list[dict[str, Any]]]) -> list[Reply | Exception]:
         """The replies in order; a request that failed for good is its exception. Raises HazmatError where all would fail."""
@@ -118,14 +80,15 @@ class ChatClient:
     async def _once(self, session: Any, messages: list[dict[str, Any]]) -> Reply:
         aiohttp = imported("aiohttp", "hazmat[labellers]")
 
-        body = {"model": self.address.model, "messages": messages, "temperature": 0, "max_tokens": self.max_tokens}
+        body = {"model": self.address.model, "messages": messages, "max_tokens": self.max_tokens}
+        body["temperature"] = self.temperature
         try:
-            async with session.post(self.address.url, json=body, allow_redirects=False) as response:
+            async with session.post(self.address.chat, json=body, allow_redirects=False) as response:
                 if response.status in AGAIN:
                     raise _TryAgainError(f"status {response.status}", _seconds(response.headers.get("Retry-After")))
                 if response.status in MISCONFIGURED or 300 <= response.status < 400:
                     raise HazmatError(
-                        f"{self.address.url} answers {response.status}; check URL, model and {self.key_variable}"
+                        f"{self.address.chat} answers {response.status}; check URL, model and {self.key_variable}"
                     )
                 if response.status != 200:
                     raise ReplyError(f"status {response.status}")
