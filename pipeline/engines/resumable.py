@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pipeline.engines.engine import EngineOptions
 from pipeline.pack import Pack
 from pipeline.plan import Plan
-from pipeline.rounds.round import AnotherPlanError, Round, open_round
+from pipeline.rounds.round import AnotherPlanError, Round, as_begun, open_round
 from pipeline.rounds.rounds import all_rounds, further_round
 from pipeline.storage.store import Store
 from schemas.manifest import Receipt
@@ -29,11 +29,12 @@ class OpenedRound:
 def open_or_resume(store: Store, suffix: str, plan: Plan, pack_in: Callable[[str], Pack] | None = None) -> OpenedRound:
     """The round `rounds/NNN` + `suffix` of this very plan; `pack_in` gives the pack where it depends on the folder.
 
-    A round of that name with another plan (other samples, weights or settings) stays as it is, and a further one is begun beside.
+    It goes on with the units and batches that it was begun with, where earlier versions cut otherwise. A round of that name with
+    another plan (other samples, weights or settings) stays as it is, and a further one is begun beside.
     """
 
     def opened(folder: str) -> OpenedRound:
-        own = plan if pack_in is None else replace(plan, pack=pack_in(folder))
+        own = as_begun(store, folder, plan if pack_in is None else replace(plan, pack=pack_in(folder)))
         return OpenedRound(open_round(store, folder, own), own)
 
     for folder in all_rounds(store):

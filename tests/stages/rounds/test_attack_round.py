@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from classifiers.targets import targets_of
 from jobs import attack as attack_job
 from jobs.recipes.named import run_with_recipe
 from pipeline.rounds.items import CommittedItems
-from pipeline.rounds.round import run_digest
+from pipeline.rounds.round import open_round, run_digest
+from pipeline.rounds.rounds import further_round
 from pipeline.storage.image_codec import decode
 from pipeline.storage.store import Store
 from schemas.attack import FAMILIES, GOALS, KNOWLEDGE
@@ -24,7 +26,8 @@ from schemas.protocols import Differentiable, Inputs
 from schemas.sample import Sample
 from stages.attack.by_name import attack_classes, attacks_of
 from stages.attack.joint import Joint, cascade_margins
-from stages.rounds.attack_round import open_attack_round
+from stages.attack.variants import Variants
+from stages.rounds.attack_round import CleanItems, attack_plan, open_attack_round
 from tests.support.commands import call
 from tests.support.labelled_run import attacked_run, trained_model
 
@@ -68,6 +71,25 @@ def _flagged(kind: str, prompt: str, picture: np.ndarray) -> bool:
     with torch.no_grad():
         logits = _loaded(kind).logits(Inputs((prompt,), pixels))[0]
     return bool(logits[1] > logits[0])
+
+
+def test_a_round_goes_on_with_the_batches_that_it_was_begun_with() -> None:
+    store, facts, recipe = run_with_recipe(attacked_run().url)
+    trained_model("image")
+    targets = targets_of(store, "image", None)
+    (attack,) = attacks_of("fgsm", targets, "evade", 3 / 255)["image"]
+    variants = Variants(attacks=(attack,), targets=targets)
+    plan = attack_plan(store, recipe, "image", variants, items=CleanItems(whole(store)), seed=facts.seed)
+    assert [stage.batch_size for stage in plan.stages if isinstance(stage, Variants)] == [64]
+    earlier = tuple(replace(stage, batch_size=16) if isinstance(stage, Variants) else stage for stage in plan.stages)
+    begun = open_round(store, further_round(store, "-attack-image-fgsm"), replace(plan, stages=earlier))
+    again = open_attack_round(store, facts, recipe, "image", [attack], targets=targets)
+    assert (again.round.folder, again.round.fingerprint) == (begun.folder, begun.fingerprint)
+    assert again.plan.stages == earlier
+
+
+def whole(store: Store) -> CommittedItems:
+    return CommittedItems(store, ["rounds/000-generate"])
 
 
 @pytest.mark.slow
