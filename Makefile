@@ -15,7 +15,7 @@ READY := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help setup demo test test-slow check format docs shards evaluate mutate fuzz query generate label attack moderate train harden verify report unsafebench world-data cluster cluster-stop clean
+.PHONY: help setup demo test test-slow check format docs shards evaluate mutate fuzz query generate label attack moderate train harden verify report app unsafebench world-data cluster cluster-stop clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+%?:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):[^#]*## /\1\t/' | expand -t 16
@@ -89,6 +89,9 @@ verify: setup ## hash a run again, check receipts, lineage and splits (RUN=runs/
 
 report: setup ## one page of what a run made (RUN=runs/demo)
 	$(BIN)/python jobs/report.py $(RUN)
+
+app: setup ## look through a run and review it, in a browser on loopback (RUN=runs/demo ARGS="--people …")
+	$(BIN)/python jobs/app.py $(RUN) $(ARGS)
 
 unsafebench: setup ## UnsafeBench's whole protocol on the embedded world: tables and figures in runs/unsafebench
 	$(BIN)/python jobs/unsafebench.py runs/unsafebench --vlm assets/world/vlm

@@ -39,6 +39,7 @@ def main(config: Revoke) -> int:
     from pipeline.engines.engine import EngineOptions
     from pipeline.rounds.audit_log import append
     from pipeline.rounds.ledger import recorded
+    from pipeline.votes.review_revocation import scrub_reviews
     from stages.rounds.shards_round import write_shards
 
     keys = read_keys(config.keys)
@@ -50,6 +51,7 @@ def main(config: Revoke) -> int:
         entered = enter(store, gone, config.reason)
         removal = remove(store, entered["key"].to_pylist())
         written[:] = [REVOKED, *(name for name in removal.files if name in may_change(store))]
+    scrub_reviews(store, gone)
     rewritten = 0
     if store.size(MANIFEST) is not None:
         manifest = read_manifest(store)

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from classifiers.serving.settings import ServeSettings
 from schemas.errors import InputError
@@ -32,13 +32,18 @@ def socket_on(host: str, port: int) -> socket.socket:
 def configured(settings: ServeSettings) -> "uvicorn.Config":
     """The application, its models loaded, and what bounds a connection. Raises InputError without the packages."""
     try:
-        import uvicorn
-
         from classifiers.serving.app import application
     except ImportError as error:
         raise InputError('serving needs the packages starlette and uvicorn: pip install "hazmat[serve]"') from error
+    return bounded(application(settings))
+
+
+def bounded(app: Any) -> "uvicorn.Config":
+    """Any ASGI application, and what bounds a connection."""
+    import uvicorn
+
     return uvicorn.Config(
-        application(settings),
+        app,
         http="h11",  # the parser whose bounds are its own
         h11_max_incomplete_event_size=HEADER_BYTES,
         limit_concurrency=CONNECTIONS,
@@ -54,7 +59,12 @@ def configured(settings: ServeSettings) -> "uvicorn.Config":
 def listen(settings: ServeSettings, bound: socket.socket, ready: Callable[[], None]) -> None:
     """Serve until a signal comes; `ready` is called when the models are loaded."""
     config = configured(settings)
+    ready()
+    serve(config, bound)
+
+
+def serve(config: "uvicorn.Config", bound: socket.socket) -> None:
+    """Until a signal comes."""
     import uvicorn
 
-    ready()
     uvicorn.Server(config).run(sockets=[bound])

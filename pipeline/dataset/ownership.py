@@ -79,7 +79,7 @@ def mend(name: str) -> str:
     top = name.split("/")[0]
     if top == AUDIT_LOG:
         return AUDIT_MEND
-    if top in ("models", "results", "reveals", "publications", "revoked.parquet", "contact_sheet.png"):
+    if top in ("models", "results", "reveals", "publications", "reviews", "revoked.parquet", "contact_sheet.png"):
         return f"put it back from a copy, or delete {'/'.join(name.split('/')[:2])} and give the command that made it again"
     return "jobs/verify.py RUN --repair makes it again, if it can be"
 

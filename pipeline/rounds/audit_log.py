@@ -7,14 +7,13 @@ entry, so the last one cannot be cut off either. Entries name keys, never prompt
 
 import getpass
 import os
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from pipeline.rounds.ledger import read_ledger, recorded
+from pipeline.rounds.ledger import recorded, unfinished
 from pipeline.storage.store import Store
 from schemas.control_file import check_fields, control_json, damaged, read_control
 
@@ -39,8 +38,6 @@ class AuditEntry:
     previous: str  # sha256 of the entry before, as its file is
 
 
-_TURNS = threading.Lock()
-"""Threads of one process take turns, or one would write the ledger over another's. Processes meet at `create`."""
 _KINDS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys((field.name for field in fields(AuditEntry)), str),
     "number": int,
@@ -53,11 +50,6 @@ def append(store: Store, action: str, details: Mapping[str, Any], *, by: str, pe
     """Enter what is about to be done, before it is; durable when this returns."""
     if action not in ACTIONS:
         raise ValueError(f"{action!r} is no action of the audit log; those are {', '.join(ACTIONS)}")
-    with _TURNS:
-        return _append(store, action, details, by, person)
-
-
-def _append(store: Store, action: str, details: Mapping[str, Any], by: str, person: str | None) -> AuditEntry:
     while True:
         number, previous = _end(store)
         entry = AuditEntry(
@@ -71,7 +63,8 @@ def _append(store: Store, action: str, details: Mapping[str, Any], by: str, pers
             previous=previous,
         )
         name = name_of(entry.number)
-        with recorded(store, *_unfinished(store), name, by=by):
+        # An entry whose writer was killed before the ledger knew it is in the chain, so it is entered now.
+        with recorded(store, *unfinished(store, FOLDER), name, by=by):
             if store.create(name, control_json(asdict(entry))):
                 return entry
 
@@ -110,12 +103,6 @@ def _end(store: Store) -> tuple[int, str]:
         return 0, BEGINNING
     data = store.read(last)
     return read_entry(data, f"{store.url}/{last}").number, sha256(data or b"").hexdigest()
-
-
-def _unfinished(store: Store) -> list[str]:
-    """Entries whose writer was killed before the ledger knew them: they are in the chain, so they are entered now."""
-    ledger = read_ledger(store)
-    return [] if ledger is None else [place for place in ledger.open if place.startswith(f"{FOLDER}/")]
 
 
 def _user() -> str:

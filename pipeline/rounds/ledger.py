@@ -6,6 +6,7 @@ digest here, so that `jobs/verify.py` names it, whatever ran since.
 """
 
 import json
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from schemas.control_file import check_fields, control_json, damaged, inside, re
 
 NAME = "ledger.json"
 MEND = "jobs/verify.py RUN --repair makes one of what is there"
+_WRITING = threading.RLock()
+"""Held while the ledger is read and written again: threads of one process must not write over each other's entries."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,9 @@ def recorded(store: Store, *places: str, by: str) -> Iterator[list[str]]:
     unfinished, not damaged.
     """
     written = list(places)
-    ledger = read_ledger(store) or Ledger()
-    write_ledger(store, Ledger(ledger.files, {**ledger.open, **dict.fromkeys(places, by)}))
+    with _WRITING:
+        ledger = read_ledger(store) or Ledger()
+        write_ledger(store, Ledger(ledger.files, {**ledger.open, **dict.fromkeys(places, by)}))
     try:
         yield written
     except Exception:
@@ -79,10 +83,11 @@ def recorded(store: Store, *places: str, by: str) -> Iterator[list[str]]:
 
 def _close(store: Store, written: Sequence[str], digests: Mapping[str, str], places: Sequence[str] = ()) -> None:
     """Enter `digests` as all that there is of `written`. Read anew: another command may have written meanwhile."""
-    ledger = read_ledger(store) or Ledger()
-    files = {name: sha for name, sha in ledger.files.items() if not any(_is_of(name, place) for place in written)}
-    still = {place: by for place, by in ledger.open.items() if place not in (*written, *places)}
-    write_ledger(store, Ledger({**files, **digests}, still))
+    with _WRITING:
+        ledger = read_ledger(store) or Ledger()
+        files = {name: sha for name, sha in ledger.files.items() if not any(_is_of(name, place) for place in written)}
+        still = {place: by for place, by in ledger.open.items() if place not in (*written, *places)}
+        write_ledger(store, Ledger({**files, **digests}, still))
 
 
 def _found(store: Store, places: Iterable[str]) -> dict[str, str]:
@@ -101,6 +106,11 @@ def forgotten(store: Store, folder: str) -> Iterator[None]:
     ledger = read_ledger(store) or Ledger()
     inside = f"{folder}/"
     write_ledger(store, Ledger(ledger.files, {p: by for p, by in ledger.open.items() if not p.startswith(inside)}))
+
+
+def unfinished(store: Store, folder: str) -> list[str]:
+    """Files of a folder whose writer was killed before the ledger knew them, or is at it now."""
+    return [place for place in (read_ledger(store) or Ledger()).open if place.startswith(f"{folder}/")]
 
 
 def unrecorded(store: Store, folder: str) -> list[str]:

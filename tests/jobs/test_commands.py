@@ -30,6 +30,7 @@ NAMES = command_names()
 HEAVY = ("torch", "diffusers", "transformers", "ray", "duckdb", "pyarrow", "numpy")
 LONGEST_REFUSAL = 1.5  # seconds of CPU, Python's own start included
 OWN_DEFAULT = {
+    "port",
     "out",
     "name",
     "samples",
