@@ -54,9 +54,9 @@ class Roots:
         self.counts, self.examples = intake.counts, intake.examples
         for prompt in islice(intake.admit(self._prompts()), self.config.count):
             yield Sample.from_prompt(prompt, self.config.seed)
-        if self.left_out and not intake.counts["admitted"]:
+        if not intake.counts["admitted"] and (self.left_out or self.config.prompts):
             source = self.config.prompts or f"the recipe {self.config.recipe}"
-            raise InputError(f"no prompt of {source} is left: {self.left_out_line()}")
+            raise InputError(f"no prompt of {source} is left: {self.left_out_line() or 'it has none'}")
 
     @property
     def left_out(self) -> dict[str, int]:

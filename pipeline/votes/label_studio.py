@@ -189,7 +189,9 @@ def _answers(annotation: dict[str, Any], where: str) -> dict[str, Any]:
             texts = [texts] if isinstance(texts, str) else texts
             if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
                 raise InputError(f"{where}: an annotation's {name} is {str(value)[:60]!r}, expected choices or text")
-            answers[name] = texts
+            answers[name] = list(dict.fromkeys([*answers[name], *texts]))
+    if len(answers["label"]) > 1:
+        raise InputError(f"{where}: an annotation says {' and '.join(answers['label'])} at once; choose one")
     return answers
 
 

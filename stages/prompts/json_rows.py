@@ -14,11 +14,14 @@ LOOKED_AT = 1000  # objects whose keys are the columns: any row may have keys of
 
 
 def columns(path: Path) -> list[str]:
-    """The keys of the first objects. Raises InputError where there are none."""
-    rows = (row for _, row in islice(objects(path), LOOKED_AT) if not isinstance(row, LeftOut))
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    """The keys of the first objects. Raises InputError where there are none, with what is wrong with the first line."""
+    first = list(islice(objects(path), LOOKED_AT))
+    names = list(dict.fromkeys(name for _, row in first if not isinstance(row, LeftOut) for name in row))
     if not names:
-        raise InputError(f"{path.name} doesn't begin with a JSON object: .jsonl has one object on each line")
+        wrong = [f"; line {number} is {row.where}" for number, row in first[:1] if isinstance(row, LeftOut)]
+        raise InputError(
+            f"{path.name} doesn't begin with a JSON object: .jsonl has one object on each line{''.join(wrong)}"
+        )
     return names
 
 

@@ -1,6 +1,9 @@
 """Whatever is under the given path is judged, unreadable with a reason, or passed over with a reason."""
 
+import bz2
+import gzip
 import io
+import lzma
 import os
 import shutil
 import subprocess
@@ -133,6 +136,25 @@ def test_pictures_are_told_by_their_bytes_and_the_rest_has_a_reason(tmp_path: Pa
     assert problems.keys() == {"drawing.svg", "film.mp4", "more.zip", "more.tar.gz"}
     assert "image/svg+xml is not read" in problems["drawing.svg"] and "unpack" in problems["more.zip"]
     assert passed.keys() == {"._shot.jfif", "BMW.txt", "notes.txt"} and "macOS" in passed["._shot.jfif"]
+
+
+def test_what_is_compressed_is_unreadable_where_it_may_be_pictures_whatever_it_is_called(tmp_path: Path) -> None:
+    filled(
+        tmp_path,
+        **{
+            "a.png": png(),
+            "b.png.gz": gzip.compress(png(1)),
+            "shards.tar": gzip.compress(b"a tar"),
+            "backup": lzma.compress(png(2)),
+            "c.webp.bz2": bz2.compress(png(3)),
+            "renamed.bin": b"Rar!\x1a\x07\0",
+            "rows.csv.gz": gzip.compress(b"prompt"),
+        },
+    )
+    judged, problems, passed = sorted_out(source_of(str(tmp_path)))
+    assert {*judged} == {"a.png"} and {*passed} == {"rows.csv.gz"}
+    assert {*problems} == {"b.png.gz", "shards.tar", "backup", "c.webp.bz2", "renamed.bin"}
+    assert all("unpack it" in reason for reason in problems.values())
 
 
 def test_linked_folders_are_walked_once_and_no_link_leads_round(tmp_path: Path) -> None:

@@ -66,6 +66,28 @@ def test_a_vote_that_is_cancelled_later_is_not_in_force(run: tuple[Store, Path, 
     assert (after["decided_by"], after["human_votes"], after["skipped"]) == ("machine", 0, 1)
 
 
+def test_an_annotation_of_several_parts_keeps_all_categories_and_no_second_label(
+    run: tuple[Store, Path, str], tmp_path: Path
+) -> None:
+    store, folder, key = run
+
+    def part(name: str, *choices: str) -> dict[str, Any]:
+        return {"from_name": name, "to_name": "text", "type": "choices", "value": {"choices": list(choices)}}
+
+    tasks = case("vote1", key)
+    annotation = tasks[0]["annotations"][0]
+    annotation["result"] = [part("label", "unsafe"), part("category", "hate"), part("category", "violence", "hate")]
+    imported(store, tmp_path, tasks)
+    assert row_of(store, folder, key)["categories"] == ["hate", "violence"]
+    for both in (
+        [part("label", "safe", "unsafe")],
+        [part("label", "unsafe"), part("category", "hate"), part("label", "safe")],
+    ):
+        annotation["result"] = both
+        with pytest.raises(InputError, match=r"says .* and .* at once; choose one"):
+            imported(store, tmp_path, tasks)
+
+
 def test_an_import_can_be_taken_back_and_what_was_before_it_counts_again(
     run: tuple[Store, Path, str], tmp_path: Path
 ) -> None:

@@ -155,6 +155,17 @@ def test_a_run_without_prompts_says_where_they_went(tmp_path: Path) -> None:
         list(roots(RunConfig(out="unused", prompts=str(tmp_path / "p.jsonl")), ()))
 
 
+def test_a_table_without_rows_and_an_object_that_is_none_say_so(tmp_path: Path) -> None:
+    for name, content, reason in (
+        ("p.csv", "prompt\n", "p.csv is left: it has none"),
+        ("p.jsonl", '{"prompt": "a", "prompt": "b"}\n', "line 1 is no JSON \\(a key is there twice"),
+        ("q.jsonl", "[1, 2]\n", "line 1 is JSON, but no object"),
+    ):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(InputError, match=reason):
+            list(roots(RunConfig(out="unused", prompts=str(tmp_path / name)), ()))
+
+
 def test_what_was_left_out_is_counted_by_reason_for_the_summary(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text('prompt\na dog\na dog\n\na cat, asleep\n""\na cow\n')
     items = roots(RunConfig(out="unused", prompts=str(tmp_path / "p.csv"), skip_bad_rows=True), ())
