@@ -12,6 +12,7 @@ from schemas.generation import lora_and_weight
 from stages.generate import settings
 from stages.generate.pipeline_class import PipelineClass
 from stages.generate.pipeline_directory import PipelineDirectory, Shapes, tensor_shapes, weight_files
+from stages.generate.quiet import quieten
 from stages.generate.settings import SCHEDULES, Schedule
 
 
@@ -160,13 +161,3 @@ def scheduler_of(name: str, own: Any) -> Any:
 
     schedule = SCHEDULES.get(name, Schedule(name, {}))
     return getattr(diffusers, schedule.scheduler).from_config(own.config, **schedule.settings)
-
-
-def quieten() -> None:
-    """No bars, and no warnings: the one for a prompt that is too long prints the prompt, which no log may hold."""
-    import diffusers.utils.logging
-    import transformers.utils.logging
-
-    for library in (diffusers.utils.logging, transformers.utils.logging):
-        library.disable_progress_bar()
-        library.set_verbosity_error()

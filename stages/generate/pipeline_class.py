@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from schemas.errors import InputError
 from stages.generate import settings
+from stages.generate.quiet import quieten
 from stages.generate.settings import Family
 
 # Parameters that tell what a class makes or wants, where it is no picture from a prompt alone.
@@ -119,6 +120,7 @@ def refusal(name: str) -> str | None:
 def _diffusers(name: str) -> Any:
     import diffusers
 
+    quieten()
     cls = getattr(diffusers, name, None) if name.endswith("Pipeline") else None
     return cls if inspect.isclass(cls) and callable(cls) else None
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from schemas.sample import Sample
-from stages.generate.loading import quieten
 from stages.generate.pipeline_directory import PipelineDirectory
+from stages.generate.quiet import quieten
 
 SPECIAL = 4  # tokens that a tokenizer may add to a text: its beginning, its end, and T5's mark of a word
 PARTS = ("text_encoder", "text_encoder_2", "text_encoder_3", "text_encoder_4", "prior_text_encoder")

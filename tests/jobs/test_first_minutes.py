@@ -47,6 +47,7 @@ def typed(*words: object) -> Said:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert "Traceback" not in done.stderr, done.stderr[-3000:]
+    assert "[transformers]" not in done.stderr, "what a library says of itself is nobody's concern"
     return Said(done.returncode, done.stdout, done.stderr, spent)
 
 
