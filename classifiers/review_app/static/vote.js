@@ -33,7 +33,15 @@ async function load(way) {
   page.hidden = item === null;
   $("nothing").hidden = item !== null;
   $("pause").hidden = true;
+  clear();
   if (item) mask();
+}
+
+// What was seen does not stay in the page.
+function clear() {
+  $("picture").removeAttribute("src");
+  $("picture").alt = "masked picture";
+  $("words").textContent = "";
 }
 
 function mask() {
@@ -46,7 +54,6 @@ function mask() {
   $("words").textContent = item.text ?? "";
   $("picture").hidden = !item.picture;
   if (item.picture) $("picture").src = `/picture/${item.key}?item=${item.item}`;
-  $("picture").alt = "masked picture";
   $("others").hidden = !item.others;
   $("others").replaceChildren(...(item.others ?? []).map(other));
   say(item.attempt ? "this is your last vote's item again" : "");
