@@ -12,10 +12,11 @@ CLASSIFIERS ?= late_fusion
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+export WHEELHOUSE
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: help setup demo test test-slow check format docs shards evaluate mutate fuzz query generate label attack moderate train harden verify report app unsafebench world-data cluster cluster-stop clean
+.PHONY: help setup wheelhouse supply-chain demo test test-slow check format docs shards evaluate mutate fuzz query generate label attack moderate train harden verify report app unsafebench world-data cluster cluster-stop clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+%?:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):[^#]*## /\1\t/' | expand -t 16
@@ -25,6 +26,12 @@ setup: $(READY) ## make .venv with everything in it (again only when what is pin
 $(READY): pyproject.toml .ci/constraints.txt .ci/weights.txt .ci/integrations.txt .ci/setup
 	.ci/setup $(PYTHON) $(VENV)
 	@touch $@
+
+wheelhouse: setup ## gather every wheel that setup installs (WHEELHOUSE=wheelhouse); then `make setup WHEELHOUSE=…` asks no registry
+	.ci/wheelhouse $(VENV) $(or $(WHEELHOUSE),wheelhouse)
+
+supply-chain: setup ## licences, a CycloneDX bill of materials, secrets, known vulnerabilities: build/supply-chain
+	.ci/supply-chain $(PYTHON) $(VENV) build/supply-chain
 
 demo: setup ## the whole street: 256 pairs, variants, labels, shards, classifiers, evaluation, and where it all lies
 	$(BIN)/python jobs/demo.py --out runs/demo

@@ -13,6 +13,7 @@ from classifiers.layers.encoders.by_directory import FAMILIES, encoder_named, en
 from classifiers.saved import Saved, build
 from classifiers.training.config import Settings
 from classifiers.training.encoder_tuning import encoders_of, merge_lora, tune_encoders
+from classifiers.zoo.backbone import eyes_of
 from schemas.errors import InputError
 from schemas.protocols import Inputs
 from tests.support.tiny_encoders import ENCODERS, bert, dino, modern_bert, named, siglip2
@@ -79,6 +80,13 @@ def test_gradients_reach_pixels_and_embeddings_and_neighbours_change_nothing(enc
     assert pixels.grad is not None and embeddings.grad is not None
     assert bool(pixels.grad.any()) and bool(embeddings.grad[:, 1].any())
     assert not bool(words[~encoder.read(ids)].any())
+
+
+@families
+@torch.no_grad()
+def test_the_zoo_sees_with_any_family(encoder: ClipEncoder, family: str) -> None:
+    eyes = eyes_of(encoder)
+    assert torch.allclose(normalize(eyes.vectors(eyes.normalised(PIXELS)), dim=-1), encoder.image(PIXELS), atol=1e-5)
 
 
 @families

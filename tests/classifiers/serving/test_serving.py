@@ -75,7 +75,7 @@ def test_the_official_client_moderates_text_pictures_and_both(port: int) -> None
 
 def test_without_a_known_key_nothing_is_answered_but_that_it_lives(port: int) -> None:
     with pytest.raises(openai.AuthenticationError):
-        openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="other", max_retries=0).models.list()
+        openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key=str(port), max_retries=0).models.list()
     client = http.client.HTTPConnection("127.0.0.1", port)
     for path, status in (("/healthz", 200), ("/metrics", 401), ("/v1/models", 401), ("/nowhere", 404)):
         client.request("GET", path)
