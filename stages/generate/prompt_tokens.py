@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -11,6 +12,9 @@ from schemas.sample import Sample
 from stages.generate.pipeline_directory import PipelineDirectory
 from stages.generate.quiet import quieten
 
+OWN_LENGTH = re.compile(
+    r"self\.(tokenizer\w*_max_length) = (\d+)$", re.MULTILINE
+)  # what a class sets itself when it is made
 SPECIAL = 4  # tokens that a tokenizer may add to a text: its beginning, its end, and T5's mark of a word
 PARTS = ("text_encoder", "text_encoder_2", "text_encoder_3", "text_encoder_4", "prior_text_encoder")
 
@@ -100,6 +104,8 @@ def encoders_on_disk(directory: PipelineDirectory) -> tuple[TextEncoder, ...]:
             except (AttributeError, ImportError, OSError, ValueError):
                 return ()
             setattr(stand_in, part, loaded)
+    for name, number in OWN_LENGTH.findall(inspect.getsource(kind.found.__init__)):
+        setattr(stand_in, name, int(number))
     return text_encoders(stand_in, kind.fixed_arguments())
 
 

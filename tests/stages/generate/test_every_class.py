@@ -1,5 +1,6 @@
 """Every class of diffusers that draws from a prompt alone is drawn with, at random weights, and the table says what was found."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,9 +8,12 @@ import numpy as np
 import pytest
 
 from pipeline.engines.worker import one_thread
-from schemas.sample import Pixels
+from schemas.errors import InputError
+from schemas.prompt import Prompt
+from schemas.sample import Pixels, Sample
 from stages.generate.diffusion import Diffusion
 from stages.generate.pipeline_class import refusal
+from stages.generate.prompt_tokens import encoders_on_disk
 from stages.generate.settings import FAMILIES, UNMEASURED
 from tests.support.drawing import samples
 from tests.support.every_class import CLASSES, save_class
@@ -18,6 +22,10 @@ from tests.support.generators_table import PAGE, auto_mapped, page
 FAST = ("QwenImagePipeline", "ZImagePipeline", "CogView4Pipeline")
 # Sides that hold a few latent cells of the real layout, where 32 pixels do not.
 SIDES = {"Kandinsky3Pipeline": 64, "WuerstchenCombinedPipeline": 128, "StableCascadeCombinedPipeline": 128}
+CHUNKED = {
+    *("StableDiffusionPipeline", "StableDiffusionPAGPipeline", "LatentConsistencyModelPipeline"),
+    *("StableDiffusionXLPipeline", "StableDiffusionXLPAGPipeline"),
+}
 LARGE = {"Kandinsky5T2IPipeline"}  # draws nothing below 640 x 1408
 TRIED = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in CLASSES]
 
@@ -53,6 +61,33 @@ def test_a_class_draws_the_same_bytes_twice_alone_and_in_company(name: str, tmp_
     for drawn in (step, stage.open()):  # the same weights, and weights that are loaded again
         (alone,) = drawn(batch[-1:])
         assert off_by(alone.pixels, together[-1]) == 0
+    counted = {one.name: (one.limit, one.tokens(alone.prompt)) for one in encoders_on_disk(stage.weights().directory)}
+    told = json.loads(alone.encoder_tokens or "{}")
+    assert counted == {name: (one["limit"], one["tokens"]) for name, one in told.items()}, (
+        "as counted before it is loaded"
+    )
+    assert stage.expected_seconds(True) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_a_class_encodes_long_prompts_in_chunks_or_refuses_to(name: str, tmp_path: Path) -> None:
+    stage = replace(stage_of(name, tmp_path), long_prompts="chunks")
+    if name not in CHUNKED:
+        with pytest.raises(InputError, match="--long-prompts chunks"):
+            stage.weights()
+        return
+    long = "a red dog and a green cat on a striped cloth, " * 3
+    one, other = (
+        drawn.pixels
+        for drawn in stage.open()(
+            [
+                Sample.from_prompt(Prompt(long + end, seed=3), 0).with_(batch_row=row)
+                for row, end in enumerate(("a house", "a knife"))
+            ]
+        )
+    )
+    assert off_by(one, other) > 0
 
 
 def test_at_least_forty_classes_are_supported_and_each_other_one_has_a_reason() -> None:
