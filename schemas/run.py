@@ -51,6 +51,11 @@ class RunConfig:
     image_price: float | int | None = (
         None  # of a picture that is drawn behind an address, in the currency of its price list
     )
+    model_config: str | None = None  # directory with the configs of a checkpoint in one file
+    denoiser: str | None = None  # file of a U-Net or transformer, .gguf or .safetensors
+    quantise: str | None = None  # precision of the denoiser
+    textual_inversion: list[str] | None = None  # files
+    offload: str = "auto"
     writer: str | None = None  # chat:URL#NAME, which writes the prompts of the recipe rewrite
     seed_column: str | None = None  # of the prompt file: seeds of the pictures
     taxonomy: dict[str, Any] | None = None  # what is judged by, as `Taxonomy.to_json` has it; None: UnsafeBench's

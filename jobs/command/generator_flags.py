@@ -52,6 +52,23 @@ class GeneratorCommand(ScatteredCommand):
     dtype: Annotated[
         str | None, Option(metavar="NAME", help="float32, bfloat16 or float16 (default: as the machine draws best)")
     ] = None
+    model_config: Annotated[
+        str | None, Option(metavar="DIR", help="configs and tokenizers of a --model in one file (default: beside it)")
+    ] = None
+    denoiser: Annotated[
+        str | None, Option(metavar="FILE", help="a U-Net or transformer for the model, .gguf or .safetensors")
+    ] = None
+    quantise: Annotated[
+        Literal["int8", "fp8", "nf4"] | None, Option(help="bits of the denoiser's weights (torchao, bitsandbytes)")
+    ] = None
+    textual_inversion: Annotated[
+        list[str] | None,
+        Option(metavar="FILE", help="a word for the model, by the file's name; may be given several times"),
+    ] = None
+    offload: Annotated[
+        Literal["auto", "none", "model", "sequential", "group"],
+        Option(help="what of the weights waits outside of the accelerator (auto: by its free memory)"),
+    ] = "auto"
     long_prompts: Annotated[
         Literal["truncate", "chunks", "refuse"],
         Option(help="prompts beyond what text encoders read: draw the beginning, encode all in chunks, or take none"),

@@ -9,6 +9,7 @@ from schemas.errors import InputError
 from schemas.generation import GenerationSettings, settings_of
 from schemas.run import RunConfig
 from stages.generate.drawing import Drawing
+from stages.generate.load_options import AS_IT_IS, LoadOptions
 from stages.generate.long_prompts import CHUNKS, TRUNCATE
 from stages.generate.mixture import Mixture
 from stages.generate.replicate import Replicate
@@ -29,6 +30,8 @@ def as_asked(config: RunConfig, recipe: Recipe) -> Recipe:
     settings, varied = config.generation.given(), config.varied
     if config.long_prompts != TRUNCATE:
         settings |= {"long_prompts": CHUNKS if config.long_prompts == CHUNKS else TRUNCATE}
+    options = load_options(config)
+    settings |= options.given()
     if not settings and not varied:
         return recipe
     if not generators(recipe.stages):
@@ -42,7 +45,7 @@ def as_asked(config: RunConfig, recipe: Recipe) -> Recipe:
             return replace(stage, parts=tuple(replace(part, generator=asked(part.generator)) for part in stage.parts))
         if not isinstance(stage, SettableGenerator):
             return stage
-        laid = stage.with_settings(config.generation)
+        laid = _loaded_as(stage.with_settings(config.generation), options)
         return _with_chunks(laid) if config.long_prompts == CHUNKS else laid
 
     stages = tuple(map(asked, recipe.stages))
@@ -52,6 +55,27 @@ def as_asked(config: RunConfig, recipe: Recipe) -> Recipe:
         at = _before_drawing(stages)
         stages = (*stages[:at], vary, *stages[at:])
     return replace(recipe, stages=stages, redraw=tuple(map(asked, recipe.redraw)))
+
+
+def load_options(config: RunConfig) -> LoadOptions:
+    """How weights are read, as the command line says. Raises InputError."""
+    if config.model_config is not None and config.models:
+        raise InputError("--model-config: of several --model each finds its configs beside its file; leave it out")
+    return LoadOptions(
+        config=config.model_config,
+        denoiser=config.denoiser,
+        quantise=config.quantise,
+        embeddings=tuple(config.textual_inversion or ()),
+        offload=config.offload,
+    )
+
+
+def _loaded_as(stage: SettableGenerator, options: LoadOptions) -> SettableGenerator:
+    if options == AS_IT_IS:
+        return stage
+    if not isinstance(stage, Drawing):
+        raise InputError(f"--{next(iter(options.given()))}: {stage.model} loads its weights itself; leave it out")
+    return replace(stage, load=options)
 
 
 def _with_chunks(stage: SettableGenerator) -> Stage:

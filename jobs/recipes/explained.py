@@ -1,8 +1,10 @@
 """What `--explain` says of each model, be it a directory or an address."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
+from jobs.recipes.asked_settings import load_options
 from jobs.recipes.generators import generator_of
 from schemas.run import RunConfig
 from stages.generate.diffusion import Diffusion
@@ -14,10 +16,11 @@ def explanations(config: RunConfig, models: Sequence[str], *, measure: bool) -> 
     """By name, a model after the other; two pictures are drawn of each directory to `measure` it, none behind an address."""
     for model in models:
         stage = generator_of(config, model).with_settings(config.generation)
+        options = load_options(config)
         if isinstance(stage, RemoteImages):
             yield {"model": model, **addressed(stage)}
         if isinstance(stage, Diffusion):
-            yield {"model": model, **explained(stage, measure=measure)}
+            yield {"model": model, **explained(replace(stage, load=options), measure=measure)}
 
 
 def addressed(stage: RemoteImages) -> dict[str, Any]:

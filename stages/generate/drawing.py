@@ -13,6 +13,7 @@ from schemas.generation import GenerationSettings, settings_of
 from schemas.sample import READING, Sample
 from stages.generate.calling import Call, Pictures, Ready, Row, buckets
 from stages.generate.expected_seconds import known_seconds
+from stages.generate.load_options import AS_IT_IS, LoadOptions
 from stages.generate.loading import Weights, load, scheduler_of
 from stages.generate.long_prompts import CHUNKS, TRUNCATE, check_how, chunks_of, refuse_chunks
 from stages.generate.pipeline_directory import Size
@@ -55,6 +56,7 @@ class Drawing(SettableGenerator):
     dtype: str | None = None
     batch_size: int = 16
     long_prompts: str = field(default=TRUNCATE, repr=False)
+    load: LoadOptions = field(default=AS_IT_IS, repr=False)
     watches_batches: ClassVar[bool] = False  # whether what is prepared needs all rows in one call
     fixed: ClassVar[frozenset[str]] = frozenset()  # settings that rows cannot have of their own here
 
@@ -68,7 +70,7 @@ class Drawing(SettableGenerator):
 
     def weights(self) -> Weights:
         """Find and check the weights, and that they can draw as asked; loads nothing."""
-        weights = Weights.find(self.model, self.unet, self._adapters(), self.scheduler)
+        weights = Weights.find(self.model, self.unet, self._adapters(), self.scheduler, self.load)
         usable(self.settings(), weights)
         if self.watches_batches and not weights.kind.family.together:
             raise InputError(
@@ -79,9 +81,10 @@ class Drawing(SettableGenerator):
         return weights
 
     def describe(self) -> dict[str, str]:
-        """As it was before prompts could be encoded in chunks, where they are not: such runs go on."""
-        unsaid = {"long_prompts"} if self.long_prompts == TRUNCATE else set()
-        return {name: text for name, text in super().describe().items() if name not in unsaid}
+        """As before there were chunks of prompts and other ways to load, where they are not used: such runs go on."""
+        usual = {"long_prompts": repr(TRUNCATE), "load": ""}
+        described = super().describe() | {"load": self.load.describe()}
+        return {name: text for name, text in described.items() if usual.get(name) != text}
 
     def settings(self, text: str | None = None) -> GenerationSettings:
         """What a row that asks for this (`Sample.asked_settings`) is drawn with."""
@@ -220,11 +223,10 @@ class Drawing(SettableGenerator):
         width, height = ready.weights.directory.size(first.settings.size)
         if pictures.shape[1:] != (height, width, 3):
             raise HazmatError(f"{self.model} drew {pictures.shape[1:]}, expected {(height, width, 3)}; set its size")
-        finite = {row.sample.key for row in bucket if np.isfinite(pictures[row.sample.batch_row]).all()}
-        if len(finite) < len(bucket):
-            bad = {row.sample.key for row in bucket} - finite
+        bad = [row.sample.key for row in bucket if not np.isfinite(pictures[row.sample.batch_row]).all()]
+        if bad:
             raise BadSamplesError(dict.fromkeys(bad, "the picture holds NaN"))
-        swapped = [part for part in (self.unet, *first.settings.loras) if part is not None]
+        swapped = filter(None, (self.unet, self.load.denoiser, *first.settings.loras, *self.load.embeddings))
         known = {
             "generator": "+".join([self.model, *swapped]),
             "revision": ready.weights.digest(),

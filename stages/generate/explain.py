@@ -12,6 +12,7 @@ from schemas.prompt import Prompt
 from schemas.sample import Sample
 from stages.generate import settings
 from stages.generate.diffusion import Diffusion
+from stages.generate.loading import Weights
 from stages.generate.pipeline_directory import weight_files
 from stages.generate.row_settings import used
 
@@ -57,12 +58,21 @@ def explained(stage: Diffusion, measure: bool) -> dict[str, Any]:
         "guidance_by_row": "yes" if kind.family.guidance_by_row else "no: rows of other guidance are other batches",
         "memory": f"{parameters * 2 / 1e9:.2f} GB of weights in {settings.ACCELERATOR_DTYPE} on an accelerator, "
         f"{parameters * 4 / 1e9:.2f} GB in {settings.CPU_DTYPE} on a CPU; activations come on top",
+        **told_files(weights),
         "licence": _licences(directory.path),
         "revision": weights.digest(),
     }
     if measure:
         told["seconds"] = _seconds(stage)
     return told
+
+
+def told_files(weights: Weights) -> dict[str, Any]:
+    """The files beside the directory, each with its values; and where parts wait that do not fit."""
+    files = [file for file in (weights.single, weights.denoiser) if file is not None and file.suffix != ".gguf"]
+    counts = {file.name: f"{sum(count for _, count in _tensors(file)) / 1e6:,.1f} million parameters" for file in files}
+    offload = weights.options.offload
+    return {**({"files": counts} if counts else {}), "offload": f"{offload}; none on a CPU"}
 
 
 def _loaded(name: str, value: Any) -> bool:

@@ -10,10 +10,14 @@ from pipeline.storage.weights import PIPELINE_FILES, model_directory, model_file
 from schemas.errors import InputError
 from schemas.generation import lora_and_weight
 from stages.generate import settings
+from stages.generate.load_options import AS_IT_IS, LoadOptions
+from stages.generate.offloading import place
 from stages.generate.pipeline_class import PipelineClass
-from stages.generate.pipeline_directory import PipelineDirectory, Shapes, tensor_shapes, weight_files
+from stages.generate.pipeline_directory import DENOISERS, PipelineDirectory, Shapes, tensor_shapes, weight_files
 from stages.generate.quiet import quieten
 from stages.generate.settings import SCHEDULES, Schedule
+from stages.generate.single_file import checkpoint, directory_of, load_single
+from stages.generate.swapped_parts import checked_denoiser, checked_embedding, swapped_parts, teach
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +28,23 @@ class Weights:
     unet: Path | None = None
     loras: tuple[tuple[Path, float], ...] = ()
     schedule: str | None = None
+    single: Path | None = None  # the checkpoint, where it is one file
+    denoiser: Path | None = None
+    embeddings: tuple[Path, ...] = ()
+    options: LoadOptions = AS_IT_IS
 
     @classmethod
-    def find(cls, model: str, unet: str | None, loras: tuple[str, ...], schedule: str | None) -> Self:
+    def find(
+        cls,
+        model: str,
+        unet: str | None,
+        loras: tuple[str, ...],
+        schedule: str | None,
+        options: LoadOptions = AS_IT_IS,
+    ) -> Self:
         """Find and check everything. Raises InputError that names the part and what is wrong with it."""
-        directory = PipelineDirectory.checked(model_directory(model, PIPELINE_FILES))
+        single = checkpoint(model)
+        directory = _directory(model, single, options)
         if schedule is not None and schedule not in SCHEDULES and not _is_scheduler(schedule):
             raise InputError(
                 f"scheduler {schedule!r}: expected None (the model's own) one of {sorted(SCHEDULES)} or a class"
@@ -45,7 +61,9 @@ class Weights:
             raise InputError(f"lora {loras[0]}: a {directory.kind.name} takes none; leave it out")
         for file, _ in adapters:
             _check_lora(file)
-        return cls(directory, swapped, adapters, schedule)
+        denoiser = None if options.denoiser is None else checked_denoiser(model_file(options.denoiser), directory)
+        embeddings = tuple(checked_embedding(model_file(file), directory) for file in options.embeddings)
+        return cls(directory, swapped, adapters, schedule, single, denoiser, embeddings, options)
 
     @property
     def kind(self) -> PipelineClass:
@@ -54,11 +72,27 @@ class Weights:
 
     def digest(self) -> str:
         """Names all weights together."""
-        files = [path for path in (self.unet, *(file for file, _ in self.loras)) if path is not None]
-        if not files:
+        swapped = (self.unet, *(file for file, _ in self.loras), self.single, self.denoiser, *self.embeddings)
+        files = [path for path in swapped if path is not None]
+        if not files and self.options.quantise is None:
             return weights_digest(self.directory.path)
-        parts = [weights_digest(path) for path in (self.directory.path, *files)]
+        own = self.directory.part_folders() if self.single else [self.directory.path]
+        parts = [weights_digest(path) for path in (*own, *files)]
+        parts += [] if self.options.quantise is None else [self.options.quantise]
         return blake2b(" ".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _directory(model: str, single: Path | None, options: LoadOptions) -> PipelineDirectory:
+    """Where configs and what is not swapped lie."""
+    if single is not None:
+        return directory_of(single, options.config)
+    if options.config is not None:
+        raise InputError(
+            f"--model-config {options.config}: goes with a checkpoint in one file, and --model {model} is none"
+        )
+    found = model_directory(model, PIPELINE_FILES)
+    elsewhere = set(DENOISERS[:2]) if options.denoiser is not None else set()
+    return PipelineDirectory.checked(found, frozenset(elsewhere))
 
 
 def _check_swap(file: Path, directory: PipelineDirectory) -> None:
@@ -98,26 +132,29 @@ def load(weights: Weights, side: int, steps: int, precision: str | None = None) 
     quieten()
     _find_moved()
     accelerator = torch.accelerator.is_available()
-    device = str(torch.accelerator.current_accelerator()) if accelerator else "cpu"
     own = settings.ACCELERATOR_DTYPE if accelerator else settings.CPU_DTYPE
     dtype = getattr(torch, precision or own)
     directory, kind = weights.directory, weights.kind
-    pipeline = DiffusionPipeline.from_pretrained(
-        directory.path,
-        dtype=dtype,
-        use_safetensors=True,
-        local_files_only=True,
-        variant=directory.variant,
-        **kind.fixed_parts(directory.index),
-    )
+    parts = {**kind.fixed_parts(directory.index), **swapped_parts(weights.denoiser, weights.options, directory, dtype)}
+    if weights.single is not None:
+        pipeline = load_single(weights.single, directory, dtype, **parts)
+    else:
+        pipeline = DiffusionPipeline.from_pretrained(
+            directory.path,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            variant=directory.variant,
+            **parts,
+        )
     _adapt(pipeline, weights)
-    pipeline.to(device)
+    offload = place(pipeline, weights.options.offload)
     pipeline.set_progress_bar_config(disable=True)
     for part in pipeline.components.values():
         if hasattr(part, "set_attention_backend"):
             part.set_attention_backend(settings.ATTENTION)
     save_memory(getattr(pipeline, directory.autoencoder or "", None), side)
-    if accelerator and kind.family.compile and steps >= settings.COMPILE_FROM_STEPS:
+    if accelerator and offload == "none" and kind.family.compile and steps >= settings.COMPILE_FROM_STEPS:
         getattr(pipeline, directory.denoiser).compile()
     return pipeline
 
@@ -146,6 +183,8 @@ def _adapt(pipeline: Any, weights: Weights) -> None:
         pipeline.unet.load_state_dict(load_file(weights.unet))
     for index, (file, _) in enumerate(weights.loras):
         pipeline.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=f"lora_{index}")
+    for embedding in weights.embeddings:
+        teach(pipeline, embedding)
     if weights.loras:
         names = [f"lora_{index}" for index in range(len(weights.loras))]
         pipeline.set_adapters(names, [weight for _, weight in weights.loras])

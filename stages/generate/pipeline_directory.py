@@ -33,8 +33,11 @@ class PipelineDirectory:
     autoencoder: str | None
 
     @classmethod
-    def checked(cls, path: Path) -> Self:
-        """Raises InputError unless `path` is a whole pipeline with safe weights, of a class that draws from prompts."""
+    def checked(cls, path: Path, elsewhere: frozenset[str] = frozenset()) -> Self:
+        """Raises InputError unless `path` is a whole pipeline with safe weights, of a class that draws from prompts.
+
+        The weights of parts `elsewhere` are not looked for here.
+        """
         missing = f"--model {path}: there is no model_index.json, so it is no diffusers pipeline directory"
         index = read_json(path / "model_index.json", missing)
         try:
@@ -43,13 +46,21 @@ class PipelineDirectory:
             raise InputError(f"--model {path}: {error}") from error
         named = {part: value for part, value in index.items() if _is_part(value)}
         for part in sorted(named.keys() - set(settings.UNUSED_PARTS)):
-            _check_part(path, part, sorted(named))
+            _check_part(path, part, sorted(named), part not in elsewhere)
         denoiser = next((part for part in DENOISERS if part in named), None)
         autoencoder = next((part for part in AUTOENCODERS if part in named), None)
         if denoiser is None or (autoencoder is None and kind.parts & set(AUTOENCODERS)):
             lacking = sorted(kind.parts & set(DENOISERS + AUTOENCODERS) - named.keys())
             raise InputError(f"--model {path}: model_index.json names {sorted(named)}, expected {lacking} among them")
         return cls(path, index, kind, denoiser, autoencoder)
+
+    def part_folders(self) -> list[Path]:
+        """Of the parts that it names, those that are there."""
+        return [
+            self.path / part
+            for part in sorted(self.index)
+            if _is_part(self.index[part]) and (self.path / part).is_dir()
+        ]
 
     @property
     def draws_by_flow(self) -> bool:
@@ -137,13 +148,15 @@ def _is_part(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(isinstance(one, str) for one in value)
 
 
-def _check_part(directory: Path, part: str, named: list[str]) -> None:
+def _check_part(directory: Path, part: str, named: list[str], with_weights: bool) -> None:
     folder = directory / part
     if not folder.is_dir() or not any(folder.iterdir()):
         raise InputError(f"--model {directory}: its part {part!r} is missing; model_index.json names {named}")
     if part not in TRAINED and not (folder / "config.json").is_file():
         return
     read_json(folder / "config.json", f"--model {directory}: its part {part!r} has no config.json")
+    if not with_weights:
+        return
     files = weight_files(folder)
     pickled = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLED)
     if not files and (part in TRAINED or pickled):
