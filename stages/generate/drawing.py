@@ -149,7 +149,7 @@ class Drawing(SettableGenerator):
     def open(self) -> Step:
         """Load the pipeline onto the accelerator if there is one."""
         weights = self.weights()
-        ready = {self._loaded_as(self.settings()): (own := self._ready(weights))}
+        ready = {(self.settings().loras, self.settings().dtype): (own := self._ready(weights))}
         fit: dict[GenerationSettings, str | None] = {}
 
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
@@ -200,12 +200,9 @@ class Drawing(SettableGenerator):
         pipeline = self.prepare(loaded)
         return Ready(pipeline, weights, encoders, autoencoder, {self.scheduler: getattr(pipeline, "scheduler", None)})
 
-    def _loaded_as(self, settings: GenerationSettings) -> tuple[tuple[str, ...], str | None]:
-        return settings.loras, settings.dtype
-
     def _loaded(self, ready: dict[Any, Ready], row: Row) -> Ready:
         """The weights with the row's LoRAs and precision; those that waited longest go where there are too many."""
-        key, wanted = self._loaded_as(row.settings), self.as_of(row.settings)
+        key, wanted = (row.settings.loras, row.settings.dtype), self.as_of(row.settings)
         if key not in ready:
             while len(ready) >= LOADED_AT_ONCE:
                 del ready[next(iter(ready))]
