@@ -21,6 +21,7 @@ from typer import Option
 
 from jobs.command import DONE, QUARANTINED, ScatteredCommand, report, resolve_out, run_command, say, tell_root, warn
 from jobs.command.flags import Run, TaxonomyFile, named
+from jobs.command.keys import KeysFile, read_keys
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Label(ScatteredCommand):
     reveal: Annotated[bool, Option("--reveal", help="with --export: pictures as they are, kept on record")] = False
     taxonomy: TaxonomyFile = None
     for_review: Annotated[int | None, Option(min=1, metavar="N", help="how many samples to export")] = None
+    keys: KeysFile = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,6 +71,8 @@ class Label(ScatteredCommand):
             raise InputError("--model-dir goes with --labellers")
         if self.reveal and self.export is None:
             raise InputError("--reveal goes with --export")
+        if self.keys is not None and self.export is None:
+            raise InputError("--keys goes with --export: only these samples are exported")
 
 
 def main(config: Label) -> int:
@@ -87,7 +91,8 @@ def main(config: Label) -> int:
     elif config.aggregate is not None:
         summary = aggregate(store, config.aggregate)
     elif config.export is not None and config.for_review is not None:
-        summary = export_tasks(store, config.export, config.for_review, reveal=config.reveal)
+        only = None if config.keys is None else read_keys(config.keys)
+        summary = export_tasks(store, config.export, config.for_review, reveal=config.reveal, only=only)
     elif config.import_ is not None:
         summary = import_votes(store, config.import_)
     elif config.withdraw is not None:

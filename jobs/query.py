@@ -4,6 +4,7 @@
     jobs/query.py runs/mine "SELECT split, count(*) FROM samples GROUP BY split"
     jobs/query.py runs/mine "SELECT key FROM samples WHERE style = 'neon' LIMIT 20" --images neon/
     jobs/query.py runs/mine "SELECT * FROM votes" --write votes.parquet
+    jobs/query.py runs/mine "SELECT label, count(*) FROM samples JOIN keys USING (key) GROUP BY ALL" --keys keys.txt
     jobs/query.py runs/mine why KEY
     jobs/query.py runs/mine regenerate KEY
 
@@ -20,6 +21,7 @@ from typer import Argument, Option
 
 from jobs.command import DONE, FAILED, LocalCommand, report, resolve_out, run_command, say
 from jobs.command.flags import Run
+from jobs.command.keys import KeysFile, read_keys
 from schemas.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class Query(LocalCommand):
     write: Annotated[
         Path | None, Option(metavar="FILE", help="write the answer there instead: .parquet, .csv or .json")
     ] = None
+    keys: KeysFile = None
     timeout: Annotated[float, Option(min=0.001, max=604_800, metavar="SECONDS", help="how long SQL may take")] = 300.0
 
     def __post_init__(self) -> None:
@@ -76,7 +79,7 @@ def main(config: Query) -> int:
             outside(store, path)
     if refresh(store) and not config.quiet:  # on stderr, so that an answer stays an answer
         print(f"the catalogue was brought up to date; root {root_digest(store)}", file=sys.stderr)
-    with confined(store) as con:
+    with confined(store, None if config.keys is None else read_keys(config.keys)) as con:
         if config.key is not None:
             return about_one(config, con, store, facts, config.key)
         answer_sql(config, con, store, facts)

@@ -16,7 +16,7 @@ from typer import Option
 
 from jobs.command import DONE, LocalCommand, report, resolve_out, run_command, say, tell_root
 from jobs.command.flags import Run
-from schemas.errors import InputError
+from jobs.command.keys import read_keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,18 +83,6 @@ def _without(figures: dict[str, Any], gone: set[str]) -> dict[str, Any]:
     biggest = figures["largest_group"]
     glue = {name: None if name in ("a", "b") and value in gone else value for name, value in biggest["glue"].items()}
     return {**figures, "largest_group": {**biggest, "glue": glue}}
-
-
-def read_keys(path: Path) -> set[str]:
-    """The keys of a file, empty lines and comments (#) apart. Raises InputError if there are none."""
-    try:
-        lines = (line.split("#")[0].strip() for line in path.read_text().splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--keys {path}: {error}") from error
-    keys = {line for line in lines if line}
-    if not keys:
-        raise InputError(f"--keys {path}: there is no key in it; give one a line")
-    return keys
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from classifiers.review_app.exposure import Exposure, ExposureLimits
 from classifiers.review_app.gallery_routes import GalleryRoutes
 from classifiers.review_app.gallery_table import gallery_table
+from classifiers.review_app.gallery_view import GalleryView
 from classifiers.review_app.guard import COOKIE, HEADERS, AppCall, Guard
 from classifiers.review_app.masking import Reveals
 from classifiers.review_app.neighbours import Neighbours
@@ -58,6 +59,7 @@ def application(settings: AppSettings) -> Iterator[Starlette]:
         )
         reviews = ReviewRoutes(store, ReviewBook(store), gallery, reveals, pages)
         reviews.take_up()
+        gallery.counted(GalleryView())  # the first page is not the one to wait for it
         guard = Guard(settings.people, settings.hosts, pages.error)
         way_in = WayIn(guard, pages)
         routes = [*way_in.routes(), *gallery_routes(guard, gallery), *review_routes(guard, reviews)]

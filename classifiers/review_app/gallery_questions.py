@@ -32,7 +32,6 @@ class GalleryPage:
     """Rows as dicts of `SHOWN` with `score` and `error` of the view's classifier; the address of what comes after."""
 
     rows: list[dict[str, Any]]
-    total: int
     following: str | None
 
 
@@ -52,10 +51,9 @@ def page(table: GalleryTable, view: GalleryView) -> GalleryPage:
     sql = f"""SELECT {", ".join(SHOWN)}, {score}, {sorted_by} FROM gallery WHERE {where}{begin} ORDER BY {order} LIMIT {PAGE + 1}"""
     with table.cursor() as con:
         found = con.execute(sql, [*values, *more]).fetchall()
-        total = table.samples if where == "true" else _count(con, where, values)
     rows = [_row(table, view, one) for one in found[:PAGE]]
     following = view.address(after=(float(found[PAGE - 1][-1]), rows[-1]["key"])) if len(found) > PAGE else None
-    return GalleryPage(rows, total, following)
+    return GalleryPage(rows, following)
 
 
 def _row(table: GalleryTable, view: GalleryView, found: tuple[Any, ...]) -> dict[str, Any]:
@@ -72,6 +70,16 @@ def threshold_of(table: GalleryTable, view: GalleryView) -> float:
     """The view's, or the classifier's own."""
     assert view.scorer is not None
     return table.scorer(view.scorer).threshold if view.threshold is None else view.threshold
+
+
+def total(table: GalleryTable, view: GalleryView) -> int:
+    """Samples of the view."""
+    where, values = _where(table, view)
+    if where == "true":
+        return table.samples
+    with table.cursor() as con:
+        [(count,)] = con.execute(f"SELECT count(*) FROM gallery WHERE {where}", values).fetchall()
+    return int(count)
 
 
 def facet_counts(table: GalleryTable, view: GalleryView) -> dict[str, list[tuple[str, int]]]:
@@ -170,8 +178,3 @@ def _sort(table: GalleryTable, view: GalleryView) -> tuple[str, bool]:
         number = table.scorer(view.scorer or "").number
         return f"coalesce(abs(score_{number} - {threshold_of(table, view)!r}), {LAST!r})", False
     return "0::DOUBLE", False
-
-
-def _count(con: Connection, where: str, values: list[Any]) -> int:
-    [(count,)] = con.execute(f"SELECT count(*) FROM gallery WHERE {where}", values).fetchall()
-    return int(count)

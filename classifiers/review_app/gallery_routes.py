@@ -1,7 +1,7 @@
 """The gallery's pages: look, filter, sort, reveal, compare, take keys out."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -19,6 +19,8 @@ from pipeline.rounds.audit_log import append, entries
 from pipeline.storage.store import Store
 
 STRIP = 60  # variants on one page
+KEPT = 256  # views whose counts are kept
+ViewCounts = tuple[int, dict[str, list[tuple[str, int]]]]
 LAST_ENTRIES = 500  # of the audit log that are shown
 HIDDEN = ("prompt", "generation_prompt", "negative_prompt", "scene", "concepts")
 """Of a sample's row: words of its prompt or its picture."""
@@ -34,6 +36,7 @@ class GalleryRoutes:
     neighbours: Neighbours
     pages: Pages
     may_see_masked: Callable[[AppCall, str], bool]
+    counts: dict[str, ViewCounts] = field(default_factory=dict)
 
     def view(self, call: AppCall) -> GalleryView:
         """Of the address."""
@@ -44,17 +47,30 @@ class GalleryRoutes:
         """A page of the view and what else there is."""
         view = self.view(call)
         page = questions.page(self.table, view)
-        counts = questions.facet_counts(self.table, view)
+        total, counts = self.counted(view)
         return self.pages.show(
             "gallery",
             call,
             view=view,
             page=page,
+            total=total,
             facets=counts,
             samples=self.table.samples,
             sorts=SORTS,
             **self._common(call),
         )
+
+    def counted(self, view: GalleryView) -> ViewCounts:
+        """Samples of a view, in all and by facet: the same on each of its pages and in every order, so they are kept."""
+        name = view.address(sort="key")
+        known = self.counts.pop(name, None) or (
+            questions.total(self.table, view),
+            questions.facet_counts(self.table, view),
+        )
+        self.counts[name] = known  # the last ones asked for come last
+        for old in list(self.counts)[: max(0, len(self.counts) - KEPT)]:
+            self.counts.pop(old, None)
+        return known
 
     def _common(self, call: AppCall) -> dict[str, Any]:
         return {"scorers": self.table.scorers, "may_see": lambda key: self.reveals.may_see(call.person, key)}

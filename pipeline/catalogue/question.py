@@ -3,7 +3,7 @@
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,10 +29,11 @@ ALLOWED = (
 
 
 @contextmanager
-def confined(store: Store) -> Iterator[Connection]:
+def confined(store: Store, keys: Collection[str] | None = None) -> Iterator[Connection]:
     """A connection with the run's views open that can read no file but the run's, and whose settings can't be changed.
 
-    Links out of the run are not followed. What memory can't hold is spilled to a bounded temporary file.
+    Links out of the run are not followed. What memory can't hold is spilled to a bounded temporary file. `keys`, if given, are a
+    table of that name.
     """
     local = not store.url.startswith(OBJECT_SCHEMES)
     root = str(Path(store.url).resolve()) if local else store.url
@@ -41,6 +42,10 @@ def confined(store: Store) -> Iterator[Connection]:
         con.execute("SET preserve_insertion_order = true")  # LIMIT without ORDER BY gives the same rows every time
         con.execute("SET TimeZone = 'UTC'")
         open_views(con, store)
+        if keys is not None:
+            con.register("listed", pa.table({"key": pa.array(sorted(keys), pa.string())}))
+            con.execute("CREATE TABLE keys AS SELECT key FROM listed")
+            con.unregister("listed")
         con.execute("SET python_enable_replacements = false")  # a table name is never one of our Python variables
         con.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
         con.execute(f"SET allowed_directories = [{quoted(root)}]")

@@ -3,7 +3,7 @@
 import base64
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,15 +57,22 @@ def committed(store: Store, keys: frozenset[str]) -> SelectedItems:
     return SelectedItems(CommittedItems(store, rounds_with(store, "raw")), keys)
 
 
-def export_tasks(store: Store, file: Path, count: int, *, reveal: bool = False) -> dict[str, object]:
+def export_tasks(
+    store: Store, file: Path, count: int, *, reveal: bool = False, only: Collection[str] | None = None
+) -> dict[str, object]:
     """Write the `count` items that a person should see first as tasks, and the labelling interface beside them.
 
-    Pictures are blurred beyond recognition unless `reveal`, ; either is kept in the audit log.
+    `only` of these samples, if given. Pictures are blurred beyond recognition unless `reveal`; either is kept in the audit log.
     """
     data = store.read("labels.parquet")
     if data is None:
         raise InputError(f"{store.url} has no labels yet; run jobs/label.py {store.url} --aggregate dawid_skene first")
-    queue = for_review(pq.read_table(io.BytesIO(data)), count).to_pylist()
+    labels = pq.read_table(io.BytesIO(data))
+    if only is not None:
+        labels = labels.filter(pc.is_in(labels["key"], pa.array(sorted(only), pa.string())))
+        if not len(labels):
+            raise InputError(f"none of the {len(only)} keys is of a sample of {store.url} that has a label")
+    queue = for_review(labels, count).to_pylist()
     keys = frozenset(row["key"] for row in queue)
     samples = {sample.key: sample for sample in committed(store, keys)}
     shown = _predictions(store, keys)

@@ -1,6 +1,7 @@
 """The gallery: every sample is on one page of every order, counts are those of the run, nothing leaves before it was asked for."""
 
 import io
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,8 +16,8 @@ from classifiers.review_app import gallery_questions as questions
 from classifiers.review_app.gallery_table import GalleryTable, gallery_table
 from classifiers.review_app.gallery_view import FACETS, GalleryView, view_of
 from classifiers.serving.limits import RequestError
-from jobs import revoke
-from jobs.revoke import read_keys
+from jobs import label, query, revoke
+from jobs.command.keys import read_keys
 from pipeline.catalogue.views import refresh
 from pipeline.dataset.audit import Audit
 from pipeline.dataset.audit_log_checks import check_audit_log
@@ -241,7 +242,9 @@ def test_a_body_that_is_no_request_is_refused(app: ServedApp, body: object) -> N
     assert app.client("lead").post("/reveal", body)[0] in (400, 413)
 
 
-def test_keys_of_a_view_are_a_list_that_commands_take(app: ServedApp, store: LocalStore, tmp_path: Path) -> None:
+def test_keys_of_a_view_are_a_list_that_commands_take(
+    app: ServedApp, store: LocalStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, body = app.client("lead").get("/keys.txt?label=unsafe")
     (tmp_path / "keys.txt").write_bytes(body)
     wanted = {row["key"] for row in samples(store) if (row["pair_label"] or row["image_label"]) == "unsafe"}
@@ -251,6 +254,14 @@ def test_keys_of_a_view_are_a_list_that_commands_take(app: ServedApp, store: Loc
     audit = Audit(store)
     check_audit_log(audit)
     assert audit.problems == []
+    sql = "SELECT count(*) AS found FROM samples JOIN keys USING (key)"
+    assert call(query, store.url, sql, "--keys", tmp_path / "keys.txt", "--format", "json") == 0
+    assert json.loads(capsys.readouterr().out) == [{"found": len(wanted)}]
+    tasks = tmp_path / "tasks.json"
+    some = sorted(wanted)[:4]
+    (tmp_path / "some.txt").write_text("\n".join(some))
+    assert call(label, store.url, "--export", tasks, "--for-review", 500, "--keys", tmp_path / "some.txt") == 0
+    assert {task["data"]["key"] for task in json.loads(tasks.read_text())} <= set(some)
 
 
 def test_revoked_samples_are_gone_from_reviews(tmp_path: Path) -> None:
