@@ -103,6 +103,6 @@ def test_an_unknown_key_is_refused_before_anything_is_touched(
     store, pairs, _ = run
     (tmp_path / "keys.txt").write_text(f"{pairs[0].sample.key}\n{'0' * 32}\n")
     before = hashes(store)
-    with pytest.raises(revoke.InputError, match="0000"):
+    with pytest.raises(InputError, match="0000"):
         run_here(revoke, store.url, "--keys", tmp_path / "keys.txt")
     assert hashes(store) == before and store.size("revoked.parquet") is None
