@@ -199,4 +199,8 @@ def scheduler_of(name: str, own: Any) -> Any:
     import diffusers
 
     schedule = SCHEDULES.get(name, Schedule(name, {}))
-    return getattr(diffusers, schedule.scheduler).from_config(own.config, **schedule.settings)
+    changes = dict(schedule.settings)
+    if own.config.get("rescale_betas_zero_snr") or own.config.get("beta_schedule") == "squaredcos_cap_v2":
+        # Their first sigmas are huge: Karras' spacing puts several steps on one timestep, and the solver counts past its end.
+        changes.pop("use_karras_sigmas", None)
+    return getattr(diffusers, schedule.scheduler).from_config(own.config, **changes)
