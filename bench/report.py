@@ -11,8 +11,8 @@ import psutil
 RESULTS = Path(__file__).parent / "results"
 
 
-def report(name: str, figures: Mapping[str, object]) -> None:
-    """Print and write `figures`, with the machine they were taken on."""
+def report(name: str, figures: Mapping[str, object], *, keep: bool = True) -> None:
+    """Print and, to `keep` them, write `figures`, with the machine they were taken on."""
     machine = {
         "cpu_count": psutil.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
@@ -21,6 +21,7 @@ def report(name: str, figures: Mapping[str, object]) -> None:
         "load_average": round(psutil.getloadavg()[0], 2),
     }
     text = json.dumps({**figures, "machine": machine}, sort_keys=True)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(json.loads(text), indent=1, sort_keys=True) + "\n")
+    if keep:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{name}.json").write_text(json.dumps(json.loads(text), indent=1, sort_keys=True) + "\n")
     print(text)

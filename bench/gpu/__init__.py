@@ -1,0 +1,1 @@
+"""The main job on an accelerator beside loops that one would write by hand: `make bench-gpu`."""
