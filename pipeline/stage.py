@@ -37,6 +37,8 @@ class Stage(ABC):
     needs: ClassVar[frozenset[str]] = frozenset()
     adds: ClassVar[frozenset[str]] = frozenset()
     resources: ClassVar[Resources] = Resources()
+    ahead: ClassVar[bool] = False
+    """Whether its step begins a batch when called, on a device, and waits when iterated: then the next batch is begun first."""
     batch_size: int = 64
 
     @property

@@ -43,6 +43,8 @@ class RunConfig:
     negative_prompt: str | None = None
     lora: list[str] | None = None  # FILE[:WEIGHT]
     dtype: str | None = None
+    compile: bool = False  # blocks of the denoiser and the decoder; other bytes
+    fp8: bool = False  # the denoiser's linear layers; other bytes
     guard: str | None = None  # folders of classifiers that refuse what they flag, with commas between
     models: list[str] | None = None  # several, in place of `model`
     model_weights: list[float] | None = None

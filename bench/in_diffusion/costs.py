@@ -94,7 +94,7 @@ def capture_overhead() -> dict[str, float]:
 
 def deciding(text: Scorer, early: Mapping[str, Scorer], image: Scorer) -> dict[str, dict[str, float]]:
     """CPU seconds a picture until it is decided, by schedule: text filter, early detectors, full generation with image filter."""
-    pipeline = load(Diffusion().weights(), 64, STEPS)
+    pipeline = load(Diffusion().weights(), 64)
     prompts = [sample.prompt for sample in spoken(ROWS)]
     asking = in_turns({"text": lambda: text.score(Inputs(tuple(prompts)))})["text"] / ROWS
     drawings = {"full": GuardedPipeline(pipeline, image=image)}
@@ -118,7 +118,7 @@ def called(drawing: Any, prompts: list[str], steps: int) -> Any:
 
 def guarded(early: Scorer, image: Scorer) -> dict[str, Any]:
     """The guarded pipeline at several unsafe rates, against drawing all and judging pictures; and if bytes are the same."""
-    pipeline = load(Diffusion().weights(), 64, STEPS)
+    pipeline = load(Diffusion().weights(), 64)
     prompts = [sample.prompt for sample in spoken(ROWS)]
     bare = called(pipeline, prompts, STEPS).images
     figures: dict[str, Any] = {}

@@ -69,6 +69,12 @@ class GeneratorCommand(ScatteredCommand):
         Literal["auto", "none", "model", "sequential", "group"],
         Option(help="what of the weights waits outside of the accelerator (auto: by its free memory)"),
     ] = "auto"
+    compile: Annotated[
+        bool, Option("--compile", help="compile the model (docs/guide/accelerators.md): faster, and other bytes")
+    ] = False
+    fp8: Annotated[bool, Option("--fp8", help="the denoiser's linear layers in float8: faster, and other bytes")] = (
+        False
+    )
     long_prompts: Annotated[
         Literal["truncate", "chunks", "refuse"],
         Option(help="prompts beyond what text encoders read: draw the beginning, encode all in chunks, or take none"),

@@ -15,8 +15,10 @@ from stages.generate.mixture import Mixture
 from stages.generate.replicate import Replicate
 from stages.generate.row_settings import kind_of
 from stages.generate.settable import SettableGenerator
+from stages.generate.tuning import UNTUNED, Tuning
 from stages.generate.vary_settings import VarySettings
 
+FLAGS = {"loras": "--lora", "tuning": "--compile and --fp8"}
 Check = Callable[[str], None]
 """Raises InputError for what a row asks of its generator (`Prompt.settings`) and cannot have."""
 
@@ -32,12 +34,12 @@ def as_asked(config: RunConfig, recipe: Recipe) -> Recipe:
         settings |= {"long_prompts": CHUNKS if config.long_prompts == CHUNKS else TRUNCATE}
     options = load_options(config)
     settings |= options.given()
+    if config.compile or config.fp8:
+        settings["tuning"] = Tuning(config.compile, config.fp8)
     if not settings and not varied:
         return recipe
     if not generators(recipe.stages):
-        flags = ", ".join(
-            "--lora" if name == "loras" else f"--{name.replace('_', '-')}" for name in {**settings, **varied}
-        )
+        flags = ", ".join(FLAGS.get(name, f"--{name.replace('_', '-')}") for name in {**settings, **varied})
         raise InputError(f"{flags}: recipe {recipe.name} has no single diffusion model to give them to; leave them out")
 
     def asked(stage: Stage) -> Stage:
@@ -46,6 +48,7 @@ def as_asked(config: RunConfig, recipe: Recipe) -> Recipe:
         if not isinstance(stage, SettableGenerator):
             return stage
         laid = _loaded_as(stage.with_settings(config.generation), options)
+        laid = _tuned(laid, Tuning(config.compile, config.fp8))
         return _with_chunks(laid) if config.long_prompts == CHUNKS else laid
 
     stages = tuple(map(asked, recipe.stages))
@@ -76,6 +79,14 @@ def _loaded_as(stage: SettableGenerator, options: LoadOptions) -> SettableGenera
     if not isinstance(stage, Drawing):
         raise InputError(f"--{next(iter(options.given()))}: {stage.model} loads its weights itself; leave it out")
     return replace(stage, load=options)
+
+
+def _tuned(stage: SettableGenerator, tuning: Tuning) -> SettableGenerator:
+    if tuning == UNTUNED:
+        return stage
+    if not isinstance(stage, Drawing):
+        raise InputError(f"--compile and --fp8: {stage.model} is not loaded here; leave them out")
+    return replace(stage, tuning=tuning)
 
 
 def _with_chunks(stage: SettableGenerator) -> Stage:

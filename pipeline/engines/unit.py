@@ -4,8 +4,10 @@ One bad sample costs one sample (DESIGN 3.4). Batches are cut here and never cro
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import NoReturn
 
 import numpy as np
 
@@ -66,6 +68,9 @@ class _Outcome:
         self.level = least(self.level, other.level)
 
 
+Finish = Callable[[], _Outcome]
+
+
 def run_stage(opened: OpenStage, state: UnitState, attempts: Attempts) -> None:
     """Put `state` through one stage, in place. Raises BrokenStageError, or whatever `open` raises."""
     stage, taken = opened.stage, len(state.samples)
@@ -73,9 +78,23 @@ def run_stage(opened: OpenStage, state: UnitState, attempts: Attempts) -> None:
     step = opened.step
     start = time.perf_counter()
     outcome = _Outcome(level=stage.level)
-    for number, batch in enumerate(stage.batches(state.samples)):
+    under_way: list[tuple[int, Finish]] = []  # the batch that a device computes while the next is begun
+
+    def note(number: int) -> None:
         attempts.note(state.unit, stage.name, opened.index, batch=number, suspects=suspects)
-        outcome.add(_run_isolated(stage, batch) if number in suspects else _run_batch(stage, step, batch))
+
+    for number, batch in enumerate(stage.batches(state.samples)):
+        note(number)
+        finish = partial(_run_isolated, stage, batch) if number in suspects else _begun(stage, step, batch)
+        under_way.append((number, finish))
+        while len(under_way) > stage.ahead:
+            earlier, finish = under_way.pop(0)
+            if earlier != number:
+                note(earlier)
+            outcome.add(finish())
+    for number, finish in under_way:
+        note(number)
+        outcome.add(finish())
     attempts.clear(state.unit, stage.name, opened.index)
     _quarantine(state, stage, outcome, attempt=len(suspects) + 1)
     seconds = time.perf_counter() - start
@@ -95,10 +114,27 @@ def run_stage(opened: OpenStage, state: UnitState, attempts: Attempts) -> None:
     state.level = least(state.level, outcome.level)
 
 
-def _run_batch(stage: Stage, step: Step, batch: Sequence[Sample]) -> _Outcome:
-    """Run a batch, or halve it until what fails stands alone."""
+def _begun(stage: Stage, step: Step, batch: Sequence[Sample]) -> Finish:
+    """Begin a batch of a stage that works ahead; what finishes it raises what went wrong in beginning."""
+    if not stage.ahead:
+        return partial(_run_batch, stage, step, batch)
     try:
-        return _accept(batch, list(step(batch)), stage)
+        made = step(batch)
+    except Exception as error:
+        return partial(_run_batch, stage, step, batch, partial(_raise, error))
+    return partial(_run_batch, stage, step, batch, lambda: made)
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
+
+
+def _run_batch(
+    stage: Stage, step: Step, batch: Sequence[Sample], begun: Callable[[], Iterable[Sample]] | None = None
+) -> _Outcome:
+    """Run a batch, or halve it until what fails stands alone. `begun` gives what the step made of it, if it was called before."""
+    try:
+        return _accept(batch, list(begun() if begun else step(batch)), stage)
     except BadSamplesError as error:
         bad = [sample for sample in batch if sample.key in error.reasons]
         if not bad:

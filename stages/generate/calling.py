@@ -8,12 +8,30 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.generation import GenerationSettings
-from schemas.sample import Sample
+from schemas.sample import READING, Sample
+from stages.generate.levels import Fetch, levels_of
 from stages.generate.loading import Weights, save_memory
 from stages.generate.long_prompts import encoded
 from stages.generate.prompt_tokens import TextEncoder
 from stages.generate.row_settings import GuidanceByRow, arguments, bucket_of
 
+ROW_FIELDS = frozenset(
+    {
+        "pixels",
+        "generator",
+        "revision",
+        "scheduler",
+        "steps",
+        "guidance_scale",
+        "true_cfg_scale",
+        "negative_prompt",
+        "dtype",
+        "seed",
+        "generation_prompt",
+        *READING,
+    }
+)
+"""What drawing adds to a sample."""
 Pictures = npt.NDArray[np.float32]
 Inputs = Callable[[Weights, Sequence[Sample], tuple[int, int]], dict[str, Any]]
 """What a stage calls its pipeline with beyond prompts, settings and generators; for rows of one size (width, height)."""
@@ -53,8 +71,12 @@ class Call:
     inputs: Inputs
     shape: int
 
-    def draw(self, bucket: Sequence[Row]) -> Pictures | None:
-        """float32 [shape, height, width, 3] in [0, 1]; rows without a sample hold nothing of use. None: a guard refused all."""
+    def draw(self, bucket: Sequence[Row]) -> Fetch | None:
+        """Begin; what waits for the pictures, of which rows without a sample hold nothing of use. None: a guard refused all."""
+        pictures = self._drawn(bucket)
+        return None if pictures is None else levels_of(pictures)
+
+    def _drawn(self, bucket: Sequence[Row]) -> Any:
         weights, settings = self.ready.weights, bucket[0].settings
         size = weights.directory.size(settings.size)
         save_memory(self.ready.autoencoder, max(size))
@@ -62,7 +84,7 @@ class Call:
             self.ready.pipeline.scheduler = self.ready.schedules[settings.scheduler]
         return self._together(bucket, size) if weights.kind.family.together else self._alone(bucket, size)
 
-    def _together(self, bucket: Sequence[Row], size: tuple[int, int]) -> Pictures | None:
+    def _together(self, bucket: Sequence[Row], size: tuple[int, int]) -> Any:
         import torch
 
         rows = [bucket[0]] * self.shape
@@ -87,7 +109,8 @@ class Call:
             pictures[row.sample.batch_row] = drawn[0]
         return pictures
 
-    def _call(self, rows: Sequence[Row], size: tuple[int, int], **extra: Any) -> Pictures | None:
+    def _call(self, rows: Sequence[Row], size: tuple[int, int], **extra: Any) -> Any:
+        """float32 [rows, height, width, 3] in [0, 1], or as a tensor [rows, 3, height, width] where its class gives that."""
         import torch
 
         weights, settings = self.ready.weights, rows[0].settings
@@ -104,9 +127,11 @@ class Call:
         if len({row.settings.guidance_scale for row in rows}) > 1:
             each = [float(arguments(row.settings, kind)[kind.guidance or ""]) for row in rows]
             named[kind.guidance or ""] = GuidanceByRow.of(each)
+        # What stands around a pipeline, a guard, takes arrays.
+        tensors = kind.family.tensors and isinstance(self.ready.pipeline, kind.found)
         with torch.inference_mode():
             drawn = self.ready.pipeline(
-                output_type="np",
+                output_type="pt" if tensors else "np",
                 **extra,
                 **named,
                 **self.inputs(weights, [row.sample for row in rows], size),
@@ -115,6 +140,8 @@ class Call:
         pictures = drawn.images if hasattr(drawn, "images") else drawn.image
         if pictures is None:  # a guard refused every row
             return None
+        if tensors:
+            return pictures
         pictures = np.asarray(pictures)
         return _on_white(pictures) if pictures.shape[-1] == 4 else pictures
 

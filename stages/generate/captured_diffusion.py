@@ -24,6 +24,7 @@ class CapturedDiffusion(Diffusion):
 
     keep: Early = field(default_factory=Early)
     watches_batches: ClassVar[bool] = True
+    ahead: ClassVar[bool] = False  # what a call caught is taken behind it
     # What is kept has one shape, of steps that mean the same, out of the pipeline that it is kept of.
     fixed: ClassVar[frozenset[str]] = frozenset({"steps", "size", "scheduler", "loras", "dtype"})
 

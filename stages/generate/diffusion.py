@@ -15,6 +15,7 @@ class Diffusion(Drawing):
     """Text to image with any class that draws from a prompt alone (docs/reference/generators.md)."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"generation_prompt"})
+    ahead: ClassVar[bool] = True
 
     def prepare(self, pipeline: Any) -> Any:
         """As it is."""

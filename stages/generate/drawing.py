@@ -5,24 +5,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-import numpy as np
-
 from pipeline.stage import BadSamplesError, Resources, Step, placed
 from schemas.errors import HazmatError, InputError
 from schemas.generation import GenerationSettings, settings_of
-from schemas.sample import READING, Sample
-from stages.generate.calling import Call, Pictures, Ready, Row, buckets
+from schemas.sample import Sample
+from stages.generate.calling import ROW_FIELDS, Call, Ready, Row, buckets
+from stages.generate.drawn_bucket import DrawnBucket
 from stages.generate.expected_seconds import known_seconds
+from stages.generate.levels import Fetch
 from stages.generate.load_options import AS_IT_IS, LoadOptions
 from stages.generate.loading import Weights, load, scheduler_of
 from stages.generate.long_prompts import CHUNKS, TRUNCATE, check_how, chunks_of, refuse_chunks
 from stages.generate.pipeline_directory import Size
-from stages.generate.prompt_tokens import TextEncoder, encoders_on_disk, text_encoders, with_reading
-from stages.generate.row_settings import arguments, bucket_of, kind_of, planned_rows, usable, used
+from stages.generate.prompt_tokens import TextEncoder, encoders_on_disk, text_encoders
+from stages.generate.row_settings import bucket_of, kind_of, planned_rows, usable
 from stages.generate.settable import SettableGenerator
+from stages.generate.text_cache import remember_texts
+from stages.generate.tuning import UNTUNED, Tuning
 
-DRAWN_BY = ("generator", "revision", "scheduler", "steps", "guidance_scale")
-FURTHER = ("true_cfg_scale", "negative_prompt", "dtype")
 LOADED_AT_ONCE = 2  # sets of weights that a worker keeps where rows ask for LoRAs or precisions of their own
 
 
@@ -41,7 +41,7 @@ class Drawing(SettableGenerator):
     be loaded and for what cannot be drawn with them, before anything is loaded.
     """
 
-    adds: ClassVar[frozenset[str]] = frozenset({"pixels", "seed", "generation_prompt", *DRAWN_BY, *FURTHER, *READING})
+    adds: ClassVar[frozenset[str]] = ROW_FIELDS
     resources: ClassVar[Resources] = Resources(cpus=1.0, accelerator=True)
     model: str = "assets/world/t2i"
     unet: str | None = None
@@ -54,6 +54,7 @@ class Drawing(SettableGenerator):
     negative_prompt: str | None = None
     loras: tuple[str, ...] = ()
     dtype: str | None = None
+    tuning: Tuning = field(default=UNTUNED, repr=False)
     batch_size: int = 16
     long_prompts: str = field(default=TRUNCATE, repr=False)
     load: LoadOptions = field(default=AS_IT_IS, repr=False)
@@ -72,6 +73,11 @@ class Drawing(SettableGenerator):
         """Find and check the weights, and that they can draw as asked; loads nothing."""
         weights = Weights.find(self.model, self.unet, self._adapters(), self.scheduler, self.load)
         usable(self.settings(), weights)
+        self.tuning.check(weights.kind)
+        if self.tuning.compile and self.watches_batches:
+            raise InputError(
+                f"--compile: {type(self).__name__} looks into the denoiser, which compiled blocks do not let it"
+            )
         if self.watches_batches and not weights.kind.family.together:
             raise InputError(
                 f"--model {self.model}: a {weights.kind.name} is drawn row by row, which {type(self).__name__} cannot watch"
@@ -81,8 +87,8 @@ class Drawing(SettableGenerator):
         return weights
 
     def describe(self) -> dict[str, str]:
-        """As before there were chunks of prompts and other ways to load, where they are not used: such runs go on."""
-        usual = {"long_prompts": repr(TRUNCATE), "load": ""}
+        """As before there were chunks of prompts, tuning and other ways to load, where they are not used: such runs go on."""
+        usual = {"long_prompts": repr(TRUNCATE), "load": "", "tuning": repr(UNTUNED)}
         described = super().describe() | {"load": self.load.describe()}
         return {name: text for name, text in described.items() if usual.get(name) != text}
 
@@ -155,12 +161,12 @@ class Drawing(SettableGenerator):
         def step(batch: Sequence[Sample]) -> Iterator[Sample]:
             self._refuse(batch, fit)
             rows = [self._row(sample, own.encoders) for sample in batch]
-            drawn = {
-                sample.key: sample
-                for bucket in buckets(rows, weights)
-                for sample in self._draw(self._loaded(ready, bucket[0]), bucket)
-            }
-            return (drawn[sample.key] for sample in batch)
+            begun = [self._draw(self._loaded(ready, bucket[0]), bucket) for bucket in buckets(rows, weights)]
+            return fetched(batch, begun)
+
+        def fetched(batch: Sequence[Sample], begun: list[Iterator[Sample]]) -> Iterator[Sample]:
+            drawn = {sample.key: sample for samples in begun for sample in samples}
+            yield from (drawn[sample.key] for sample in batch)
 
         return step
 
@@ -193,8 +199,8 @@ class Drawing(SettableGenerator):
     def _ready(self, weights: Weights) -> Ready:
         """Load as this stage's settings say, and prepare."""
         width, height = weights.directory.size(self.size)
-        called = weights.kind.accepts | arguments(self.settings(), weights.kind)
-        loaded = load(weights, max(width, height), called.get("num_inference_steps") or 1, self.dtype)
+        loaded = load(weights, max(width, height), self.dtype, self.tuning)
+        remember_texts(loaded)
         encoders = text_encoders(loaded, weights.kind.fixed_arguments())
         autoencoder = getattr(loaded, weights.directory.autoencoder or "", None)
         pipeline = self.prepare(loaded)
@@ -214,29 +220,14 @@ class Drawing(SettableGenerator):
         return pipeline
 
     def _draw(self, ready: Ready, bucket: Sequence[Row]) -> Iterator[Sample]:
-        """The rows of one bucket with their pictures."""
-        first = bucket[0]
-        pictures = self._pictures(Call(ready, self.inputs, first.sample.batch_rows or self.batch_size), bucket)
-        width, height = ready.weights.directory.size(first.settings.size)
-        if pictures.shape[1:] != (height, width, 3):
-            raise HazmatError(f"{self.model} drew {pictures.shape[1:]}, expected {(height, width, 3)}; set its size")
-        bad = [row.sample.key for row in bucket if not np.isfinite(pictures[row.sample.batch_row]).all()]
-        if bad:
-            raise BadSamplesError(dict.fromkeys(bad, "the picture holds NaN"))
-        swapped = filter(None, (self.unet, self.load.denoiser, *first.settings.loras, *self.load.embeddings))
-        known = {
-            "generator": "+".join([self.model, *swapped]),
-            "revision": ready.weights.digest(),
-            "scheduler": type(getattr(ready.pipeline, "scheduler", None)).__name__,
-            "dtype": first.settings.dtype,
-        }
-        for row in bucket:
-            pixels = (pictures[row.sample.batch_row] * 255).round().astype(np.uint8)
-            told = with_reading(row.sample, ready.encoders, row.chunks if self.long_prompts == CHUNKS else None)
-            yield told.with_(pixels=pixels, seed=row.seed, **known, **used(row.settings, ready.weights.kind))
+        """Begin to draw the rows of one bucket; who iterates waits for their pictures."""
+        fetch = self._begun(Call(ready, self.inputs, bucket[0].sample.batch_rows or self.batch_size), bucket)
+        swapped = filter(None, (self.unet, self.load.denoiser, *bucket[0].settings.loras, *self.load.embeddings))
+        drawn = DrawnBucket.begun(ready, bucket, [self.model, *swapped], chunked=self.long_prompts == CHUNKS)
+        return drawn.samples(fetch)
 
-    def _pictures(self, call: Call, bucket: Sequence[Row]) -> Pictures:
-        """float32 [rows, height, width, 3] in [0, 1]; rows without a sample hold nothing of use."""
+    def _begun(self, call: Call, bucket: Sequence[Row]) -> Fetch:
+        """Begin a call; rows without a sample hold nothing of use."""
         drawn = call.draw(bucket)
         if drawn is None:
             raise HazmatError(f"{self.model} gave no pictures")

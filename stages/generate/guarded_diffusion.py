@@ -11,9 +11,10 @@ from pipeline.stage import Step
 from schemas.errors import InputError
 from schemas.protocols import Target
 from schemas.sample import Sample
-from stages.generate.calling import Call, Pictures, Row
+from stages.generate.calling import Call, Row
 from stages.generate.diffusion import Diffusion
 from stages.generate.guarded_pipeline import GuardedAnswer, GuardedPipeline
+from stages.generate.levels import Fetch, levels_of
 
 
 class _Recorded:
@@ -44,6 +45,7 @@ class GuardedDiffusion(Diffusion):
     image: Target | None = field(default=None)
     compact: bool = False
     watches_batches: ClassVar[bool] = True
+    ahead: ClassVar[bool] = False  # a call's refusals are asked for behind it
     fixed: ClassVar[frozenset[str]] = frozenset({"guidance_scale", "scheduler", "loras", "dtype"})
 
     @property
@@ -79,11 +81,11 @@ class GuardedDiffusion(Diffusion):
 
         return step
 
-    def _pictures(self, call: Call, bucket: Sequence[Row]) -> Pictures:
+    def _begun(self, call: Call, bucket: Sequence[Row]) -> Fetch:
         drawn = call.draw(bucket)
         if drawn is None:
             width, height = call.ready.weights.directory.size(bucket[0].settings.size)
-            return np.zeros((call.shape, height, width, 3), np.float32)
+            return levels_of(np.zeros((call.shape, height, width, 3), np.float32))
         return drawn
 
     def describe(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ from stages.generate.quiet import quieten
 from stages.generate.settings import SCHEDULES, Schedule
 from stages.generate.single_file import checkpoint, directory_of, load_single
 from stages.generate.swapped_parts import checked_denoiser, checked_embedding, swapped_parts, teach
+from stages.generate.tuning import UNTUNED, Tuning
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,8 @@ def _check_lora(file: Path) -> None:
         raise InputError(f"lora {file}: {other[0]!r} is no LoRA's tensor; a whole UNet is given as `unet`")
 
 
-def load(weights: Weights, side: int, steps: int, precision: str | None = None) -> Any:
-    """The pipeline on the accelerator if there is one, ready to draw pictures of at most `side` pixels in `steps` steps."""
+def load(weights: Weights, side: int, precision: str | None = None, tuning: Tuning = UNTUNED) -> Any:
+    """The pipeline on the accelerator if there is one, ready to draw pictures of at most `side` pixels."""
     import torch
     from diffusers import DiffusionPipeline
 
@@ -150,12 +151,15 @@ def load(weights: Weights, side: int, steps: int, precision: str | None = None) 
     _adapt(pipeline, weights)
     offload = place(pipeline, weights.options.offload)
     pipeline.set_progress_bar_config(disable=True)
+    if offload != "none" and tuning != UNTUNED:
+        raise InputError(
+            f"--compile, --fp8: the weights wait outside of the accelerator (offload {offload}); leave them out"
+        )
+    tuning.apply(pipeline, directory.denoiser, kind)
     for part in pipeline.components.values():
         if hasattr(part, "set_attention_backend"):
             part.set_attention_backend(settings.ATTENTION)
     save_memory(getattr(pipeline, directory.autoencoder or "", None), side)
-    if accelerator and offload == "none" and kind.family.compile and steps >= settings.COMPILE_FROM_STEPS:
-        getattr(pipeline, directory.denoiser).compile()
     return pipeline
 
 

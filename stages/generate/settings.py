@@ -21,10 +21,13 @@ SLICE_FROM = 768
 # A side beyond every family's own is decoded in tiles, since memory grows with the area. Tiles are blended where they
 # meet, which changes pixels: so never at or below 1024.
 TILE_ABOVE = 1024
-# Compiling takes a minute or two a worker and saves about a quarter of the denoiser's time (SDXL, 30 steps, bf16:
-# 3.32 -> 2.54 s, research/pipelines_and_engines.md 4.1). With few steps the autoencoder is 39-54 % of the time and
-# there is little to save. On CPUs never: no figure shows a gain, and every worker would need a C++ compiler.
-COMPILE_FROM_STEPS = 20
+# Compiling changes bytes and takes half a minute or more a worker, so it is asked for (`--compile`). It saves about a quarter of
+# the denoiser's time (SDXL, 30 steps, bf16: 3.32 -> 2.54 s, research/pipelines_and_engines.md 4.1); blocks that repeat are compiled
+# once, which takes a seventh of the time that the whole takes (PyTorch's recipe for regional compilation).
+COMPILER = "inductor"  # torch.compile's backend
+MOST_SHAPES = (
+    4096  # compiled at most; more is an error, for torch would go on with other kernels and so with other bytes
+)
 
 UNUSED_PARTS = ("safety_checker", "feature_extractor", "image_encoder", "watermarker")
 """Parts that are never loaded: a checker inside the generator would blank pictures that labellers are to judge."""
@@ -59,13 +62,18 @@ class Family:
     (padding prompts to the longest of a batch, one generator for all rows). A side must be a multiple of `multiple` latent cells
     beyond what the class says. With `area`, pictures of any form have the area of the model's own; `sizes` (width, height) are
     the only ones it draws.
-    With `guidance_by_row` a call may have another guidance for each row.
+    With `guidance_by_row` a call may have another guidance for each row. `tensors`: it gives tensors on its device if asked, the
+    same values as arrays. `--compile` compiles the modules of the classes `blocks` one by one, where that is known; lays a
+    `channels_last` denoiser's convolutions out so; and joins the projections of query, key and value to `fuse` them.
     `steps` and `guidance_scale` are what is drawn with unless said.
     """
 
     together: bool = False
     multiple: int = 1
-    compile: bool = False
+    tensors: bool = False
+    blocks: tuple[str, ...] = ()
+    channels_last: bool = False
+    fuse: bool = False
     steps: int | None = None
     guidance_scale: float | None = None
     area: bool = False
@@ -112,19 +120,22 @@ MEASURED = (
 # FLUX.1-schnell was trained with 256 T5 tokens (its model card); dev would take 512, prompts here are far shorter.
 TOKENS = {"max_sequence_length": 256}
 
+USUAL: dict[str, Any] = {"together": True, "tensors": True, "steps": 30, "guidance_scale": 7.5}
+# Half of a U-Net's time is in its residual blocks' convolutions and norms, which repeat as its transformer blocks do.
+UNET: dict[str, Any] = {"blocks": ("BasicTransformerBlock", "ResnetBlock2D"), "channels_last": True, "fuse": True}
+
 FAMILIES: dict[str, Family] = {
-    # 1.x and 2.x: which of the two, and so epsilon or v-prediction, is in the scheduler's config. The U-Net is small: most of
-    # the 1.60 -> 1.06 s that compiling saves (50 steps, A100) is launch overhead, which batches of 16 hide already.
-    "StableDiffusionPipeline": Family(together=True, guidance_by_row=True, steps=30, guidance_scale=7.5),
-    "StableDiffusionXLPipeline": Family(
-        together=True, guidance_by_row=True, compile=True, steps=30, guidance_scale=7.5
-    ),
+    # 1.x and 2.x: which of the two, and so epsilon or v-prediction, is in the scheduler's config.
+    "StableDiffusionPipeline": Family(guidance_by_row=True, **USUAL, **UNET),
+    "StableDiffusionXLPipeline": Family(guidance_by_row=True, **USUAL, **UNET),
     "StableDiffusion3Pipeline": Family(
-        together=True, guidance_by_row=True, multiple=2, compile=True, steps=30, guidance_scale=7.5
+        guidance_by_row=True, multiple=2, blocks=("JointTransformerBlock",), fuse=True, **USUAL
     ),
-    "FluxPipeline": Family(together=True, compile=True, call=TOKENS, steps=30, guidance_scale=7.5),
-    "PixArtAlphaPipeline": Family(together=True, compile=True, steps=30, guidance_scale=7.5),
-    "PixArtSigmaPipeline": Family(together=True, guidance_by_row=True, compile=True, steps=30, guidance_scale=7.5),
+    "FluxPipeline": Family(
+        call=TOKENS, blocks=("FluxTransformerBlock", "FluxSingleTransformerBlock"), fuse=True, **USUAL
+    ),
+    "PixArtAlphaPipeline": Family(blocks=("BasicTransformerBlock",), fuse=True, **USUAL),
+    "PixArtSigmaPipeline": Family(guidance_by_row=True, blocks=("BasicTransformerBlock",), fuse=True, **USUAL),
     **dict.fromkeys(MEASURED, Family(together=True)),
     "HiDreamImagePipeline": Family(together=True, area=True),
     "Kandinsky5T2IPipeline": Family(

@@ -41,7 +41,7 @@ def captured(pipelines: Path, family: str, blocks: Sequence[str] | None = None) 
     """Three steps, of which the first two are kept; blocks are all that attend to words unless given."""
     plain = tiny(pipelines, family)
     if blocks is None:
-        blocks = cross_attentions(denoiser_of(load(plain.weights(), SIDE, 2)))[:2]
+        blocks = cross_attentions(denoiser_of(load(plain.weights(), SIDE)))[:2]
     keep = Early(steps=(1, 2), blocks=tuple(blocks), grid=4)
     return CapturedDiffusion(model=plain.model, steps=3, size=SIDE, batch_size=3, keep=keep)
 
@@ -92,7 +92,7 @@ def test_captures_are_the_same_twice_and_alone(pipelines: Path, family: str) -> 
 
 def test_what_is_kept_is_what_the_pipeline_itself_reports(pipelines: Path) -> None:
     stage = captured(pipelines, "sd1")
-    pipeline = load(stage.weights(), SIDE, 3)
+    pipeline = load(stage.weights(), SIDE)
     latent, reported = StepCapture("latent", 2), {}
     latent.attach(pipeline)
 
@@ -113,10 +113,10 @@ def test_what_is_kept_is_what_the_pipeline_itself_reports(pipelines: Path) -> No
 
 def test_the_prompts_half_of_a_guided_batch_is_kept(pipelines: Path) -> None:
     """Without guidance there is one half only; the first step's places must be the same with it."""
-    paths = cross_attentions(denoiser_of(load(tiny(pipelines, "sd1").weights(), SIDE, 2)))
+    paths = cross_attentions(denoiser_of(load(tiny(pipelines, "sd1").weights(), SIDE)))
     found = []
     for guidance in (1.0, 5.0):
-        pipeline = load(tiny(pipelines, "sd1").weights(), SIDE, 2)
+        pipeline = load(tiny(pipelines, "sd1").weights(), SIDE)
         block = Block(paths[0], 1, 4)
         block.attach(pipeline)
         draw = torch.Generator().manual_seed(1)

@@ -62,9 +62,7 @@ def test_image_to_image_starts_from_the_picture(pipelines: Path, family: str) ->
 
 def test_the_autoencoder_is_sliced_when_large_and_tiled_beyond_every_own_size(pipelines: Path) -> None:
     weights = tiny(pipelines, "sd1").weights()
-    large = [
-        (load(weights, side, 2).vae.use_slicing, load(weights, side, 2).vae.use_tiling) for side in (512, 1024, 2048)
-    ]
+    large = [(load(weights, side).vae.use_slicing, load(weights, side).vae.use_tiling) for side in (512, 1024, 2048)]
     assert large == [(False, False), (True, False), (True, True)]
 
 
@@ -125,7 +123,7 @@ def test_lightning_swaps_weights_and_spacing_and_names_them(pipelines: Path, tmp
 def test_trailing_spacing_starts_at_pure_noise(pipelines: Path) -> None:
     for name in ("euler_trailing", "euler_ancestral_trailing"):
         stage = replace(tiny(pipelines, "sdxl"), scheduler=name)
-        scheduler = load(stage.weights(), SIDE, 4).scheduler
+        scheduler = load(stage.weights(), SIDE).scheduler
         scheduler.set_timesteps(4)
         assert scheduler.timesteps[0] == 999, name
 

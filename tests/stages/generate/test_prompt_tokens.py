@@ -56,7 +56,7 @@ def test_a_short_prompt_is_read_to_its_end(pipelines: Path, family: str) -> None
     stage = tiny(pipelines, family)
     (made,) = stage.open()([sample("a red dog")])
     assert made.truncated is False and made.generation_prompt == made.prompt == "a red dog"
-    encoders = text_encoders(load(stage.weights(), SIDE, 2), stage.weights().kind.fixed_arguments())
+    encoders = text_encoders(load(stage.weights(), SIDE), stage.weights().kind.fixed_arguments())
     counted = json.loads(made.encoder_tokens or "")
     assert set(counted) == {one.name for one in encoders}
     assert all(len(one.tokenizer("a red dog").input_ids) == counted[one.name]["tokens"] for one in encoders)
