@@ -8,13 +8,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import classifiers.models
 from classifiers.classifier import Classifier
 from classifiers.layers.encoders.by_directory import encoder_named
 from pipeline.storage.weights import local_directory
 from schemas.code_digest import code_digest
+from schemas.device import best_device
 from schemas.errors import InputError
 from schemas.plug_ins import plug_ins
 from schemas.taxonomy import UNSAFEBENCH, Taxonomy
@@ -79,8 +78,7 @@ class Saved:
                 f"{self.folder}: the classifier there is damaged or of another version ({error}); train it again with "
                 f"jobs/train.py RUN --classifier {config['kind']}"
             ) from error
-        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        return model.to(accelerator or "cpu")
+        return model.to(best_device())
 
     def digest(self) -> str:
         """blake2b over its files' names and bytes."""

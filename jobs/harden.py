@@ -165,13 +165,10 @@ def harden(
 def fitted(url: str, settings: "Settings", recipe: "Recipe", workers: int | None) -> dict[str, Any]:
     """Train in this process, or on Ray's workers."""
     if workers is None:
-        import torch
-
         from classifiers.training.train import train
         from pipeline.training.process_group import ProcessGroup
 
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return train(url, settings, recipe, ProcessGroup(device=device))
+        return train(url, settings, recipe, ProcessGroup.alone())
     from classifiers.training.ray_trainer import train_on_ray
 
     return train_on_ray(url, settings, recipe, workers)

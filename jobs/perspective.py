@@ -134,6 +134,7 @@ def fit(config: Tune, pictures: "LabelledPictures", folder: Path) -> dict[str, f
     from classifiers.perspective import fit_probes
     from classifiers.saved import kind_of
     from pipeline.rounds.existing_run import taxonomy_of
+    from schemas.device import best_device
 
     torch.manual_seed(config.seed)
     kind = kind_of(config.method)
@@ -144,8 +145,8 @@ def fit(config: Tune, pictures: "LabelledPictures", folder: Path) -> dict[str, f
     reads: dict[str, Any] = {"words": config.words} if config.words else {}
     if issubclass(kind, PromptLearning):
         reads = {"taxonomy": taxonomy}  # it begins from the categories' names
-    encoder = encoder_named(config.clip)
-    model = kind(encoder, taxonomy.ids, folder.name, **reads).eval()
+    encoder = encoder_named(config.clip).to(best_device())
+    model = kind(encoder, taxonomy.ids, folder.name, **reads).eval().to(best_device())
     model.taxonomy_label = taxonomy.label
     model.origin = config.clip if Path(config.clip).is_dir() else None  # a hub's model is saved with the probes
     recipe = replace(fit_probes.WITH_WORDS if config.words else fit_probes.RECIPES[config.method], seed=config.seed)

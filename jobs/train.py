@@ -124,13 +124,10 @@ def main(config: Train) -> int:
     store, _, recipe = run_with_recipe(resolve_out(config.run))
     settings, start = with_start(store, config.settings(), config.start, config.training_workers or 1)
     if config.training_workers is None:
-        import torch
-
         from classifiers.training.train import train
         from pipeline.training.process_group import ProcessGroup
 
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        metrics = train(store.url, settings, recipe, ProcessGroup(device=device), replace=config.replace)
+        metrics = train(store.url, settings, recipe, ProcessGroup.alone(), replace=config.replace)
     else:
         from classifiers.training.ray_trainer import train_on_ray
 

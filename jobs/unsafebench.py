@@ -124,10 +124,11 @@ def main(config: Unsafebench) -> int:
     """All steps in order; a summary last."""
     from classifiers.layers.encoders.by_directory import encoder_named
     from classifiers.unsafebench import protocol
+    from schemas.device import best_device
 
     protocol.settle()
     out = Path(resolve_out(config.out))
-    encoder = encoder_named(config.clip)
+    encoder = encoder_named(config.clip).to(best_device())
     if not encoder.one_space:
         raise InputError(f"--clip {config.clip}: words are searched among pictures, and this pair has no common space")
     pictures, keywords = dataset(config, out, encoder)

@@ -10,6 +10,7 @@ import torch
 from classifiers.data.labelled_sample import NA, UNKNOWN, LabelledSample, ScopeTruth
 from classifiers.evaluation.captures import Captures
 from schemas.catalogue import SCOPES
+from schemas.device import best_device
 from schemas.protocols import Inputs, Scorer
 from schemas.sample import Pixels, Sample
 from schemas.vote import COUNTED
@@ -40,8 +41,7 @@ def inputs_of(cases: Sequence[LabelledSample], kept: Captures | None = None) -> 
     if len(pictures) < len(cases):
         return Inputs(prompts, captures=captures)
     pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
-    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return Inputs(prompts, pixels.to(accelerator or "cpu"), captures)
+    return Inputs(prompts, pixels.to(best_device()), captures)
 
 
 def pixels_of(inputs: Inputs, row: int) -> Pixels | None:

@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 
 from classifiers.layers.encoder import picture_statistics
 from classifiers.vlm.vision_language_model import VisionLanguageModel, opened
+from schemas.device import best_device
 from schemas.errors import InputError
 
 
@@ -27,7 +28,7 @@ class InstructBlip(VisionLanguageModel):
         model, processor = opened(folder, InstructBlipForConditionalGeneration, "InstructBLIP")
         if not model.config.use_decoder_only_language_model:
             raise InputError(f"{folder}: an InstructBLIP on an encoder-decoder (Flan-T5); expected one on Vicuna")
-        return cls(model.eval(), processor, *picture_statistics(folder))
+        return cls(model.eval(), processor, *picture_statistics(folder)).to(best_device())
 
     @torch.inference_mode()
     def written(self, pixels: Tensor, question: str, new_tokens: int) -> list[str]:

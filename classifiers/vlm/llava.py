@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from classifiers.layers.encoder import picture_statistics
 from classifiers.vlm.vision_language_model import VisionLanguageModel, opened
+from schemas.device import best_device
 
 IGNORED = -100  # label of a token that teaches nothing
 
@@ -30,7 +31,7 @@ class Llava(VisionLanguageModel):
         from transformers import LlavaForConditionalGeneration
 
         model, processor = opened(folder, LlavaForConditionalGeneration, "LLaVA")
-        return cls(model.eval(), processor, *picture_statistics(folder))
+        return cls(model.eval(), processor, *picture_statistics(folder)).to(best_device())
 
     def resized(self, pixels: Tensor) -> Tensor:
         """float32 [n, 3, side, side] of [n, 3, h, w] in [0, 1]: bicubic, antialiased, the whole picture and no centre crop."""

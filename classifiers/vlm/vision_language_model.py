@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from schemas.device import best_device
 from schemas.errors import InputError
 
 
@@ -80,7 +81,7 @@ def opened(folder: Path, architecture: Any, called: str) -> tuple[Any, Any]:
     """
     from transformers import AutoProcessor
 
-    dtype = torch.bfloat16 if torch.accelerator.is_available() else torch.float32
+    dtype = torch.float32 if best_device().type == "cpu" else torch.bfloat16
     try:
         model = architecture.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=dtype)
         return model, AutoProcessor.from_pretrained(folder, local_files_only=True)

@@ -70,7 +70,7 @@ class ClipEyes(Backbone):
     def of(cls, encoder: ClipEncoder) -> Self:
         """Those of a whole CLIP, shared with it."""
         mean, std = (buffer.flatten().tolist() for buffer in (encoder.mean, encoder.std))
-        return cls(encoder.clip.vision_model, encoder.clip.visual_projection, mean, std)
+        return cls(encoder.clip.vision_model, encoder.clip.visual_projection, mean, std).to(encoder.mean.device)
 
     @classmethod
     def of_checker(cls, checker: Any, folder: Path) -> Self:

@@ -21,7 +21,9 @@ class FittingSet:
     def named(self, claims: Iterable[str]) -> Tensor:
         """float32 [n]: 1 where the row is unsafe in one of these categories."""
         chosen = set(claims)
-        return torch.tensor([float(name in chosen) for name in self.categories]) * self.unsafe
+        return (
+            torch.tensor([float(name in chosen) for name in self.categories], device=self.unsafe.device) * self.unsafe
+        )
 
 
 @dataclass(frozen=True)
@@ -60,4 +62,4 @@ def balance(labels: Tensor, name: str) -> Tensor:
     unsafe = float(labels.sum())
     if not 0 < unsafe < len(labels):
         raise InputError(f"{name}: {len(labels)} rows to learn from, {unsafe:.0f} of them unsafe; it needs both kinds")
-    return torch.tensor((len(labels) - unsafe) / unsafe)
+    return torch.tensor((len(labels) - unsafe) / unsafe, device=labels.device)

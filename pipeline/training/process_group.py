@@ -31,7 +31,8 @@ class ProcessGroup:
     @classmethod
     def alone(cls) -> Self:
         """One process, on an accelerator where there is one."""
-        return cls(device=torch.device("cuda") if torch.cuda.is_available() else CPU)
+        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return cls(device=found or CPU)
 
     @property
     def is_main_process(self) -> bool:

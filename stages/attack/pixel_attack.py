@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipeline.stage import Step
 from schemas.attack import AttackRecord
+from schemas.device import best_device
 from schemas.errors import InputError
 from schemas.protocols import Attacked, Differentiable, Inputs, SettledByWords
 from schemas.sample import Sample
@@ -160,9 +161,9 @@ def margins_of(target: Differentiable, inputs: Inputs) -> Margins:
 
 
 def to_inputs(batch: Sequence[Sample]) -> Inputs:
-    """Samples whose pictures share a shape, as rows."""
+    """Samples whose pictures share a shape, as rows, where targets lie."""
     pictures = np.stack([sample.pixels for sample in batch if sample.pixels is not None])
-    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(torch.float32) / LEVELS
+    pixels = torch.from_numpy(pictures).permute(0, 3, 1, 2).to(best_device(), torch.float32) / LEVELS
     return Inputs(tuple(sample.prompt for sample in batch), pixels)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pipeline.stage import Resources, Step
 from schemas.attack import AttackRecord
+from schemas.device import best_device
 from schemas.errors import InputError
 from schemas.identity import seed_of
 from schemas.protocols import Attacked, Differentiable, Inputs
@@ -157,7 +158,8 @@ def as_row(sample: Sample) -> Inputs:
 
     if sample.pixels is None:
         return Inputs((sample.prompt,))
-    return Inputs((sample.prompt,), torch.from_numpy(sample.pixels.copy()).permute(2, 0, 1)[None].float() / 255)
+    pixels = torch.from_numpy(sample.pixels.copy()).permute(2, 0, 1)[None].to(best_device()).float() / 255
+    return Inputs((sample.prompt,), pixels)
 
 
 def margin(target: Differentiable, inputs: Inputs) -> "Tensor":

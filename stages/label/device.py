@@ -2,13 +2,13 @@
 
 from functools import cache
 
+from schemas.device import best_device
+
 
 @cache
 def device() -> str:
     """The accelerator if there is one, else the CPU."""
-    import torch
-
-    return str(torch.accelerator.current_accelerator()) if torch.accelerator.is_available() else "cpu"
+    return str(best_device())
 
 
 def quieten() -> None:

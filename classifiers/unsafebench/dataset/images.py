@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from pipeline.storage.image_codec import PictureError, decode, encode
+from schemas.device import best_device
 from schemas.errors import InputError
 from schemas.identity import derived_key
 from schemas.sample import Pixels
@@ -44,11 +45,11 @@ class Picture:
 
 
 def tensor_of(pictures: Sequence[Picture], side: int | None = None) -> Tensor:
-    """float32 [n, 3, h, w] in [0, 1]; all are squeezed to `side` where it is given. Raises InputError for unlike sizes without."""
+    """float32 [n, 3, h, w] in [0, 1] where classifiers lie, squeezed to `side` if given. Raises InputError for unlike sizes."""
     arrays = [picture.pixels if side is None else squeezed(picture.pixels, side) for picture in pictures]
     if len({array.shape for array in arrays}) > 1:
         raise InputError("the pictures are of unlike sizes; give them one (--side)")
-    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).float() / 255
+    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).to(best_device()).float() / 255
 
 
 def squeezed(pixels: Pixels, side: int) -> Pixels:

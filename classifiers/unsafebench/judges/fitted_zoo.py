@@ -47,7 +47,7 @@ def world_school(encoder: ClipEncoder, source: str, count: int = COUNT, seed: in
 def school(encoder: ClipEncoder, pictures: Sequence[Picture], side: int | None = None) -> TrainingSet:
     """Any labelled pictures."""
     vectors = all_vectors(eyes_of(encoder), tensor_of(pictures, side))
-    unsafe = torch.tensor([float(picture.unsafe) for picture in pictures])
+    unsafe = torch.tensor([float(picture.unsafe) for picture in pictures], device=vectors.device)
     return TrainingSet(pictures, FittingSet(vectors, unsafe, tuple(p.category if p.unsafe else "" for p in pictures)))
 
 
@@ -75,12 +75,13 @@ def fitted_zoo(
     the pictures', for the network from scratch.
     """
     real, generated = schools
-    q16, multi, nsfw = Q16Judge.untrained(encoder), MultiHeaded.untrained(encoder), NsfwDetector.untrained(encoder)
-    filter_ = SdFilter.untrained(encoder, *concepts)
+    place = encoder.mean.device
+    q16, multi, nsfw = (kind.untrained(encoder).to(place) for kind in (Q16Judge, MultiHeaded, NsfwDetector))
+    filter_ = SdFilter.untrained(encoder, *concepts).to(place)
     q16.fit(real.lesson)
     multi.fit(generated.lesson)
     nsfw.fit(real.lesson)
     filter_.fit(real.lesson)
-    nude = NudeNetJudge.untrained(side)
+    nude = NudeNetJudge.untrained(side).to(place)
     nude.fit(tensor_of(real.pictures, side), real.lesson.named(nude.claims))
     return [q16, multi, filter_, nsfw, nude, Either("q16+nude_net", [q16, nude])]

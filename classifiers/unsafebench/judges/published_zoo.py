@@ -11,12 +11,13 @@ from classifiers.zoo.backbone import Backbone, eyes_of
 from classifiers.zoo.either import Either
 from classifiers.zoo.multi_headed import MultiHeaded
 from classifiers.zoo.nsfw_detector import NsfwDetector
+from classifiers.zoo.picture_judge import PictureJudge
 from classifiers.zoo.q16 import Q16Judge
 from classifiers.zoo.sd_filter import SdFilter
 from schemas.errors import InputError
 from schemas.protocols import Differentiable
 
-LOADERS: dict[str, Callable[[Backbone, Path], Differentiable]] = {
+LOADERS: dict[str, Callable[[Backbone, Path], PictureJudge]] = {
     "q16": Q16Judge.published,
     "multi_headed": MultiHeaded.published,
     "nsfw_detector": NsfwDetector.published,
@@ -31,7 +32,7 @@ def loaded(text: str, encoder: ClipEncoder) -> dict[str, Differentiable]:
         name, _, path = part.partition("=")
         if name not in LOADERS or not path:
             raise InputError(f"--weights {part}: expected NAME=PATH with a name out of {', '.join(LOADERS)}")
-        judges[name] = LOADERS[name](eyes_of(encoder), Path(path))
+        judges[name] = LOADERS[name](eyes_of(encoder), Path(path)).to(encoder.mean.device)
     return judges
 
 
