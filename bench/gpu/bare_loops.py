@@ -66,7 +66,8 @@ def _loaded(folder: Path, schedule: str | None) -> Any:
     import torch
     from diffusers import DiffusionPipeline
 
-    from stages.generate.loading import quieten, scheduler_of
+    from stages.generate.loading import scheduler_of
+    from stages.generate.quiet import quieten
 
     quieten()
     device = "cuda" if torch.cuda.is_available() else "cpu"
