@@ -24,7 +24,9 @@ from jobs.command.generator_flags import GeneratorCommand
 from schemas.run import RunConfig
 
 if TYPE_CHECKING:
+    from pipeline.engines.time_spent import StartUp
     from pipeline.rounds.round import Round
+    from schemas.manifest import Receipt
 
 ROUND = "rounds/000-generate"
 
@@ -100,10 +102,13 @@ def main(config: Generate) -> int:
     from jobs.recipes.unread_prompts import say_what_is_cut, say_what_is_unread
     from pipeline.engines.engine import EngineOptions
     from pipeline.engines.estimate import drawn_on_cpu, print_estimate
+    from pipeline.engines.time_spent import StartUp
     from pipeline.rounds.existing_run import with_taxonomy, write_facts
     from pipeline.rounds.round import as_begun, environment, open_round, run_digest
     from pipeline.storage.open_store import open_store
 
+    start_up = StartUp()
+    start_up.mark("imported")
     facts = chosen(config.facts())
     if facts.guard is not None:
         facts = replace(facts, guard=guard_folders(facts.guard))
@@ -125,10 +130,14 @@ def main(config: Generate) -> int:
         say(f"prompts left out: {items.left_out_line()}")
     if items.unheeded:
         say(f"{items.unheeded} rows set steps, size or the like: recipe {recipe.name} draws with none of them")
-    samples = EngineOptions(config.engine, config.workers).carry_out(plan, round_, "generating")
-    summary = summary_of(round_, sum(receipt.samples for receipt in samples), time.monotonic() - started)
+    start_up.mark("planned")
+    engine = EngineOptions(config.engine, config.workers)
+    receipts = engine.carry_out(plan, round_, "generating", on_first=lambda: start_up.mark("first_unit"))
+    summary = summary_of(round_, sum(receipt.samples for receipt in receipts), time.monotonic() - started)
     digests = {"digest": run_digest(list(round_.receipts())), "root": tell_root(store)}
-    report(config, {**summary, "left_out": items.left_out, **unread, **digests})
+    report(
+        config, {**summary, **say_where_time_went(start_up, receipts), "left_out": items.left_out, **unread, **digests}
+    )
     return QUARANTINED if summary["quarantined"] else DONE
 
 
@@ -145,6 +154,19 @@ def explain(config: Generate) -> int:
             say(f"{name:<16}" + f"\n{'':<16}".join(map(str, several)))
         report(config, told)
     return DONE
+
+
+def say_where_time_went(start_up: "StartUp", receipts: "list[Receipt]") -> dict[str, object]:
+    """Nothing where nothing was drawn now."""
+    from pipeline.engines.time_spent import bound_by, by_stage
+
+    parts, bound = start_up.parts(receipts), bound_by(receipts)
+    if bound is None:
+        return {}
+    say(
+        f"start-up in seconds: {', '.join(f'{name} {seconds:.1f}' for name, seconds in parts.items())}; bound by: {bound}"
+    )
+    return {"start_up": parts, "seconds_by_stage": by_stage(receipts), "bound_by": bound}
 
 
 def summary_of(round_: "Round", drawn: int, seconds: float) -> dict[str, object]:

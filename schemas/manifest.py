@@ -38,7 +38,7 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class StageCount:
-    """What one stage did to one unit; `seconds` is wall time inside the step."""
+    """What one stage did to one unit; `seconds` is wall time inside the step, `opening` what loading it took before."""
 
     stage: str
     taken: int
@@ -47,6 +47,7 @@ class StageCount:
     quarantined: int
     seconds: float
     refused: int = 0
+    opening: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ class Receipt:
             **{key: raw[key] for key in _NEEDS if key not in ("files", "stages")},
             files=tuple(FileEntry(**{key: entry[key] for key in _FILE}) for entry in files),
             stages=tuple(
-                StageCount(**{key: count[key] for key in (*_STAGE, "refused") if key in count}) for count in stages
+                StageCount(**{key: count[key] for key in (*_STAGE, "refused", "opening") if key in count})
+                for count in stages
             ),
             **later,
         )

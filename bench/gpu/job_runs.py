@@ -23,7 +23,8 @@ DRAWING = "diffusion"  # the stage; what the check of finished pictures drops be
 class JobRun:
     """A finished job: `begun` and `ended` are unix seconds of its steady part, from the first receipt to the last.
 
-    `before_first_unit`: seconds from the command until its first unit was taken up; `whole` pictures per second have the start in.
+    `before_first_unit`: seconds from the command until its first unit was taken up, without loading; `whole` pictures per
+    second have the start in.
     """
 
     images_per_second: float
@@ -51,7 +52,7 @@ def job(recipe: str, folder: Path, out: Path, images: int, *flags: str) -> JobRu
         images_per_second=drawn / (written[-1] - written[0]),
         begun=written[0],
         ended=written[-1],
-        before_first_unit=written[0] - sum(stage.seconds for stage in first.stages) - called,
+        before_first_unit=written[0] - sum(stage.seconds + stage.opening for stage in first.stages) - called,
         whole=float(summary["images_per_second"]),
         summary=summary,
     )

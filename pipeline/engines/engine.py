@@ -1,7 +1,7 @@
 """The two engines by name. They differ in where units run, never in what comes out."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.engines.progress import watched
@@ -38,8 +38,10 @@ class EngineOptions:
     engine: str = "local"
     workers: int | None = None
 
-    def carry_out(self, plan: Plan, round_: Round, what: str) -> list[Receipt]:
-        """Run what is left of a round; the receipts of what was done now."""
+    def carry_out(
+        self, plan: Plan, round_: Round, what: str, on_first: Callable[[], None] = lambda: None
+    ) -> list[Receipt]:
+        """Run what is left of a round; the receipts of what was done now. `on_first` is called once one is done."""
         left = pending(round_)
         done = round_.units - len(left)
         receipts: list[Receipt] = []
@@ -50,6 +52,8 @@ class EngineOptions:
         note_standing(standing(len(left)), lambda: standing(len(pending(round_))))
         for receipt in watched(run_units(self.engine, self.workers, plan, round_, left), round_.units, done, what):
             receipts.append(receipt)
+            if len(receipts) == 1:
+                on_first()
             note_standing(standing(round_.units - done - len(receipts)), lambda: standing(len(pending(round_))))
             _log.debug("%s", receipt)
         return receipts

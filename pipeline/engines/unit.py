@@ -35,18 +35,21 @@ class OpenStage:
 
     index: int
     stage: Stage
+    opening: float = 0.0  # seconds that loading took, until a unit is told of it
     _step: Step | None = None
 
     @property
     def step(self) -> Step:
         """The live step. Raises HazmatError if it cannot be opened: that is never a sample's fault."""
         if self._step is None:
+            start = time.perf_counter()
             try:
                 self._step = self.stage.open()
             except HazmatError:
                 raise
             except Exception as error:
                 raise HazmatError(f"{self.stage!r} cannot be opened: {type(error).__name__}: {error}") from error
+            self.opening = time.perf_counter() - start
         return self._step
 
 
@@ -107,8 +110,10 @@ def run_stage(opened: OpenStage, state: UnitState, attempts: Attempts) -> None:
             quarantined=len(outcome.failed),
             seconds=round(seconds, 4),
             refused=len(outcome.refused),
+            opening=round(opened.opening, 4),
         )
     )
+    opened.opening = 0.0
     state.samples = outcome.given
     state.refused += outcome.refused
     state.level = least(state.level, outcome.level)

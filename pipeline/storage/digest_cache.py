@@ -9,9 +9,19 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+
+@dataclass
+class Hashing:
+    """Seconds that this process spent on digests it did not know."""
+
+    seconds: float = 0.0
+
+
+HASHING = Hashing()
 SMALLEST = 32 << 20
 """Bytes under which hashing takes less than a blink, and nothing is remembered."""
 SETTLED = 2.0
@@ -32,7 +42,7 @@ def remembered(files: Sequence[Path], compute: Callable[[], str]) -> str:
     """
     facts = [(path, path.stat()) for path in files]
     if sum(stat.st_size for _, stat in facts) < SMALLEST:
-        return compute()
+        return _timed(compute)
     known = "\n".join(
         f"{path.absolute()} {stat.st_size} {stat.st_dev} {stat.st_ino} {stat.st_mtime_ns} {stat.st_ctime_ns}"
         for path, stat in facts
@@ -41,9 +51,16 @@ def remembered(files: Sequence[Path], compute: Callable[[], str]) -> str:
     with suppress(OSError, UnicodeDecodeError):
         if re.fullmatch(r"[0-9a-f]{32}", digest := entry.read_text()):
             return digest
-    digest = compute()
+    digest = _timed(compute)
     if time.time() - max(max(stat.st_mtime, stat.st_ctime) for _, stat in facts) > SETTLED:
         _write(entry, digest)
+    return digest
+
+
+def _timed(compute: Callable[[], str]) -> str:
+    start = time.perf_counter()
+    digest = compute()
+    HASHING.seconds += time.perf_counter() - start
     return digest
 
 
