@@ -15,7 +15,7 @@ from stages.generate.mixture import Mixture
 from stages.generate.replicate import Replicate
 from stages.generate.row_settings import kind_of
 from stages.generate.settable import SettableGenerator
-from stages.generate.tuning import UNTUNED, Tuning
+from stages.generate.tuning import UNTUNED, SpeedTuning
 from stages.generate.vary_settings import VarySettings
 
 FLAGS = {"loras": "--lora", "tuning": "--compile and --fp8"}
@@ -35,7 +35,7 @@ def as_asked(config: RunConfig, recipe: Recipe) -> Recipe:
     options = load_options(config)
     settings |= options.given()
     if config.compile or config.fp8:
-        settings["tuning"] = Tuning(config.compile, config.fp8)
+        settings["tuning"] = SpeedTuning(config.compile, config.fp8)
     if not settings and not varied:
         return recipe
     if not generators(recipe.stages):
@@ -48,7 +48,7 @@ def as_asked(config: RunConfig, recipe: Recipe) -> Recipe:
         if not isinstance(stage, SettableGenerator):
             return stage
         laid = _loaded_as(stage.with_settings(config.generation), options)
-        laid = _tuned(laid, Tuning(config.compile, config.fp8))
+        laid = _tuned(laid, SpeedTuning(config.compile, config.fp8))
         return _with_chunks(laid) if config.long_prompts == CHUNKS else laid
 
     stages = tuple(map(asked, recipe.stages))
@@ -81,7 +81,7 @@ def _loaded_as(stage: SettableGenerator, options: LoadOptions) -> SettableGenera
     return replace(stage, load=options)
 
 
-def _tuned(stage: SettableGenerator, tuning: Tuning) -> SettableGenerator:
+def _tuned(stage: SettableGenerator, tuning: SpeedTuning) -> SettableGenerator:
     if tuning == UNTUNED:
         return stage
     if not isinstance(stage, Drawing):

@@ -21,7 +21,7 @@ from stages.generate.prompt_tokens import TextEncoder, encoders_on_disk, text_en
 from stages.generate.row_settings import bucket_of, kind_of, planned_rows, usable
 from stages.generate.settable import SettableGenerator
 from stages.generate.text_cache import remember_texts
-from stages.generate.tuning import UNTUNED, Tuning
+from stages.generate.tuning import UNTUNED, SpeedTuning
 
 LOADED_AT_ONCE = 2  # sets of weights that a worker keeps where rows ask for LoRAs or precisions of their own
 
@@ -54,7 +54,7 @@ class Drawing(SettableGenerator):
     negative_prompt: str | None = None
     loras: tuple[str, ...] = ()
     dtype: str | None = None
-    tuning: Tuning = field(default=UNTUNED, repr=False)
+    tuning: SpeedTuning = field(default=UNTUNED, repr=False)
     batch_size: int = 16
     long_prompts: str = field(default=TRUNCATE, repr=False)
     load: LoadOptions = field(default=AS_IT_IS, repr=False)

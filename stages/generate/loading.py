@@ -18,7 +18,7 @@ from stages.generate.quiet import quieten
 from stages.generate.settings import SCHEDULES, Schedule
 from stages.generate.single_file import checkpoint, directory_of, load_single
 from stages.generate.swapped_parts import checked_denoiser, checked_embedding, swapped_parts, teach
-from stages.generate.tuning import UNTUNED, Tuning
+from stages.generate.tuning import UNTUNED, SpeedTuning
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _check_lora(file: Path) -> None:
         raise InputError(f"lora {file}: {other[0]!r} is no LoRA's tensor; a whole UNet is given as `unet`")
 
 
-def load(weights: Weights, side: int, precision: str | None = None, tuning: Tuning = UNTUNED) -> Any:
+def load(weights: Weights, side: int, precision: str | None = None, tuning: SpeedTuning = UNTUNED) -> Any:
     """The pipeline on the accelerator if there is one, ready to draw pictures of at most `side` pixels."""
     import torch
     from diffusers import DiffusionPipeline

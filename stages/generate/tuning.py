@@ -14,7 +14,7 @@ FP8_CAPABILITY = (8, 9)  # of CUDA: Ada and Hopper have units for float8
 
 
 @dataclass(frozen=True, slots=True)
-class Tuning:
+class SpeedTuning:
     """`compile`: channels-last, fused projections, compiled blocks and decoder. `fp8`: the denoiser's linear layers in float8."""
 
     compile: bool = False
@@ -37,7 +37,7 @@ class Tuning:
             _compile([*_blocks(part, kind), *([decoder] if decoder is not None else [])])
 
 
-UNTUNED = Tuning()
+UNTUNED = SpeedTuning()
 
 
 def _lay_out(part: Any, decoder: Any, kind: PipelineClass) -> None:

@@ -26,12 +26,12 @@ from stages.generate.capture import Early
 from stages.generate.captured_diffusion import CapturedDiffusion
 from stages.generate.levels import levels_of
 from stages.generate.text_cache import TextCache, remember_texts
-from stages.generate.tuning import Tuning
+from stages.generate.tuning import SpeedTuning
 from tests.support.drawing import directory, drawn, samples, tiny
 
 ROOT = Path(__file__).parents[3]
 INTEGRATIONS = Path(sys.prefix) / "integrations"
-COMPILED, IN_FP8 = Tuning(compile=True), Tuning(fp8=True)
+COMPILED, IN_FP8 = SpeedTuning(compile=True), SpeedTuning(fp8=True)
 BLOCKS = {
     "sdxl": {"BasicTransformerBlock", "ResnetBlock2D"},
     "flux": {"FluxTransformerBlock", "FluxSingleTransformerBlock"},
@@ -77,10 +77,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
-from stages.generate.tuning import Tuning
+from stages.generate.tuning import SpeedTuning
 from tests.support.drawing import drawn, samples, tiny
 stage = tiny(Path(sys.argv[1]), "sd1")
-plain, tuned = drawn(stage, samples()), replace(stage, tuning=Tuning(fp8=True))
+plain, tuned = drawn(stage, samples()), replace(stage, tuning=SpeedTuning(fp8=True))
 together = drawn(tuned, samples())
 assert drawn(tuned, samples()[1:2]) == together[1:2]
 off = [np.frombuffer(one, np.uint8).astype(int) - np.frombuffer(other, np.uint8) for one, other in zip(together, plain)]
@@ -109,10 +109,10 @@ def test_without_torchao_float8_says_what_to_install(pipelines: Path) -> None:
 def test_tuned_and_untuned_are_different_plans_and_the_untuned_is_that_of_before(pipelines: Path) -> None:
     plain = tiny(pipelines, "sd1")
 
-    def fingerprint(tuning: Tuning) -> str:
+    def fingerprint(tuning: SpeedTuning) -> str:
         return Plan((replace(plain, tuning=tuning),), samples(), 64, seed=0, pack=_Nothing()).fingerprint("")
 
-    assert len({fingerprint(Tuning()), fingerprint(COMPILED), fingerprint(IN_FP8)}) == 3
+    assert len({fingerprint(SpeedTuning()), fingerprint(COMPILED), fingerprint(IN_FP8)}) == 3
     assert "tuning" not in plain.describe()
 
 
@@ -132,7 +132,7 @@ def test_the_flags_reach_the_generator_and_are_refused_where_there_is_none() -> 
     from jobs.recipes.named import recipe_of
 
     stages = recipe_of(RunConfig(out="", compile=True, fp8=True)).stages
-    assert [stage.tuning for stage in stages if hasattr(stage, "tuning")] == [Tuning(True, True)]
+    assert [stage.tuning for stage in stages if hasattr(stage, "tuning")] == [SpeedTuning(True, True)]
     with pytest.raises(InputError, match="--compile and --fp8: recipe render has no"):
         recipe_of(RunConfig(out="", recipe="render", compile=True))
 
