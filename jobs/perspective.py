@@ -176,7 +176,7 @@ def tune_model(config: Tune, pictures: "LabelledPictures", folder: Path) -> dict
     recipe = recipe if config.learning_rate is None else replace(recipe, rate=config.learning_rate)
     validation = LabelledPictures.of(pictures.store, "val", without=held_out(config), at_most=VALIDATED)
     judge = VisionLanguage(Llava.from_directory(base), taxonomy_of(pictures.store), folder.name, policies=not small)
-    tuning = lora.Tuning(judge, pictures, recipe, folder / "work")
+    tuning = lora.LoraTuning(judge, pictures, recipe, folder / "work")
     loss = float("nan")
     for step, loss in tuning.run():
         note_standing(f"step {step} of {tuning.steps} is done; checkpoints in {folder / 'work'}")

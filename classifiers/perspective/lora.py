@@ -61,7 +61,7 @@ def adapted(model: Any, recipe: TuningRecipe) -> Any:
     return get_peft_model(model, config)
 
 
-class Tuning:
+class LoraTuning:
     """One fine-tuning: what is trained, on which instructions, and how far it is."""
 
     def __init__(self, judge: VisionLanguage, pictures: LabelledPictures, recipe: TuningRecipe, work: Path) -> None:

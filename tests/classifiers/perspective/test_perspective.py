@@ -51,7 +51,7 @@ def trained(method: str) -> Path:
     if method == "vision_language":
         base = llava(folder / "base")
         few = LabelledPictures(pictures.store, pictures.rows[:24])
-        tuning = lora.Tuning(judge(base), few, lora.TuningRecipe(rank=4, rate=1e-2), folder / "work")
+        tuning = lora.LoraTuning(judge(base), few, lora.TuningRecipe(rank=4, rate=1e-2), folder / "work")
         assert len(list(tuning.run())) == 1
         tuning.store(folder / "judge", str(base))
         return folder / "judge"
@@ -212,23 +212,23 @@ def test_a_killed_tuning_ends_with_the_weights_of_an_uninterrupted_one(
     recipe = lora.TuningRecipe(rank=4, rate=1e-2, batch=8)
     monkeypatch.setattr(checkpoint, "SECONDS", 0.0)
     monkeypatch.setattr(lora, "REPORT", 1)
-    whole = lora.Tuning(judge(base), few, recipe, tmp_path / "whole")
+    whole = lora.LoraTuning(judge(base), few, recipe, tmp_path / "whole")
     assert len(list(whole.run())) == whole.steps > 2
-    killed = lora.Tuning(judge(base), few, recipe, tmp_path / "killed")
+    killed = lora.LoraTuning(judge(base), few, recipe, tmp_path / "killed")
     assert [step for step, _ in islice(killed.run(), 3)] == [1, 2, 3]  # the checkpoint is of step 2
-    again = lora.Tuning(judge(base), few, recipe, tmp_path / "killed")
+    again = lora.LoraTuning(judge(base), few, recipe, tmp_path / "killed")
     assert again.loop.step == 2
     list(again.run())
     ours, theirs = again.model.state_dict(), whole.model.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     with pytest.raises(InputError, match="another training"):
-        lora.Tuning(judge(base), few, lora.TuningRecipe(rank=2), tmp_path / "killed")
+        lora.LoraTuning(judge(base), few, lora.TuningRecipe(rank=2), tmp_path / "killed")
 
 
 def test_marks_stand_at_the_names_that_a_question_lists(tmp_path: Path) -> None:
     pictures = LabelledPictures.of(labelled_run(), "train")
     few = LabelledPictures(pictures.store, pictures.rows[:24])
-    tuning = lora.Tuning(judge(Path("assets/world/vlm")), few, replace(lora.SMALL, batch=8), tmp_path)
+    tuning = lora.LoraTuning(judge(Path("assets/world/vlm")), few, replace(lora.SMALL, batch=8), tmp_path)
     words, eye = tuning.judge.llava.tokenizer, tuning.judge.llava
     for each in tuning.examples:
         asked = tuning.judge.categories_of(each.asked)
