@@ -51,7 +51,7 @@ format: setup ## put the code into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench-%: setup ## measure: bench-generate, bench-row-settings, bench-remote-images, bench-world, bench-shards, bench-labels, bench-gate, bench-hashes, bench-serve, bench-rewrite, bench-attacks, bench-attack-success, bench-defence, bench-perspective, bench-perspective-robustness, bench-in-diffusion, bench-gpu
+bench-%: setup ## measure: bench-generate, bench-row-settings, bench-remote-images, bench-world, bench-shards, bench-labels, bench-gate, bench-hashes, bench-serve, bench-app, bench-rewrite, bench-attacks, bench-attack-success, bench-defence, bench-perspective, bench-perspective-robustness, bench-in-diffusion, bench-gpu
 	$(BIN)/python -m bench.$(subst -,_,$*) $(ARGS)
 
 mutate: setup ## put 40 aimed faults in one after the other: a named test has to fail with each
