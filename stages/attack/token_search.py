@@ -17,6 +17,7 @@ from stages.attack.text_attack import KeepsTruth
 CONSIDERED = (
     16  # times `top`: moves that are looked at, best by first order first, until `top` of them are fit to be scored
 )
+AT_ONCE = 16  # moves that are encoded together: a tokenizer takes as long for one text as for ten
 
 
 class Reader(Protocol):
@@ -182,18 +183,17 @@ class _Hunt:
 
     def _fit(self, moves: Iterator[tuple[Tensor, Tensor]], seen: set[str]) -> Iterator[_SearchState]:
         """Those of which decoding and encoding gives the same tokens, whose truth stays, and that were not `seen`."""
-        for ids, touched in moves:
-            text = self.reader.decode(ids[0])
-            if text in seen:
-                continue
-            again = self.reader.encode([text])
-            length = again.shape[1]
-            cut_off = self.reader.editable(ids)[0, length:].any() if ids.shape[1] > length else False
-            if cut_off or not torch.equal(again, ids[:, :length]):
-                continue
-            if self.keeps_truth is None or self.keeps_truth(text):
-                seen.add(text)
-                yield _SearchState(text, again, touched[:length])
+        while some := list(islice(moves, AT_ONCE)):
+            texts = [self.reader.decode(ids[0]) for ids, _ in some]
+            length = (encoded := self.reader.encode(texts)).shape[1]
+            for number, ((ids, touched), text) in enumerate(zip(some, texts, strict=True)):
+                again = encoded[number : number + 1]
+                cut_off = self.reader.editable(ids)[0, length:].any() if ids.shape[1] > length else False
+                if text in seen or cut_off or not torch.equal(again, ids[:, :length]):
+                    continue
+                if self.keeps_truth is None or self.keeps_truth(text):
+                    seen.add(text)
+                    yield _SearchState(text, again, touched[:length])
 
     def _places(self, state: _SearchState) -> Tensor:
         """bool [length]: where a token may be exchanged; once the budget is used up only where one was already."""
