@@ -57,6 +57,12 @@ class Evaluate(LocalCommand):
     rows: Annotated[
         Any, Option(parser=pair, metavar="N,M", help="unsafe and safe rows to attack", show_default="500,150")
     ] = (500, 150)
+    checks: Annotated[
+        int, Option(min=0, metavar="N", help="with --adaptive: unsafe rows that the attacks are checked on; 0: on none")
+    ] = 48
+    half: Annotated[
+        bool, Option("--half", help="attacks on pictures see classifiers in half precision; verdicts stay in full")
+    ] = False
     labellers: Annotated[
         str | None,
         named(
@@ -101,7 +107,7 @@ def main(config: Evaluate) -> int:
             if not config.quiet:
                 print(f"  {task.chunk.name}: {len(task.keys)} rows", file=sys.stderr)
         written += unrecorded(request.store, f"{FOLDER}/{request.dataset}")
-    metrics = metrics_of(request, cases, sanity=config.adaptive)
+    metrics = metrics_of(request, cases, sanity=config.adaptive and config.checks > 0)
     if config.latency:
         metrics["latency"] = [
             latency(
@@ -135,7 +141,8 @@ def request_of(config: Evaluate) -> "EvaluationConfig":
     scorers = tuple((saved, saved.load().coverage) for saved in targets_of(store, config.classifiers, config.digest))
     wanted = [name.strip() for name in config.attacks.split(",") if name.strip()]
     strength, seeds = config.strength, config.seeds
-    trials = trials_of(wanted, config.adaptive, config.rows, config.epsilon, strength=strength, seeds=seeds)
+    how: dict[str, Any] = {"strength": strength, "seeds": seeds, "half": config.half}
+    trials = trials_of(wanted, config.adaptive, config.rows, config.epsilon, **how)
     if config.transfer_from:
         trials += transfer_trials(trials, targets_of(store, config.transfer_from, None))
     return EvaluationConfig(
@@ -143,7 +150,7 @@ def request_of(config: Evaluate) -> "EvaluationConfig":
         private=facts.restricted,
         data=config.data if config.data in SPLITS else str(Path(config.data).absolute()),
         scorers=scorers,
-        trials=(*trials, *(sanity_trials(strength) if config.adaptive else ())),
+        trials=(*trials, *(sanity_trials(strength, config.checks) if config.adaptive and config.checks else ())),
         judges=trusted(recipe) if config.labellers is None else config.labellers,
         held_out=recipe.held_out_attacks,
     )

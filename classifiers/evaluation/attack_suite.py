@@ -63,6 +63,7 @@ class Trial:
     loss: str = ""  # what tells two trials of one attack apart
     seeds: int = 1  # how often it is tried; the worst counts
     source: Saved | None = None  # another scorer, that it is made against
+    half: bool = False  # it sees the scorer in half precision (`HalfPrecision`)
 
     @property
     def name(self) -> str:
@@ -118,6 +119,7 @@ class Trial:
             "limits": str(self.limits),
             "seeds": str(self.seeds),
             "source": "" if self.source is None else self.source.digest(),
+            **({"precision": "half"} if self.half else {}),
         }
 
 
@@ -129,8 +131,12 @@ def trials_of(
     *,
     strength: str = "strong",
     seeds: int = 1,
+    half: bool = False,
 ) -> list[Trial]:
-    """The trials of `--attacks A,B`. Raises InputError for a name that is none, and for a white box without `--adaptive`."""
+    """The trials of `--attacks A,B`. Raises InputError for a name that is none, and for a white box without `--adaptive`.
+
+    `half`: attacks on pictures see scorers in half precision.
+    """
     classes = attack_classes()
     unknown = [name for name in names if name not in classes]
     if unknown or len(set(names)) < len(names):
@@ -140,7 +146,11 @@ def trials_of(
         for name in names
         for settings in STRENGTHS[strength].get(name, ({},))
     ]
-    return [replace(trial, seeds=seeds) if trial.adaptive else trial for trial in trials]
+    pictures = [half and isinstance(trial.attack, PixelAttack) for trial in trials]
+    return [
+        replace(trial, seeds=seeds, half=lower) if trial.adaptive else trial
+        for trial, lower in zip(trials, pictures, strict=True)
+    ]
 
 
 def transfer_trials(trials: Sequence[Trial], sources: Sequence[Saved]) -> list[Trial]:

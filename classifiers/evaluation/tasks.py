@@ -24,9 +24,11 @@ from schemas.catalogue import SPLITS
 from schemas.code_digest import code_digest
 from schemas.protocols import Coverage
 from schemas.taxonomy import Taxonomy
+from stages.attack.pixel_attack import PixelAttack
 from stages.label.by_name import labellers_of
 
 CLEAN_CHUNK, ATTACKED_CHUNK = 512, 64  # rows: some ten seconds of work either way, so that a kill costs little
+SLOW_CHUNK = 8  # rows of an attack that goes row by row, seconds each
 IN_DISTRIBUTION = ("test", "val")  # held-out sets are judged clean: an attack on them would mix two shifts
 
 
@@ -61,7 +63,9 @@ def tasks_of(config: EvaluationConfig, cases: Sequence[LabelledSample]) -> list[
         for trial in config.trials:
             if trial.concerns(coverage) and trial.source != saved:
                 chosen = attacked_rows(clean, trial.limits)
-                tasks += _cut(replace(first, trial=trial), trial.name, chosen, ATTACKED_CHUNK)
+                by_row = trial.adaptive and not isinstance(trial.attack, PixelAttack)
+                size = SLOW_CHUNK if by_row else ATTACKED_CHUNK
+                tasks += _cut(replace(first, trial=trial), trial.name, chosen, size)
     return tasks
 
 

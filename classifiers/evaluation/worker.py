@@ -12,11 +12,12 @@ from classifiers.data.labelled_sample import LabelledSample
 from classifiers.evaluation.attack_suite import Trial
 from classifiers.evaluation.captures import kept_for
 from classifiers.evaluation.cases import cases_of
+from classifiers.evaluation.half_precision import HalfPrecision
 from classifiers.evaluation.preserved_truth import keeps_truth
 from classifiers.evaluation.results import Chunk, Result
 from classifiers.evaluation.scoring import Relabeller, Verdict, decided_scope, verdicts
 from classifiers.evaluation.transfer import NeverFooled
-from classifiers.evaluation.variants import Variant, variants_of
+from classifiers.evaluation.variants import Aimed, Variant, variants_of
 from classifiers.saved import Saved
 from pipeline.rounds.existing_run import taxonomy_of
 from pipeline.storage.open_store import open_store
@@ -54,7 +55,7 @@ def carry_out(task: Task) -> int:
     chosen = [cases[key] for key in task.keys]
     scorer = loaded_scorer(task.scorer)
     if task.trial is not None:
-        aimed_at = partial(surrogate, task.trial.source) if task.trial.source else lambda label: scorer
+        aimed_at = aim_of(task.trial, scorer)
         keeps = keeps_truth if WORLD_READER in task.judges.split(",") else None
         variants = variants_of(task.trial, aimed_at, chosen, judges(task.judges, taxonomy_of(store)), keeps)
     else:
@@ -77,6 +78,13 @@ def loaded_cases(run: str, data: str) -> dict[str, LabelledSample]:
 def loaded_scorer(saved: Saved) -> Differentiable:
     """Once a process."""
     return saved.load()
+
+
+def aim_of(trial: Trial, scorer: Differentiable) -> Aimed:
+    """What rows of each label are attacked against."""
+    if trial.source is not None:
+        return partial(surrogate, trial.source)
+    return partial(HalfPrecision, scorer) if trial.half else lambda label: scorer
 
 
 @lru_cache(maxsize=8)

@@ -8,7 +8,7 @@ from classifiers.evaluation.scoring import Verdict, inputs_of
 from classifiers.evaluation.tasks import EvaluationConfig, attacked_rows, tasks_of
 from classifiers.evaluation.transfer import NeverFooled
 from classifiers.evaluation.variants import Variant
-from classifiers.evaluation.worker import row_of
+from classifiers.evaluation.worker import aim_of, row_of
 from schemas.attack import AttackRecord
 from stages.attack.pixels.apgd import Apgd
 from stages.attack.pixels.pgd import Pgd, PGDConfig
@@ -48,6 +48,23 @@ def test_an_attack_on_another_scorer_goes_on_to_the_end_of_its_budget() -> None:
         assert far.pixels is not None and inputs.pixels is not None
         assert (far.pixels - inputs.pixels).abs().flatten(1).amax(1).min() > 3.9 / 255, "every row uses its budget"
         assert (margin(model, far) <= margin(model, short) + 1e-4).all()
+
+
+def test_in_half_precision_an_attack_on_pictures_gets_as_far_and_is_another_trial() -> None:
+    cases = attacked_rows(cases_of(labelled_run(), "test"), (6, 0))
+    model = trained_model("image").load()
+    inputs, labels = inputs_of(cases), torch.ones(len(cases)).long()
+    keys = [case.sample.key for case in cases]
+    full, half = (trials_of(["pgd", "misread"], True, (6, 0), strength="quick", half=half) for half in (False, True))
+    assert [trial.half for trial in half] == [True, False] and full[1].settings() == half[1].settings()
+    assert full[0].settings() != half[0].settings() and aim_of(full[0], model)(1) is model
+    before = margin(model, inputs)
+    reached = [
+        margin(model, one.attack.attack(aim_of(one, model)(1), inputs, labels, keys).inputs)
+        for one in (full[0], half[0])
+    ]  # type: ignore[attr-defined]
+    gains = [before - after for after in reached]
+    assert float(gains[0].mean()) > 0.5 and float((gains[1] - gains[0]).min()) > -0.2 * float(gains[0].max())
 
 
 def test_transfer_is_from_others_only_and_stands_apart_in_the_rows() -> None:
