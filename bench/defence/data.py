@@ -24,9 +24,10 @@ from schemas.run import RunConfig
 from schemas.sample import Sample
 from stages.world.grammar import prompt_at
 
-DRAWN = 8_000  # prompts; half are unsafe, and a tenth goes to test
-EMBEDDED = 600  # further prompts that the embedded model draws
-CROSSED = 2_800  # pairs whose words are of one prompt and whose picture is of another
+JUDGED = (1_150, 120, 1_000)
+"""Pairs drawn, by the embedded model, and crossed (words of one prompt, picture of another). Seven in ten go to test."""
+TRAINED = (8_000, 600, 2_800)  # where baselines are trained on them first: half are unsafe, and a tenth goes to test
+SEED = 2_811  # of all data; no weights were trained or chosen on rows of it. Whoever looks at them takes another one
 LABELLERS = "scene_truth,tagger_truth,prompt_truth"  # a scene is known; what the model drew has to be recognised
 
 
@@ -63,16 +64,18 @@ class Crossed:
                 return
 
 
-def generate(out: Path, counts: tuple[int, int, int], engine: str = "ray") -> None:
-    """All three rounds (drawn, embedded, crossed); asked again, what is left of them."""
+def generate(
+    out: Path, counts: tuple[int, int, int], engine: str = "ray", *, recipe: str = "render", seed: int = SEED
+) -> None:
+    """All three rounds (drawn, embedded, crossed); asked again, what is left of them. `recipe` says how rows are split."""
     drawn, embedded, crossed = counts
     job(
-        "generate.py", "--out", str(out), "--recipe", "render", "--prompts", "grammar", "--count", str(drawn),
-        "--engine", "local",
+        "generate.py", "--out", str(out), "--recipe", recipe, "--prompts", "grammar", "--count", str(drawn),
+        "--engine", "local", "--seed", str(seed),
     )  # fmt: skip
-    config = RunConfig(out=str(out), recipe="pictogram", count=embedded, seed=1)  # another seed: other prompts
+    config = RunConfig(out=str(out), recipe="pictogram", count=embedded, seed=seed + 1)  # another seed: other prompts
     further(out, "-generate-embedded", generating_plan(config, recipe_of(config)), engine)
-    config = RunConfig(out=str(out), recipe="render", count=crossed, seed=2)
+    config = RunConfig(out=str(out), recipe="render", count=crossed, seed=seed + 2)
     further(out, "-generate-crossed", recipe_of(config).plan(Crossed(crossed, config.seed), config.seed), "local")
 
 
