@@ -139,6 +139,14 @@ class SettledByWords(Protocol):
 
 
 @runtime_checkable
+class SettledByPicture(Protocol):
+    """A defence of which some pictures are flagged whatever their prompt is, by a stage that reads no words."""
+
+    def settled_by_picture(self, pixels: "Tensor") -> "Tensor":
+        """bool [n] of pictures [n, 3, h, w]. True is a proof, as in `SettledByWords`."""
+
+
+@runtime_checkable
 class Trainable(Differentiable, Protocol):
     """What the trainer asks of a classifier; it is a `torch.nn.Module` besides."""
 

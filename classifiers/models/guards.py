@@ -107,6 +107,12 @@ class Guards(Classifier):
         tokens, spoken = _cut({"tokens": self.embedding_table()[ids], "spoken": self.spoken(ids)})
         return self.evidence.apart(tokens, spoken)[0] > self.cuts[0]
 
+    @torch.no_grad()
+    def settled_by_picture(self, pixels: Tensor) -> Tensor:
+        """bool [n]: flagged by the picture alone, whatever the words are."""
+        concepts = self.reader(pixels.to(self.reader.head.weight.device)).float()
+        return self.reader.unsafe(concepts) > self.cuts[1]
+
     def decided_by(self, features: Features) -> tuple[str, ...]:
         """Those that flag, with + between; where none does, the nearest to it."""
         margins = self.margins(features)

@@ -10,7 +10,7 @@ from schemas.attack import AttackRecord
 from schemas.device import best_device
 from schemas.errors import InputError
 from schemas.identity import seed_of
-from schemas.protocols import Attacked, Differentiable, Inputs
+from schemas.protocols import Attacked, Differentiable, Inputs, SettledByPicture
 from schemas.sample import READING, Sample
 from stages.attack.attack_stage import AttackStage
 from stages.prompts.gate import Gate
@@ -18,6 +18,7 @@ from stages.prompts.gate import Gate
 if TYPE_CHECKING:
     from torch import Tensor
 
+AT_ONCE = 16  # tries that are judged together
 KeepsTruth = Callable[[str], bool]
 """Whether a row with this text in place of its own would still be what it is, safe or unsafe."""
 
@@ -102,9 +103,14 @@ class TextAttack(AttackStage):
 
         prompts, records = [], []
         with at_rest(target):
+            settled = beyond_words(target, inputs, labels)
             for row, key in enumerate(keys):
-                seed = seed_of(key, f"{self.name} 0")
-                rewritten, record = self.against(target, inputs.rows([row]), int(labels[row]), seed)
+                seed, label = seed_of(key, f"{self.name} 0"), int(labels[row])
+                if settled[row]:
+                    rewritten = Rewritten(inputs.prompts[row], 0)
+                    record = self.record(rewritten, seed, target, label, achieved=False)
+                else:
+                    rewritten, record = self.against(target, inputs.rows([row]), label, seed)
                 prompts.append(rewritten.text)
                 records.append(record)
         return Attacked(replace(inputs, prompts=tuple(prompts)), tuple(records))
@@ -112,16 +118,20 @@ class TextAttack(AttackStage):
     def against(self, target: Differentiable, row: Inputs, label: int, seed: int) -> tuple[Rewritten, AttackRecord]:
         """One row: try seeds until the target decides against `label`, and the truth is still that."""
         rewritten = Rewritten(row.prompts[0], 0)
-        achieved, queries = fools(margin(target, row)[0], label), 1
-        tries = (
-            self.tries if "prompt" in target.coverage.reads else 1
-        )  # a model that reads no words says nothing of these
-        while not achieved and queries <= tries:
-            rewritten = self.rewrite(row.prompts[0], seed_of(str(seed), f"try {queries}"))
-            kept = self.keeps_truth is None or self.keeps_truth(rewritten.text)
-            achieved = fools(margin(target, replace(row, prompts=(rewritten.text,)))[0], label) and kept
-            queries += 1
-        return rewritten, self.record(replace(rewritten, queries=queries), seed, target, label, achieved)
+        if fools(margin(target, row)[0], label):
+            return rewritten, self.record(replace(rewritten, queries=1), seed, target, label, achieved=True)
+        # A model that reads no words says nothing of these.
+        tries = self.tries if "prompt" in target.coverage.reads else 1
+        for first in range(1, tries + 1, AT_ONCE):
+            numbers = range(first, min(first + AT_ONCE, tries + 1))
+            some = [self.rewrite(row.prompts[0], seed_of(str(seed), f"try {number}")) for number in numbers]
+            queries = replace(row.rows([0] * len(some)), prompts=tuple(each.text for each in some))
+            for number, rewritten, value in zip(numbers, some, margin(target, queries), strict=True):
+                if fools(value, label) and (self.keeps_truth is None or self.keeps_truth(rewritten.text)):
+                    return rewritten, self.record(
+                        replace(rewritten, queries=1 + number), seed, target, label, achieved=True
+                    )
+        return rewritten, self.record(replace(rewritten, queries=1 + tries), seed, target, label, achieved=False)
 
     def record(
         self,
@@ -169,6 +179,14 @@ def margin(target: Differentiable, inputs: Inputs) -> "Tensor":
     with torch.no_grad():
         logits = target.logits(inputs)
     return logits[:, 1] - logits[:, 0]
+
+
+def beyond_words(target: Differentiable, inputs: Inputs, labels: "Tensor") -> list[bool]:
+    """Of each row whether it is unsafe and the target proves it to be flagged whatever its words are (`SettledByPicture`)."""
+    if inputs.pixels is None or not isinstance(target, SettledByPicture):
+        return [False] * len(inputs)
+    proven = target.settled_by_picture(inputs.pixels).tolist()
+    return [bool(flagged) and int(label) == 1 for flagged, label in zip(proven, labels, strict=True)]
 
 
 def fools(margin_: "Tensor", label: int) -> bool:

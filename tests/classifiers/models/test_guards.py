@@ -75,6 +75,13 @@ def test_no_exchange_of_other_words_talks_evidence_away() -> None:
             assert margins(prompt)["words"] >= least - 1e-4
 
 
+def test_what_a_picture_settles_is_flagged_under_any_words() -> None:
+    shown = torch.cat([picture("bomb"), picture("apple")])
+    assert shipped().settled_by_picture(shown).tolist() == [True, False]
+    with torch.no_grad():
+        assert all(shipped().logits(Inputs((prompt,), shown[:1])).argmax(1).item() == 1 for prompt in WORDS)
+
+
 @pytest.mark.parametrize("garbled", ["a pist0l", "a p i s t o l", "a pistoI", "a pjstol", "a plstel"])
 def test_a_garbled_word_is_read_as_what_it_may_stand_for(garbled: str) -> None:
     assert margins(garbled)["words"] > 0

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from schemas.errors import InputError
+from schemas.identity import seed_of
 from schemas.prompt import Prompt
 from schemas.protocols import Inputs
 from schemas.sample import Sample
@@ -38,6 +39,44 @@ def test_the_search_does_at_least_as_well_as_random_letters_and_the_same_alone()
     assert alone.records[0] == searched.records[1]
     random = Homoglyphs(edit_budget=1, tries=3).attack(model, Inputs(PROMPTS), labels, PROMPTS)
     assert sum(bool(r.achieved) for r in random.records) <= sum(bool(r.achieved) for r in searched.records)
+
+
+def test_rows_that_the_picture_settles_are_left_alone_and_no_others() -> None:
+    """Unsafe ones only: of a safe row that is flagged there is nothing left to prove."""
+    model = trained_model("text").load()
+    pixels = torch.rand(len(PROMPTS), 3, 8, 8)
+    proven = torch.tensor([True, True, False])
+
+    class Proving:
+        def settled_by_picture(self, pixels: torch.Tensor) -> torch.Tensor:
+            return proven
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(model, name)
+
+    labels = torch.tensor([1, 0, 1])
+    inputs, attack = Inputs(PROMPTS, pixels), TokenSubstitution(edit_budget=3)
+    plain, spared = (attack.attack(target, inputs, labels, PROMPTS) for target in (model, Proving()))  # type: ignore[arg-type]
+    first = spared.records[0]
+    assert (spared.inputs.prompts[0], first.edits, first.queries, first.achieved) == (PROMPTS[0], 0, 0, False)
+    assert spared.inputs.prompts[1:] == plain.inputs.prompts[1:] and spared.records[1:] == plain.records[1:]
+    assert plain.records[0].queries
+
+
+def test_tries_are_judged_together_and_the_first_that_gets_past_counts() -> None:
+    model = trained_model("text").load()
+    labels = torch.ones(len(PROMPTS)).long()
+    attack = Homoglyphs(edit_budget=2, tries=40)
+    made = attack.attack(model, Inputs(PROMPTS), labels, PROMPTS)
+    for row, record in enumerate(made.records):
+        seed, asked = seed_of(PROMPTS[row], "homoglyphs 0"), record.queries or 0
+        tried = [attack.rewrite(PROMPTS[row], seed_of(str(seed), f"try {number}")).text for number in range(1, asked)]
+        past = [fools(margin(model, Inputs((text,)))[0], 1) for text in (PROMPTS[row], *tried)]
+        assert not any(past[:-1]) and past[-1] == record.achieved and (record.achieved or asked == 41)
+    refused = replace(attack, keeps_truth=lambda text: False).attack(model, Inputs(PROMPTS), labels, PROMPTS)
+    assert [record.achieved for record in refused.records] == [
+        fools(margin(model, Inputs((prompt,)))[0], 1) for prompt in PROMPTS
+    ]
 
 
 def test_as_a_stage_only_what_is_flagged_is_attacked() -> None:
