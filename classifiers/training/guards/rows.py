@@ -24,8 +24,11 @@ JOINED = 0.3  # of the rows, words that join an object with a purpose or with an
 EDITS = 5  # of a wording, at most
 LENGTH = 48  # tokens of a row
 
+TOLD = tuple(name for name in HELD_OUT_CONCEPTS if BY_NAME[name].kind == "unsafe")
+"""Concepts that are never shown nor joined, but whose words the judge is told are unsafe, as a policy lists them."""
 _TELLING = frozenset(word for purpose in HARMFUL for phrase in purpose.phrases for word in phrase.split())
 _NEVER = frozenset(said for name in HELD_OUT_CONCEPTS for word in BY_NAME[name].words for said in (word, plural(word)))
+"""Put into no wording: what is told of TOLD is told bare."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,22 +76,27 @@ def rows_of(scenes: Sequence[Scene], table: WordTable, seed: int, count: int) ->
     )  # fmt: skip
 
 
+def spellings(name: str) -> tuple[str, ...]:
+    """All words of a concept, with their plurals where they have one."""
+    return tuple(said for noun in BY_NAME[name].words for said in (noun, plural(noun)) if read(said).concepts)
+
+
 def bare_rows(table: WordTable) -> PromptRows:
-    """The telling words and no others, each once: every noun, and objects with purposes or with one another, turned or not.
+    """The telling words and no others, each once: every noun, nouns with harmful purposes, and objects that anything turns with
+    any purpose or with one another, turned or not.
 
     A judge that meets them only in sentences may hang what it knows on the words around, which an attacker exchanges.
     """
-    nouns = [(name, word) for name in CONCEPTS for noun in BY_NAME[name].words for word in (noun, plural(noun))]
-    prompts = [word for _, word in nouns]
+    nouns = [(name, word) for name in CONCEPTS for word in spellings(name)]
+    prompts = [word for _, word in nouns] + [word for name in TOLD for word in spellings(name)]
     turning = {name for purpose in HARMFUL for name in purpose.turns} | set(AMBIVALENT)
     for name, word in nouns:
         if name in turning:
             prompts += [f"{word} {phrase}" for purpose in PURPOSES for phrase in purpose.phrases]
-            prompts += [
-                f"{word} {BY_NAME[other].words[0]}"
-                for other in turning | set(BY_NAME[name].partners)
-                if other in CONCEPTS
-            ]
+            beside = turning | set(BY_NAME[name].partners)
+            prompts += [f"{word} {BY_NAME[other].words[0]}" for other in sorted(beside) if other in CONCEPTS]
+        elif BY_NAME[name].kind == "safe":
+            prompts += [f"{word} {phrase}" for purpose in HARMFUL for phrase in purpose.phrases]
     told = [truth.of_prompt(read(text)) for text in prompts]
     count, unsafe = len(prompts), torch.tensor([float(each.unsafe) for each in told])
     named = torch.tensor([[float(name in each.categories) for name in UNSAFE_CATEGORIES] for each in told])
@@ -97,12 +105,13 @@ def bare_rows(table: WordTable) -> PromptRows:
     return PromptRows(encoded, torch.zeros(count, dtype=torch.int64), unsafe, nothing, named)
 
 
-def one_after_the_other(first: PromptRows, second: PromptRows) -> PromptRows:
-    """All rows of both; the shorter prompts are padded as their last tokens are, which are padding."""
+def one_after_the_other(first: PromptRows, second: PromptRows, padding: int | None = None) -> PromptRows:
+    """All rows of both; the shorter prompts are padded with `padding`, or as their last tokens are, which are padding."""
     length = max(first.ids.shape[2], second.ids.shape[2])
 
     def filled(ids: Tensor) -> Tensor:
-        return torch.cat([ids, ids[:, :, -1:].expand(-1, -1, length - ids.shape[2])], dim=2)
+        last = ids[:, :, -1:] if padding is None else torch.full_like(ids[:, :, -1:], padding)
+        return torch.cat([ids, last.expand(-1, -1, length - ids.shape[2])], dim=2)
 
     return PromptRows(
         torch.cat([filled(first.ids), filled(second.ids)]),
@@ -167,7 +176,7 @@ def _reworded(
     rng: np.random.Generator, sentence: str, shown: Sequence[str], fillers: tuple[Sequence[str], Sequence[str]]
 ) -> str:
     """Some words exchanged or put in, each time only if words and pair stay as safe or unsafe as they are."""
-    before = _truths(sentence, shown)
+    before = truths(sentence, shown)
     text = sentence
     for _ in range(int(rng.integers(1, EDITS + 1))):
         words_ = text.split()
@@ -176,11 +185,15 @@ def _reworded(
         at = int(rng.integers(len(words_) + 1))
         put_in = at == len(words_) or rng.random() < 0.4
         other = " ".join([*words_[:at], new, *words_[at + (not put_in) :]])
-        if _truths(other, shown) == before and not _held_out(read(other), shown):
+        if truths(other, shown) == before and not _held_out(read(other), shown):
             text = other
     return text
 
 
-def _truths(text: str, shown: Sequence[str]) -> tuple[bool, bool]:
+def truths(text: str, shown: Sequence[str]) -> tuple[bool, bool] | None:
+    """Whether words and pair are unsafe. None where the words tell nothing unsafe and hold a piece of a harmful purpose: the reader
+    takes "a knife, fight" for harmless, since it knows whole phrases only, and that is nothing to learn.
+    """
     request = read(text)
-    return truth.of_prompt(request).unsafe, truth.of_pair(request, shown).unsafe
+    words_, pair = truth.of_prompt(request).unsafe, truth.of_pair(request, shown).unsafe
+    return None if not words_ and _TELLING.intersection(request.unknown) else (words_, pair)
