@@ -125,8 +125,8 @@ class TextAttack(AttackStage):
         for first in range(1, tries + 1, AT_ONCE):
             numbers = range(first, min(first + AT_ONCE, tries + 1))
             some = [self.rewrite(row.prompts[0], seed_of(str(seed), f"try {number}")) for number in numbers]
-            queries = replace(row.rows([0] * len(some)), prompts=tuple(each.text for each in some))
-            for number, rewritten, value in zip(numbers, some, margin(target, queries), strict=True):
+            batch = replace(row.rows([0] * len(some)), prompts=tuple(each.text for each in some))
+            for number, rewritten, value in zip(numbers, some, margin(target, batch), strict=True):
                 if fools(value, label) and (self.keeps_truth is None or self.keeps_truth(rewritten.text)):
                     return rewritten, self.record(
                         replace(rewritten, queries=1 + number), seed, target, label, achieved=True
