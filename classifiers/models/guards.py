@@ -111,7 +111,8 @@ class Guards(Classifier):
     def settled_by_picture(self, pixels: Tensor) -> Tensor:
         """bool [n]: flagged by the picture alone, whatever the words are."""
         concepts: Tensor = self.reader(pixels.to(self.reader.head.weight.device))
-        return self.reader.unsafe(concepts.float()) > self.cuts[1]
+        unsafe: Tensor = self.reader.unsafe(concepts.float())
+        return unsafe > self.cuts[1]
 
     def decided_by(self, features: Features) -> tuple[str, ...]:
         """Those that flag, with + between; where none does, the nearest to it."""
