@@ -17,7 +17,7 @@ HIDDEN = 256
 SILENT = -8.0  # where every term begins: thousands of them, each silent, must not add up to evidence
 
 
-class Terms(NamedTuple):
+class EvidenceTerms(NamedTuple):
     """What single words bring to a score: `alone` float32 [words], `pairs` [words, words] in this order of roles, `beside` [words,
     concepts] (a(t, c) below, not yet bound by what is seen), and `hidden` [words, HIDDEN].
     """
@@ -69,11 +69,11 @@ class MonotoneText(nn.Module):
         bound = bound.masked_fill(~read[..., None], -torch.inf).flatten(1)
         return words, torch.logsumexp(SHARPNESS * torch.cat([bound, least], dim=1), dim=1) / SHARPNESS
 
-    def terms(self, vectors: Tensor) -> Terms:
+    def terms(self, vectors: Tensor) -> EvidenceTerms:
         """Of words, float32 [words, width], all at once: whoever scores many rows of few words looks them up."""
         hidden = self.words(vectors)
         first, second = self.roles(hidden).chunk(2, dim=-1)
-        return Terms(self.alone(hidden)[:, 0], first @ second.T + self.together, self.beside(hidden), hidden)
+        return EvidenceTerms(self.alone(hidden)[:, 0], first @ second.T + self.together, self.beside(hidden), hidden)
 
     def certificate(self, tokens: Tensor, read: Tensor, kept: Tensor, seen: Tensor | None = None) -> Tensor:
         """float32 [n]: what the score stays at or above as long as the words `kept` (bool [n, length]) are read and the picture's

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from classifiers.layers.monotone_text import Terms
+from classifiers.layers.monotone_text import EvidenceTerms
 from classifiers.training.guards.rows import HELD_OUT_PAIRINGS, PromptRows, truths
 from classifiers.training.guards.seen import SeenPictures
 from classifiers.training.guards.tables import TURNED, SaidWords
@@ -26,7 +26,7 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class WordSearch:
-    """Terms as sums of exponentials: `alone` [words], `pairs` [words, words] of both orders together, `beside` [words, turned]."""
+    """EvidenceTerms as sums of exponentials: `alone` [words], `pairs` [words, words] of both orders together, `beside` [words, turned]."""
 
     said: SaidWords
     alone: Values
@@ -34,7 +34,7 @@ class WordSearch:
     beside: Values
 
     @classmethod
-    def of(cls, said: SaidWords, terms: Terms) -> "WordSearch":
+    def of(cls, said: SaidWords, terms: EvidenceTerms) -> "WordSearch":
         """As the judge is now."""
         alone, pairs, beside = (each.detach().double().numpy() for each in terms[:3])
         return cls(said, np.exp(alone), np.exp(pairs) + np.exp(pairs).T, beside[:, TURNED])

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from classifiers.layers.monotone_text import SHARPNESS, SILENT, Terms
+from classifiers.layers.monotone_text import SHARPNESS, SILENT, EvidenceTerms
 from classifiers.layers.word_table import WordTable
 from classifiers.training.concept_reader.scenes import CONCEPTS
 from classifiers.training.guards.rows import TOLD, PromptRows, spellings
@@ -50,7 +50,7 @@ class SaidWords:
         return " ".join(self.words[place] for place in places if place >= 0)
 
 
-def scores(terms: Terms, places: Tensor, seen: Tensor) -> Tensor:
+def scores(terms: EvidenceTerms, places: Tensor, seen: Tensor) -> Tensor:
     """float32 [n, 2] of rows `places` int64 [n, length] beside logits `seen` [n, concepts]: words, and words beside what is seen,
     as `MonotoneText.apart` computes them.
     """
@@ -68,12 +68,12 @@ def scores(terms: Terms, places: Tensor, seen: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class TermRules:
-    """What the world's rules say of terms, bool as in `Terms`, twice: which have to tell, and which may; all others are silent."""
+    """What the world's rules say of terms, bool as in `EvidenceTerms`, twice: which have to tell, and which may; all others are silent."""
 
     have_to: Sequence[Tensor]
     may: Sequence[Tensor]
 
-    def loss(self, terms: Terms, quiet: float, words: Tensor) -> Tensor:
+    def loss(self, terms: EvidenceTerms, quiet: float, words: Tensor) -> Tensor:
         """Binary cross-entropy of terms that have to tell, whatever their kind; of the silent ones of `words` (int64, places) the
         distance from `quiet`, above and below: what is pushed down without end is a common part of all, which drowns the rest.
         """

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from classifiers.layers.calibration import lowest_cut
-from classifiers.layers.monotone_text import Terms
+from classifiers.layers.monotone_text import EvidenceTerms
 from classifiers.layers.word_table import WordTable
 from classifiers.models.concept_reader import ConceptReader
 from classifiers.models.guards import UNNAMED, Guards
@@ -127,7 +127,7 @@ class GuardsTraining:
         return _cut(self.rows.ids[rows, int(torch.randint(wordings, (1,), generator=self.generator))])
 
     @torch.no_grad()
-    def worst(self, terms: Terms, rows: Tensor, seen: Tensor, labels: Tensor) -> Tensor:
+    def worst(self, terms: EvidenceTerms, rows: Tensor, seen: Tensor, labels: Tensor) -> Tensor:
         """Of each row the wording that is judged worst now."""
         each = [scores(terms, _cut(self.rows.ids[rows, number]), seen) for number in range(self.rows.ids.shape[1])]
         told = torch.stack(each, dim=1)
