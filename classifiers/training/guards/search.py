@@ -26,7 +26,7 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class WordSearch:
-    """EvidenceTerms as sums of exponentials: `alone` [words], `pairs` [words, words] of both orders together, `beside` [words, turned]."""
+    """Terms as sums of exponentials: `alone` [words], `pairs` [words, words] of both orders together, `beside` [words, turned]."""
 
     said: SaidWords
     alone: Values

@@ -68,7 +68,7 @@ def scores(terms: EvidenceTerms, places: Tensor, seen: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class TermRules:
-    """What the world's rules say of terms, bool as in `EvidenceTerms`, twice: which have to tell, and which may; all others are silent."""
+    """What the world's rules say of terms, bool as these, twice: which have to tell, and which may; all others are silent."""
 
     have_to: Sequence[Tensor]
     may: Sequence[Tensor]
