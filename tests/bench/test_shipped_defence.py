@@ -68,5 +68,6 @@ def test_the_shipped_weights_give_the_committed_figures_within_their_intervals()
             if variant.record is not None and variant.record.achieved:
                 passed.add(variant.clean.sample.key)
     least = beta.ppf(0.025, len(passed), len(some) - len(passed) + 1) if passed else 0.0
-    assert least <= said["asr_adaptive_worst_hi"], f"{len(passed)} of {len(some)} pass by two quick attacks"
+    measured = [said[key] for key in ("asr_many_worst_hi", "asr_adaptive_worst_hi") if said.get(key) is not None]
+    assert measured and least <= max(measured), f"{len(passed)} of {len(some)} pass by two quick attacks"
     assert (REPOSITORY / "assets/world/defence/guards/README.md").is_file()
