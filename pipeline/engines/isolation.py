@@ -136,4 +136,7 @@ def _child() -> None:
 
 
 if __name__ == "__main__":
-    _child()
+    # By its name: a `Raised` of `__main__` is none that the parent could unpickle.
+    from pipeline.engines import isolation
+
+    isolation._child()
