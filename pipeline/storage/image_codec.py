@@ -1,6 +1,7 @@
 """Picture files to pixels and back: the only door. Whoever decodes a picture anywhere in Hazmat decodes it here."""
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,8 +107,18 @@ def frames(source: bytes | Image.Image) -> Iterator[Pixels]:
             yield as_seen(picture)
 
 
+PNG_HEAD = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+
+
 def extent(data: bytes) -> tuple[int, int, int]:
-    """Width, height and number of frames, of a file whose pixels are not decoded. Raises PictureError."""
+    """Width, height and number of frames, of a file whose pixels are not decoded. Raises PictureError.
+
+    Of an ordinary PNG they stand in its first bytes; one that could say something else further on is opened.
+    """
+    if data.startswith(PNG_HEAD) and len(data) > 24 and data.count(b"IHDR") == 1 and b"acTL" not in data:
+        width, height = struct.unpack(">II", data[16:24])
+        if 0 < width * height <= MAX_FRAME_PIXELS:
+            return width, height, 1
     with _opened(data, None) as picture:
         return picture.width, picture.height, _count(picture)
 
