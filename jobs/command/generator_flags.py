@@ -59,7 +59,8 @@ class GeneratorCommand(ScatteredCommand):
         str | None, Option(metavar="FILE", help="a U-Net or transformer for the model, .gguf or .safetensors")
     ] = None
     quantise: Annotated[
-        Literal["int8", "fp8", "nf4"] | None, Option(help="bits of the denoiser's weights (torchao, bitsandbytes)")
+        Literal["int8", "fp8", "nf4"] | None,
+        Option(help="the denoiser's weights alone, for less memory (torchao, bitsandbytes)"),
     ] = None
     textual_inversion: Annotated[
         list[str] | None,
@@ -72,9 +73,9 @@ class GeneratorCommand(ScatteredCommand):
     compile: Annotated[
         bool, Option("--compile", help="compile the model (docs/guide/accelerators.md): faster, and other bytes")
     ] = False
-    fp8: Annotated[bool, Option("--fp8", help="the denoiser's linear layers in float8: faster, and other bytes")] = (
-        False
-    )
+    fp8: Annotated[
+        bool, Option("--fp8", help="the denoiser's weights and activations in float8: faster, and other bytes")
+    ] = False
     long_prompts: Annotated[
         Literal["truncate", "chunks", "refuse"],
         Option(help="prompts beyond what text encoders read: draw the beginning, encode all in chunks, or take none"),

@@ -44,7 +44,7 @@ def eyes() -> ClipEyes:
 
 
 BUILT: dict[str, Callable[[], PictureJudge]] = {
-    "Q16": lambda: Q16Judge.untrained(encoder()),
+    "Q16Judge": lambda: Q16Judge.untrained(encoder()),
     "MultiHeaded": lambda: MultiHeaded.untrained(encoder()),
     "NsfwDetector": lambda: NsfwDetector.untrained(encoder()),
     "SdFilter": lambda: SdFilter.untrained(encoder(), ["a kiss", "a peach"], ["a skull"]),
@@ -123,11 +123,11 @@ def test_a_head_comes_back_from_disk_and_another_one_is_refused(
         other.load_head(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["Q16", "MultiHeaded", "NsfwDetector"])
+@pytest.mark.parametrize("kind", ["Q16Judge", "MultiHeaded", "NsfwDetector"])
 def test_a_head_learns_what_its_labels_say(kind: str) -> None:
     judge, rows = BUILT[kind](), lesson()
     judge.fit(rows)  # type: ignore[operator]
-    labels = rows.unsafe if kind == "Q16" else rows.named(judge.claims)
+    labels = rows.unsafe if kind == "Q16Judge" else rows.named(judge.claims)
     right = ((judge.margin(rows.vectors) > 0).float() == labels).float().mean()
     assert right > 0.9
 
