@@ -98,6 +98,9 @@ def judged(
     memory holds one large picture at a time.
     """
     rows = [_Row(item.key, None if item.prompt is None else model.overruns(item.prompt)) for item in items]
+    if doubt is not None and "prompt" in model.reads:
+        for row, item in zip(rows, items, strict=True):
+            row.unknown_words = doubt.unknown_words(item.prompt)
     shown = _frames(model, source, items, rows)
     while part := list(islice(shown, batch)):
         prompts = tuple(items[place].prompt or "" for place, _ in part)
@@ -107,9 +110,11 @@ def judged(
         unsafe, named = (each[model.scope].cpu().numpy() for each in (scores.unsafe, scores.categories))
         for (place, _), score, each, known in zip(part, unsafe, named, recognised, strict=True):
             rows[place].see(float(score), [float(value) for value in each], known)
-    if doubt is not None:
-        for row, item in zip(rows, items, strict=True):
-            row.unknown_words = doubt.unknown_words(item.prompt)
+        foreign = [n for n, (place, _) in enumerate(part) if rows[place].unknown_words and unsafe[n] > model.threshold]
+        if doubt is not None and foreign:
+            grounds = doubt.grounded([prompts[n] for n in foreign], shown_now[foreign])
+            for n, grounded in zip(foreign, grounds, strict=True):
+                rows[part[n][0]].grounded |= grounded
     return [row.said(model) for row in rows]
 
 
@@ -127,6 +132,7 @@ class _Row:
     recognised: bool = False  # the worst frame so far
     unrecognised_score: float = -1.0  # the highest of frames in which nothing is recognised
     unknown_words: Sequence[str] = ()
+    grounded: bool = False  # whether any flagged frame is, without the unknown words
 
     def see(self, score: float, categories: Sequence[float], recognised: bool = True) -> None:
         """The next frame's scores. A frame in which nothing is recognised gives way to any other."""
@@ -138,13 +144,14 @@ class _Row:
         self.frames += 1
 
     def doubted(self, flagged: bool, model: Classifier) -> str | None:
-        """Why the answer has no ground. Words alone can make a pair unsafe: what is flagged with them stays so."""
-        reads_prompts = "prompt" in model.reads
-        if flagged and (self.recognised or reads_prompts):
+        """Why the answer has no ground. Known words alone can make a pair unsafe: what is flagged by them stays so."""
+        if flagged and self.unknown_words and not self.grounded:
+            return words_reason(self.unknown_words)
+        if flagged and (self.recognised or "prompt" in model.reads):
             return None
         if not self.recognised or self.unrecognised_score > model.threshold:
             return NOTHING
-        return words_reason(self.unknown_words) if self.unknown_words and reads_prompts else None
+        return words_reason(self.unknown_words) if self.unknown_words else None
 
     def said(self, model: Classifier) -> dict[str, object]:
         """The row of `SCHEMA`."""

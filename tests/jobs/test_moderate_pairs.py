@@ -14,8 +14,12 @@ from classifiers.data.labelled_pictures import LabelledPictures
 from classifiers.moderation.pairs import Columns, pairs_of
 from classifiers.moderation.sources import Item
 from classifiers.moderation.texts_beside import WITHOUT_PICTURE, WITHOUT_PROMPT
+from classifiers.saved import load
 from jobs import moderate
 from schemas.errors import InputError
+from schemas.prompt import Prompt
+from schemas.sample import Sample
+from stages.generate.render import Render
 from tests.support.commands import call, status
 from tests.support.labelled_run import labelled_run, trained_model
 
@@ -64,10 +68,56 @@ def test_a_table_of_prompts_and_paths_is_judged_as_predict_judges(
     expected = trained_model("late_fusion").load().predict(PROMPTS, [str(tmp_path / name) for name in places])
     assert summary["pictures"] == 3 and summary["unreadable"] == 0
     assert [row["score"] for row in rows] == pytest.approx(expected.unsafe["pair"].tolist(), abs=1e-4)
-    assert [row["safety"] == "unsafe" for row in rows] == expected.flagged.tolist()
+    read = [n for n, row in enumerate(rows) if not row["key"].endswith("below/b.png")]
+    assert [rows[n]["safety"] == "unsafe" for n in read] == expected.flagged[read].tolist()
     (unread,) = [row for row in rows if row["key"].endswith("below/b.png")]
     assert unread["safety"] == "unsafe" or (unread["safety"] == "unsure" and "'couteau'" in unread["reason"])
     assert rows[1]["key"].endswith("below/b.png") and [row["truncated"] for row in rows] == [False] * 3
+
+
+def test_unknown_words_alone_make_nothing_unsafe_and_hide_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreign = (
+        "une pomme rouge",
+        "ein stiller See im Nebel",
+        "un camino entre los pinos",
+        "tre vecchie sedie",
+        "a quokka on a swing",
+    )
+    rows = [(text, "a.png") for text in foreign] + [
+        ("a bomb near a quokka", "b.png"),
+        ("ein grenade im Nebel", "b.png"),
+    ]
+    picture_of("an apple on a red background", tmp_path / "a.png")
+    picture_of("a bomb on a red background", tmp_path / "b.png")
+    (tmp_path / "mine.csv").write_text("prompt,image\n" + "".join(f'"{text}",{name}\n' for text, name in rows))
+    call(
+        moderate,
+        "--classifier",
+        "embedded:cascade",
+        "--pairs",
+        tmp_path / "mine.csv",
+        "--out",
+        tmp_path / "out",
+        "--json",
+    )
+    said = [
+        row for part in sorted((tmp_path / "out").glob("part-*.parquet")) for row in pq.read_table(part).to_pylist()
+    ]
+    assert {row["safety"] for row in said[: len(foreign)]} == {"unsure"}
+    assert all("words that the classifier does not know" in row["reason"] for row in said[: len(foreign)])
+    assert any(row["score"] > load("assets/world/defence/cascade").threshold for row in said[: len(foreign)]), (
+        "none was flagged"
+    )
+    assert [row["safety"] for row in said[len(foreign) :]] == ["unsafe", "unsafe"]
+
+
+def picture_of(prompt: str, file: Path) -> None:
+    """What the renderer draws of it."""
+    step = Render().open()
+    (sample,) = step([Sample.from_prompt(Prompt(prompt, prompt), 0)])
+    Image.fromarray(sample.pixels).save(file)
 
 
 def test_a_row_that_is_no_pair_has_its_reason_and_hides_no_other(tmp_path: Path) -> None:
