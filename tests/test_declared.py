@@ -40,6 +40,7 @@ def test_code_imports_what_the_project_declares_or_says_what_is_missing() -> Non
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed, brought_by = _names(project["dependencies"]), packages_distributions()
     files = [file for floor in (*FLOORS, "examples") for file in sources(floor)]
+    outside = {entry.name.partition(".")[0] for entry in Path(sys.prefix, "integrations").iterdir()}
     # A user who lacks an extra is told its name by the code that finds it missing.
     told = {
         extra
@@ -48,7 +49,14 @@ def test_code_imports_what_the_project_declares_or_says_what_is_missing() -> Non
     }
     optional = set().union(*(_names(project["optional-dependencies"][extra]) for extra in told - {"dev"}))
     for file in files:
-        for module in {name.partition(".")[0] for name in imports_of(file)} - {*FLOORS, *sys.stdlib_module_names}:
+        others = (
+            outside if file.parent.name == "examples" else set()
+        )  # somebody else's package, which the example is for
+        for module in {name.partition(".")[0] for name in imports_of(file)} - {
+            *FLOORS,
+            *sys.stdlib_module_names,
+            *others,
+        }:
             brings = {canonicalize_name(name) for name in brought_by.get(module, [module])}
             guarded = "except ImportError:\n        return" in file.read_text()
             assert brings & (needed | optional) or guarded, (

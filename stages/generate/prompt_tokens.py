@@ -89,8 +89,6 @@ def encoders_on_disk(directory: PipelineDirectory) -> tuple[TextEncoder, ...]:
 
     Empty where a tokenizer cannot be had without the pipeline.
     """
-    import transformers
-
     quieten()
     kind, stand_in = directory.kind, type(directory.kind.name, (), {"__call__": directory.kind.found.__call__})()
     for part, value in directory.index.items():
@@ -100,13 +98,22 @@ def encoders_on_disk(directory: PipelineDirectory) -> tuple[TextEncoder, ...]:
             setattr(stand_in, part, made)
         elif named and (part.startswith("tokenizer") or part in ("processor", "prior_tokenizer")):
             try:
-                loaded = getattr(transformers, named).from_pretrained(directory.path / part, local_files_only=True)
+                loaded = _library(value[0], named).from_pretrained(directory.path / part, local_files_only=True)
             except (AttributeError, ImportError, OSError, ValueError):
                 return ()
             setattr(stand_in, part, loaded)
     for name, number in OWN_LENGTH.findall(inspect.getsource(kind.found.__init__)):
         setattr(stand_in, name, int(number))
     return text_encoders(stand_in, kind.fixed_arguments())
+
+
+def _library(library: str, named: str) -> Any:
+    """A class of transformers, or of a pipeline's own module in diffusers (Kolors' tokenizer). Raises AttributeError."""
+    import diffusers.pipelines
+    import transformers
+
+    own = getattr(diffusers.pipelines, library, None) if library.isidentifier() else None
+    return getattr(transformers if own is None else own, named)
 
 
 def with_reading(sample: Sample, encoders: tuple[TextEncoder, ...], chunks: int | None = None) -> Sample:

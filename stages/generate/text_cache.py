@@ -66,12 +66,17 @@ def remember_texts(pipeline: Any) -> None:
 
 
 def _row(made: Any, row: int) -> Any:
-    """One row of an answer of transformers: nested tuples and mappings of tensors whose first axis is the batch."""
+    """One row of an answer of transformers: nested tuples and mappings of tensors whose first axis is the batch.
+
+    A language model's cache of keys and values is for going on with its text, which no pipeline does: it is not kept.
+    """
+    import torch
+
     if hasattr(made, "items"):
         return type(made)(**{name: _row(value, row) for name, value in made.items()})
     if isinstance(made, tuple | list):
         return type(made)(_row(value, row) for value in made)
-    return None if made is None else made[row : row + 1].clone()
+    return made[row : row + 1].clone() if isinstance(made, torch.Tensor) else None
 
 
 def _joined(rows: list[Any]) -> Any:

@@ -31,6 +31,7 @@ class Whim(Labeller):
     needs: ClassVar[frozenset[str]] = frozenset({"pixels"})
     licence: ClassVar[str] = "Apache-2.0"
     batch_size: int = 4
+    wording: str = "plain"
 
     def covers(self) -> tuple[str, ...]:
         return ("violence",)
@@ -153,7 +154,7 @@ def test_a_killed_label_round_resumes_to_the_same_votes(tmp_path: Path) -> None:
 
 def test_other_settings_make_a_round_of_their_own_and_keep_the_old_votes(tmp_path: Path) -> None:
     store = finished_run(tmp_path)
-    for labeller in (Whim(), replace(Whim(), batch_size=2)):
+    for labeller in (Whim(), replace(Whim(), wording="other")):
         open_label_round(store, [labeller]).carry_out("local")
     votes = votes_of(read_votes(store)[0])
     assert len(votes) == 40 and {vote.round for vote in votes} == {"rounds/001-label-whim", "rounds/002-label-whim"}

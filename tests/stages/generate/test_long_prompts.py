@@ -62,7 +62,7 @@ def test_a_row_has_its_bytes_in_any_company_and_short_ones_as_without(pipelines:
 def test_one_chunk_is_what_the_pipeline_itself_encodes(pipelines: Path, family: str) -> None:
     stage = tiny(pipelines, family)
     weights = stage.weights()
-    pipeline = load(weights, SIDE, 2)
+    pipeline = load(weights, SIDE)
     encoders = text_encoders(pipeline, {})
     own = pipeline.tokenizer
     with torch.inference_mode():
@@ -113,7 +113,7 @@ def test_plans_tell_chunks_from_truncation_and_old_ones_stay(pipelines: Path) ->
 def test_encoders_are_known_before_the_weights_are_loaded(pipelines: Path, family: str) -> None:
     weights = tiny(pipelines, family).weights()
     early = encoders_on_disk(weights.directory)
-    loaded = text_encoders(load(weights, SIDE, 2), weights.kind.fixed_arguments())
+    loaded = text_encoders(load(weights, SIDE), weights.kind.fixed_arguments())
     assert [(one.name, one.limit) for one in early] == [(one.name, one.limit) for one in loaded]
     for text in ("", "a dog", ONE, LONGER, "ein Hünd — 犬 " * 9):
         counts = [one.tokens(text) for one in early]
