@@ -100,17 +100,23 @@ def logits(model: Classifier, shown: list[np.ndarray]) -> torch.Tensor:
 
 
 def cascade(shown: list[np.ndarray]) -> Cascade:
-    """Untrained heads with edges in the middle of what they say, so that each stage decides some rows."""
+    """Untrained heads that say much, with edges in the middle of what they say, so that each stage decides some rows."""
     torch.manual_seed(1)
     model = build("cascade", CLIP)
     assert isinstance(model, Cascade)
     pixels = torch.cat([model.encoder.resized(tensor_of(each)) for each in shown])
     with torch.no_grad():
         features = model.features(Inputs(tuple(PROMPTS[row % len(PROMPTS)] for row in range(len(shown))), pixels))
+        spread, mean = torch.std_mean(model.unimodal(*model.towers(features)), dim=0)
+        for column, side in enumerate(("prompt", "image")):
+            last = [layer for layer in model.alone[side].modules() if isinstance(layer, torch.nn.Linear)][-1]
+            scale = 4 / spread[column]
+            last.weight *= scale
+            last.bias.sub_(mean[column]).mul_(scale)
         either = torch.logsumexp(model.unimodal(*model.towers(features)), dim=1)
         low, high = either.quantile(torch.tensor([0.3, 0.7])).tolist()
     model.obvious_safe, model.obvious_unsafe = low, high
-    assert len({*model.decided_by(features)}) >= 3
+    assert {"fusion", "prompt", "image", "prompt+image"} == {*model.decided_by(features)}
     return model
 
 
