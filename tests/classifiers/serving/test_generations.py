@@ -24,7 +24,8 @@ def client() -> Iterator[openai.OpenAI]:
         models=(TEXT, PROBE), policies={digest_of("key"): KeyPolicy()}, generator="assets/world/t2i"
     )
     with served(settings) as port:
-        yield openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="key", max_retries=0)
+        known = "key"
+        yield openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key=known, max_retries=0)
 
 
 def drawn(client: openai.OpenAI, prompt: str, **more: Any) -> openai.types.ImagesResponse:
